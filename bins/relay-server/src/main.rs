@@ -1,0 +1,3 @@
+//! Relay: the relay between AI coding clients and their model providers.
+
+fn main() {}

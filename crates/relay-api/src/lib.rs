@@ -1,0 +1,1 @@
+//! Relay's HTTP edge: client routes, admin REST, error dialects, OpenAPI.

@@ -1,0 +1,1 @@
+//! API key minting and digests, sealing of account secrets, passwords, admin tokens.

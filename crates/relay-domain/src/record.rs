@@ -1,0 +1,149 @@
+//! The record of one request: what happened to it, in numbers. Never what it said.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AccountId, KeyId, ModelName, NanoUsd, Platform, RequestId, Timestamp, TokenUsage};
+
+/// One request, from arrival to settlement.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RequestRecord {
+    /// Its id.
+    pub id: RequestId,
+    /// Whose it was.
+    pub key: KeyId,
+    /// The platform that it was for.
+    pub platform: Platform,
+    /// The model that the client asked for.
+    pub model: ModelName,
+    /// The model that the provider says it used.
+    pub served_model: Option<ModelName>,
+    /// The account that gave the answer, or the last one tried.
+    pub account: Option<AccountId>,
+    /// Whether the client asked for a stream.
+    pub stream: bool,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The status that the client got; zero if it left before there was one.
+    pub status: u16,
+    /// When it arrived.
+    pub started_at: Timestamp,
+    /// Where its time went.
+    pub times: RequestTimes,
+    /// What the provider counted.
+    pub usage: TokenUsage,
+    /// How sure that is.
+    pub usage_source: UsageSource,
+    /// What it cost; `None`: the model has no price, which is not the same as free.
+    pub cost: Option<NanoUsd>,
+    /// Every attempt, in order.
+    pub attempts: Vec<AttemptRecord>,
+    /// What Relay changed in the request's body.
+    pub edits: Vec<Edit>,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The client has the whole answer.
+    Completed,
+    /// The provider refused it, and the client got the refusal.
+    Rejected,
+    /// No account could serve it.
+    NoAccount,
+    /// The client left.
+    ClientGone,
+    /// The upstream failed after the answer had begun.
+    UpstreamFailed,
+    /// The process that served it died; settled from its last checkpoint.
+    Orphaned,
+}
+
+/// How sure a usage is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UsageSource {
+    /// The provider's final word.
+    Final,
+    /// The provider's last word before the stream broke off.
+    Partial,
+    /// Nothing was counted.
+    None,
+}
+
+/// Where a request's time went, in microseconds after its arrival. `None`: it did not get there.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct RequestTimes {
+    /// The body was read and the request admitted.
+    pub admitted_us: Option<u64>,
+    /// The winning attempt was sent.
+    pub sent_us: Option<u64>,
+    /// The head of the winning answer came.
+    pub head_us: Option<u64>,
+    /// The first content went to the client.
+    pub first_content_us: Option<u64>,
+    /// The last byte went to the client.
+    pub end_us: Option<u64>,
+    /// The longest silence of the upstream within the answer, in microseconds.
+    pub longest_stall_us: u64,
+    /// Relay's own share of the time to the first content, in microseconds.
+    pub added_us: Option<u64>,
+}
+
+/// One attempt on one account.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct AttemptRecord {
+    /// The account.
+    pub account: AccountId,
+    /// What came of it.
+    pub outcome: AttemptOutcome,
+    /// The upstream's status, if there was one.
+    pub status: Option<u16>,
+    /// When it began, in microseconds after the request's arrival.
+    pub started_us: u64,
+    /// How long it took, in microseconds, up to the failure or the end of the answer.
+    pub took_us: u64,
+}
+
+/// What came of an attempt.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptOutcome {
+    /// It gave the answer.
+    Answered,
+    /// It was the client's fault, and the client got the refusal.
+    ClientFault,
+    /// It could not be reached.
+    Unreachable,
+    /// It broke off before the answer.
+    BrokeOff,
+    /// It broke off within the answer.
+    BrokeOffMidStream,
+    /// No head came in time.
+    TimedOut,
+    /// 401.
+    Unauthorized,
+    /// 402 or 403.
+    Blocked,
+    /// It does not know the model.
+    ModelUnknown,
+    /// 429.
+    RateLimited,
+    /// 529, 503, or an overload event in the stream.
+    Overloaded,
+    /// Another 5xx, or an error event in the stream.
+    ServerError,
+    /// The client left meanwhile.
+    ClientGone,
+}
+
+/// A change that Relay made to a request's body. The list of what is allowed is short on purpose.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Edit {
+    /// The model's name was replaced by the account's.
+    Model {
+        /// The name that was sent on.
+        to: String,
+    },
+}

@@ -1,0 +1,1 @@
+//! The journey of a request: admit, rank, forward, commit, stream, settle.

@@ -1,0 +1,1 @@
+//! What providers' wire protocols say: request scan, SSE frames, usage, errors. No I/O.

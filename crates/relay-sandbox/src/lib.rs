@@ -1,0 +1,1 @@
+//! A scriptable upstream that speaks Anthropic Messages and misbehaves on demand.

@@ -1,0 +1,1 @@
+//! Which account serves a request, and why: a pure, explainable decision to embed anywhere.

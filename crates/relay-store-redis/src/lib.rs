@@ -1,0 +1,1 @@
+//! Relay's store in Redis, in the key layout of Claude Relay Service v1.

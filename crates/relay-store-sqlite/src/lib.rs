@@ -1,0 +1,1 @@
+//! Relay's store in one embedded SQLite file.

@@ -1,0 +1,1 @@
+//! The ports of what is kept, and the contract that every adapter passes.

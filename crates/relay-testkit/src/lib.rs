@@ -1,0 +1,1 @@
+//! Fixtures for Relay's tests. Never a normal dependency.

@@ -1,0 +1,3 @@
+//! Relay's development tasks: ci, test, bench, openapi.
+
+fn main() {}
