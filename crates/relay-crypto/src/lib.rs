@@ -1,1 +1,26 @@
 //! API key minting and digests, sealing of account secrets, passwords, admin tokens.
+//!
+//! Everything is synchronous and does no I/O but drawing randomness from the operating system; no
+//! clock is read. Deriving sealing keys and hashing passwords take tens of milliseconds of CPU by
+//! design: keep them off the threads that serve requests.
+//!
+//! Secrets go in and come out as [`secrecy::SecretString`], and no type here prints one.
+
+pub mod affinity;
+pub mod api_key;
+pub mod error;
+mod key_derivation;
+pub mod password;
+pub mod random;
+pub mod seal;
+pub mod token;
+#[cfg(test)]
+mod vectors;
+
+pub use affinity::affinity;
+pub use api_key::{ApiKeyMinter, KeyHasher, plausible};
+pub use error::CryptoError;
+pub use password::Verified;
+pub use random::{generate_secret, random_bytes, random_u128};
+pub use seal::{Keyring, LegacySalt, SealFormat};
+pub use token::{Claims, Role, TokenSigner};

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use crate::{AccountHealth, AccountId, NanoUsd, Timestamp};
 
 /// One account of the operator's pool.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Account {
     /// Its id.
     pub id: AccountId,
@@ -166,7 +165,7 @@ impl ModelMap {
 }
 
 /// How an account is reached.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ProxySetting {
     /// Directly.
     Direct,
@@ -177,7 +176,7 @@ pub enum ProxySetting {
 }
 
 /// A proxy in front of an account.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Proxy {
     /// How the proxy is spoken to.
     pub scheme: ProxyScheme,
@@ -190,12 +189,12 @@ pub struct Proxy {
 }
 
 /// The name and password that a proxy asks for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ProxyAuth {
     /// The name.
     pub username: String,
-    /// The password.
-    pub password: SecretString,
+    /// The password, sealed.
+    pub password: SealedSecret,
 }
 
 /// How a proxy is spoken to.

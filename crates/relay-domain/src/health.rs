@@ -12,17 +12,17 @@ use crate::{ModelName, Timestamp};
 /// The first rest after trouble that the provider puts no end to.
 const FIRST_REST: Duration = Duration::from_secs(5);
 /// The longest such rest.
-const LONGEST_REST: Duration = Duration::from_secs(300);
+const LONGEST_REST: Duration = Duration::from_mins(5);
 /// How long after a first 401 an account is tried again; a second one confirms it.
 const UNAUTHORIZED_RECHECK: Duration = Duration::from_secs(30);
 /// The rest after a 402 or 403, doubled each time.
-const BLOCKED_REST: Duration = Duration::from_secs(60);
+const BLOCKED_REST: Duration = Duration::from_mins(1);
 /// The longest rest of a blocked account.
-const LONGEST_BLOCKED_REST: Duration = Duration::from_secs(3_600);
+const LONGEST_BLOCKED_REST: Duration = Duration::from_hours(1);
 /// How long a model is kept from an account that said it does not know it.
-const MODEL_UNKNOWN_REST: Duration = Duration::from_secs(600);
+const MODEL_UNKNOWN_REST: Duration = Duration::from_mins(10);
 /// The longest time for which a provider's own reset is believed.
-const LONGEST_LIMIT: Duration = Duration::from_secs(8 * 24 * 3_600);
+const LONGEST_LIMIT: Duration = Duration::from_hours(192);
 
 /// Why an account rests.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
@@ -158,18 +158,10 @@ impl AccountHealth {
                     self.rest(PenaltyReason::RateLimited, Some(until), model, now);
                 }
             }
-            HealthEvent::Overloaded => {
-                self.grow(PenaltyReason::Overloaded, FIRST_REST, LONGEST_REST, now)
-            }
-            HealthEvent::BreakerOpened => {
-                self.grow(PenaltyReason::ServerError, FIRST_REST, LONGEST_REST, now)
-            }
-            HealthEvent::Unreachable => {
-                self.grow(PenaltyReason::Unreachable, FIRST_REST, LONGEST_REST, now)
-            }
-            HealthEvent::Blocked => {
-                self.grow(PenaltyReason::Blocked, BLOCKED_REST, LONGEST_BLOCKED_REST, now)
-            }
+            HealthEvent::Overloaded => self.grow(PenaltyReason::Overloaded, now),
+            HealthEvent::BreakerOpened => self.grow(PenaltyReason::ServerError, now),
+            HealthEvent::Unreachable => self.grow(PenaltyReason::Unreachable, now),
+            HealthEvent::Blocked => self.grow(PenaltyReason::Blocked, now),
             HealthEvent::Unauthorized => {
                 let confirmed = self
                     .penalty
@@ -186,7 +178,12 @@ impl AccountHealth {
     }
 
     /// A rest that doubles with every relapse.
-    fn grow(&mut self, reason: PenaltyReason, first: Duration, longest: Duration, now: Timestamp) {
+    fn grow(&mut self, reason: PenaltyReason, now: Timestamp) {
+        let (first, longest) = if reason == PenaltyReason::Blocked {
+            (BLOCKED_REST, LONGEST_BLOCKED_REST)
+        } else {
+            (FIRST_REST, LONGEST_REST)
+        };
         // Requests that were in flight together fail together: that is one relapse, not many.
         if self.penalty.is_some_and(|penalty| penalty.reason == reason && penalty.holds(now)) {
             return;

@@ -1,1 +1,52 @@
-//! The ports of what is kept, and the contract that every adapter passes.
+//! The ports: what Relay keeps, said without saying where.
+//!
+//! Each port is a trait with two adapters (`relay-store-redis`, `relay-store-sqlite`) that pass one
+//! conformance suite (feature `contract`), and a mock double (feature `mock`) with which tests make a
+//! store fail. A port is a repository or a ledger, never a key-value store: an adapter is free to lay
+//! its data out as its predecessor did.
+//!
+//! What no port offers, on purpose: a way to spend without [`Ledger::admit`], or to read a secret in
+//! clear.
+
+mod accounts;
+mod admin;
+#[cfg(feature = "contract")]
+pub mod contract;
+mod error;
+mod keys;
+mod ledger;
+mod record_form;
+mod usage;
+
+use std::sync::Arc;
+
+pub use accounts::AccountRepository;
+pub use admin::{AdminCredentials, AdminRepository, PasswordHash};
+pub use error::StoreError;
+pub use keys::KeyRepository;
+pub use ledger::{
+    Admission, AdmitRequest, Binding, Charge, Checkpoint, ConfigVersion, Denial, Grant, Ledger,
+    Progress, Rebind, Settlement,
+};
+pub use record_form::StoredRecord;
+pub use usage::{UsageRepository, UsageScope, UsageTotals};
+#[cfg(feature = "mock")]
+pub use {
+    accounts::MockAccountRepository, admin::MockAdminRepository, keys::MockKeyRepository,
+    ledger::MockLedger, usage::MockUsageRepository,
+};
+
+/// Every port of one store.
+#[derive(Clone)]
+pub struct Stores {
+    /// API keys.
+    pub keys: Arc<dyn KeyRepository>,
+    /// Upstream accounts.
+    pub accounts: Arc<dyn AccountRepository>,
+    /// What was used, and the records of requests.
+    pub usage: Arc<dyn UsageRepository>,
+    /// The operator's login.
+    pub admin: Arc<dyn AdminRepository>,
+    /// Admission and settlement.
+    pub ledger: Arc<dyn Ledger>,
+}

@@ -1,0 +1,202 @@
+//! Why an account cannot serve a request: one predicate, whichever way the account was found.
+
+use std::fmt;
+
+use relay_domain::{AccountKind, NanoUsd, PenaltyReason, Timestamp};
+
+use crate::{Ask, Candidate, Readiness};
+
+/// What keeps an account from serving a request, and until when if it ends by itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Exclusion {
+    /// It speaks for another platform than the request.
+    OtherPlatform,
+    /// The key is bound to another account.
+    NotBound,
+    /// It serves only keys that are bound to it, and this key is not.
+    Dedicated,
+    /// An operator switched it off.
+    NotActive,
+    /// It is taken out of scheduling.
+    NotSchedulable,
+    /// Its map of models does not name the model.
+    ModelNotServed,
+    /// Its proxy setting cannot be used, and it is never reached directly instead.
+    ProxyUnusable,
+    /// Its credential cannot be opened.
+    SecretUnreadable,
+    /// It rests, from everything or from this model.
+    Resting {
+        /// Why.
+        reason: PenaltyReason,
+        /// Until when; `None`: until an operator says so.
+        until: Option<Timestamp>,
+    },
+    /// The day's quota is used up.
+    QuotaSpent {
+        /// The quota.
+        quota: NanoUsd,
+        /// What the day has cost so far.
+        spent: NanoUsd,
+        /// When the next day begins, if the caller said.
+        until: Option<Timestamp>,
+    },
+    /// This request has tried it already.
+    AlreadyTried,
+    /// Its rest has just ended, and one request at a time finds out whether it is well.
+    OnTrial,
+    /// It has as many requests in flight as it may.
+    AtCapacity {
+        /// How many that is.
+        limit: u32,
+    },
+}
+
+impl Exclusion {
+    /// A stable code for metrics, dashboards and the admin API.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::OtherPlatform => "other_platform",
+            Self::NotBound => "not_bound",
+            Self::Dedicated => "dedicated",
+            Self::NotActive => "not_active",
+            Self::NotSchedulable => "not_schedulable",
+            Self::ModelNotServed => "model_not_served",
+            Self::ProxyUnusable => "proxy_unusable",
+            Self::SecretUnreadable => "secret_unreadable",
+            Self::Resting { .. } => "resting",
+            Self::QuotaSpent { .. } => "quota_spent",
+            Self::AlreadyTried => "already_tried",
+            Self::OnTrial => "on_trial",
+            Self::AtCapacity { .. } => "at_capacity",
+        }
+    }
+
+    /// When it ends by itself, as far as that is known.
+    pub fn until(&self) -> Option<Timestamp> {
+        match self {
+            Self::Resting { until, .. } | Self::QuotaSpent { until, .. } => *until,
+            Self::OtherPlatform
+            | Self::NotBound
+            | Self::Dedicated
+            | Self::NotActive
+            | Self::NotSchedulable
+            | Self::ModelNotServed
+            | Self::ProxyUnusable
+            | Self::SecretUnreadable
+            | Self::AlreadyTried
+            | Self::OnTrial
+            | Self::AtCapacity { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Exclusion {
+    /// A sentence for an operator.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OtherPlatform => f.write_str("it speaks for another platform"),
+            Self::NotBound => f.write_str("the key is bound to another account"),
+            Self::Dedicated => f.write_str("it is dedicated to keys that are bound to it"),
+            Self::NotActive => f.write_str("it is switched off"),
+            Self::NotSchedulable => f.write_str("it is taken out of scheduling"),
+            Self::ModelNotServed => f.write_str("its model map does not name the model"),
+            Self::ProxyUnusable => {
+                f.write_str("its proxy setting cannot be used, and it is never reached directly")
+            }
+            Self::SecretUnreadable => {
+                f.write_str("its credential cannot be opened with the present encryption key")
+            }
+            Self::Resting { reason, until } => {
+                let reason = explain(*reason);
+                match until {
+                    Some(until) => write!(f, "it rests until {until}: {reason}"),
+                    None => write!(f, "it rests until an operator resets it: {reason}"),
+                }
+            }
+            Self::QuotaSpent { quota, spent, until } => {
+                write!(f, "its quota of the day is used up: {spent} of {quota} dollars")?;
+                until.map_or(Ok(()), |until| write!(f, ", until {until}"))
+            }
+            Self::AlreadyTried => f.write_str("this request has tried it already"),
+            Self::OnTrial => f.write_str("its rest has just ended and one request is trying it"),
+            Self::AtCapacity { limit } => {
+                write!(f, "it has as many requests in flight as it may: {limit}")
+            }
+        }
+    }
+}
+
+/// Why `candidate` cannot serve `ask`; `None` if it can. Every path asks this and nothing else: the
+/// pool, a binding, a sticky session, a failover.
+///
+/// The first reason counts, from what no request changes (set-up) to what the next second may
+/// change (load), so that the reason given is the one worth acting on.
+#[must_use]
+pub fn exclusion(candidate: &Candidate<'_>, ask: &Ask<'_>) -> Option<Exclusion> {
+    out_of_reach(candidate, ask)
+        .or_else(|| out_of_service(candidate, ask))
+        .or_else(|| out_of_breath(candidate, ask))
+}
+
+/// What the request and the key rule out.
+fn out_of_reach(candidate: &Candidate<'_>, ask: &Ask<'_>) -> Option<Exclusion> {
+    if candidate.platform != ask.platform {
+        return Some(Exclusion::OtherPlatform);
+    }
+    match (ask.bound, candidate.kind) {
+        (Some(bound), _) => (bound != candidate.id).then_some(Exclusion::NotBound),
+        (None, AccountKind::Dedicated) => Some(Exclusion::Dedicated),
+        (None, AccountKind::Shared) => None,
+    }
+}
+
+/// What the operator's settings rule out.
+fn out_of_service(candidate: &Candidate<'_>, ask: &Ask<'_>) -> Option<Exclusion> {
+    if !candidate.is_active {
+        return Some(Exclusion::NotActive);
+    }
+    if !candidate.schedulable {
+        return Some(Exclusion::NotSchedulable);
+    }
+    if candidate.models.upstream_name(ask.model).is_none() {
+        return Some(Exclusion::ModelNotServed);
+    }
+    match candidate.readiness {
+        Readiness::Ready => None,
+        Readiness::ProxyUnusable => Some(Exclusion::ProxyUnusable),
+        Readiness::SecretUnreadable => Some(Exclusion::SecretUnreadable),
+    }
+}
+
+/// What passes by itself.
+fn out_of_breath(candidate: &Candidate<'_>, ask: &Ask<'_>) -> Option<Exclusion> {
+    if let Some(penalty) = candidate.health.obstacle(ask.model, ask.now) {
+        return Some(Exclusion::Resting { reason: penalty.reason, until: penalty.until });
+    }
+    let spent = candidate.daily_spent;
+    if let Some(quota) = candidate.daily_quota.filter(|quota| *quota <= spent) {
+        return Some(Exclusion::QuotaSpent { quota, spent, until: ask.day_ends });
+    }
+    if ask.tried.contains(candidate.id) {
+        return Some(Exclusion::AlreadyTried);
+    }
+    if candidate.trial_in_flight && candidate.health.on_trial(ask.now) {
+        return Some(Exclusion::OnTrial);
+    }
+    let limit = candidate.max_concurrent.filter(|limit| *limit <= candidate.in_flight);
+    limit.map(|limit| Exclusion::AtCapacity { limit })
+}
+
+fn explain(reason: PenaltyReason) -> &'static str {
+    match reason {
+        PenaltyReason::RateLimited => "the provider limits it (429)",
+        PenaltyReason::Overloaded => "the provider is overloaded (529 or 503)",
+        PenaltyReason::ServerError => "the provider failed several times in a row",
+        PenaltyReason::Unreachable => "it could not be reached",
+        PenaltyReason::Unauthorized => "the provider refused its credential (401)",
+        PenaltyReason::Blocked => "the provider refused the account (402 or 403)",
+        PenaltyReason::ModelUnknown => "the provider does not know the model",
+        PenaltyReason::QuotaExceeded => "its quota of the day is used up",
+    }
+}

@@ -1,0 +1,68 @@
+//! The decision itself.
+
+use crate::{Ask, Candidate, ChosenWhy, Policy, Ranking, Verdict, exclusion};
+
+/// Orders the candidates that can serve `ask` and gives a verdict on each. Pure and total: the same
+/// arguments give the same ranking, whatever they are and however the candidates are listed.
+///
+/// A bound key gets its account and no other. Otherwise the sticky account comes first if it passes
+/// the same test as all, then tiers by priority, and inside a tier the order of `policy`.
+///
+/// `rotation` is whose turn it is: a counter of the caller's, one for each platform, that advances
+/// by one with every request whose first account was chosen by priority. Sticky and bound requests
+/// leave it alone, so that the rest are shared out evenly.
+#[must_use]
+pub fn rank(
+    candidates: &[Candidate<'_>],
+    ask: &Ask<'_>,
+    policy: Policy,
+    rotation: u64,
+) -> Ranking {
+    // Replaced below for everyone who is in `order`.
+    let by_priority = Verdict::Chosen { why: ChosenWhy::Priority, position: 0 };
+    let mut verdicts = Vec::with_capacity(candidates.len());
+    let mut order = Vec::with_capacity(candidates.len());
+    for (index, candidate) in candidates.iter().enumerate() {
+        if let Some(reason) = exclusion(candidate, ask) {
+            verdicts.push(Verdict::Excluded(reason));
+        } else {
+            verdicts.push(by_priority);
+            order.push(index);
+        }
+    }
+
+    let is_sticky = |index: &usize| ask.bound.is_none() && ask.sticky == Some(candidates[*index].id);
+    order.sort_unstable_by_key(|index| {
+        let candidate = &candidates[*index];
+        (!is_sticky(index), candidate.priority, candidate.id, *index)
+    });
+    let n_sticky = order.iter().take_while(|index| is_sticky(index)).count();
+    for tier in order[n_sticky..]
+        .chunk_by_mut(|a, b| candidates[*a].priority == candidates[*b].priority)
+    {
+        take_turns(tier, candidates, policy, rotation);
+    }
+
+    for (position, index) in order.iter().enumerate() {
+        let why = match ask.bound {
+            Some(_) => ChosenWhy::Bound,
+            None if position < n_sticky => ChosenWhy::Sticky,
+            None => ChosenWhy::Priority,
+        };
+        verdicts[*index] = Verdict::Chosen { why, position };
+    }
+    Ranking { order, verdicts }
+}
+
+/// Orders one tier, which is never empty and comes sorted by id.
+fn take_turns(tier: &mut [usize], candidates: &[Candidate<'_>], policy: Policy, rotation: u64) {
+    let n_members = tier.len();
+    let turn = u64::try_from(n_members).ok().and_then(|n| rotation.checked_rem(n));
+    // The remainder is below a length, so it always fits.
+    tier.rotate_left(turn.and_then(|turn| usize::try_from(turn).ok()).unwrap_or(0));
+    match policy {
+        Policy::RoundRobin => {}
+        // Stable, so that equals keep their turn.
+        Policy::LeastInFlight => tier.sort_by_key(|index| candidates[*index].in_flight),
+    }
+}

@@ -1,0 +1,103 @@
+//! Why nobody can serve a request: what to tell a client when there is no account left.
+
+use std::fmt;
+
+use relay_domain::{PenaltyReason, Timestamp};
+
+use crate::Exclusion;
+
+/// What is short. Of several reasons, the one that passes first is given: that is what a client
+/// waits for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Shortage {
+    /// There is no account of the platform that the key may use.
+    NoAccounts,
+    /// No account in service serves the model.
+    ModelNotServed,
+    /// Limits of the provider, or quotas of the operator, are used up: a 429.
+    RateLimited {
+        /// When the first of these accounts is well again, as far as that is known.
+        until: Option<Timestamp>,
+    },
+    /// The provider is overloaded, fails or cannot be reached: a 529.
+    Overloaded {
+        /// When the first of these accounts is well again, as far as that is known.
+        until: Option<Timestamp>,
+    },
+    /// All that could serve it are busy: soon over.
+    Busy,
+    /// Accounts are switched off, misconfigured, refused by the provider, or were tried in vain.
+    Unavailable,
+}
+
+impl Shortage {
+    /// The shortage that `exclusions` amount to.
+    pub(crate) fn of<'a>(exclusions: impl Iterator<Item = &'a Exclusion>) -> Self {
+        let soonest = exclusions.filter_map(weigh).min_by_key(|(wait, until, _)| {
+            // An end that is not known comes after every end that is.
+            (*wait, until.is_none(), *until)
+        });
+        soonest.map_or(Self::NoAccounts, |(_, _, shortage)| shortage)
+    }
+}
+
+impl fmt::Display for Shortage {
+    /// A sentence for the client.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (text, until) = match self {
+            Self::NoAccounts => ("there is no account for this key and platform", None),
+            Self::ModelNotServed => ("no account serves this model", None),
+            Self::RateLimited { until } => ("every account has reached a limit", *until),
+            Self::Overloaded { until } => ("the provider is overloaded", *until),
+            Self::Busy => ("every account is busy", None),
+            Self::Unavailable => ("no account is available", None),
+        };
+        f.write_str(text)?;
+        until.map_or(Ok(()), |until| write!(f, " until {until}"))
+    }
+}
+
+/// How long a client would wait, the shortest first.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Wait {
+    /// Until a request in flight ends.
+    Moments,
+    /// Until a rest ends.
+    Rest,
+    /// Until somebody mends something.
+    Repair,
+    /// For another model.
+    OtherModel,
+    /// Until an operator wants the account in use.
+    SwitchedOn,
+}
+
+/// What an exclusion contributes; `None` if the account was never meant for this key and platform.
+fn weigh(exclusion: &Exclusion) -> Option<(Wait, Option<Timestamp>, Shortage)> {
+    let until = exclusion.until();
+    let (wait, shortage) = match exclusion {
+        Exclusion::OtherPlatform | Exclusion::NotBound | Exclusion::Dedicated => return None,
+        Exclusion::AtCapacity { .. } | Exclusion::OnTrial => (Wait::Moments, Shortage::Busy),
+        Exclusion::QuotaSpent { .. } => (Wait::Rest, Shortage::RateLimited { until }),
+        Exclusion::Resting { reason, .. } => match reason {
+            PenaltyReason::RateLimited | PenaltyReason::QuotaExceeded => {
+                (Wait::Rest, Shortage::RateLimited { until })
+            }
+            PenaltyReason::Overloaded
+            | PenaltyReason::ServerError
+            | PenaltyReason::Unreachable => (Wait::Rest, Shortage::Overloaded { until }),
+            PenaltyReason::Unauthorized | PenaltyReason::Blocked => {
+                (Wait::Repair, Shortage::Unavailable)
+            }
+            PenaltyReason::ModelUnknown => (Wait::OtherModel, Shortage::ModelNotServed),
+        },
+        Exclusion::ProxyUnusable | Exclusion::SecretUnreadable | Exclusion::AlreadyTried => {
+            (Wait::Repair, Shortage::Unavailable)
+        }
+        Exclusion::ModelNotServed => (Wait::OtherModel, Shortage::ModelNotServed),
+        Exclusion::NotActive | Exclusion::NotSchedulable => {
+            (Wait::SwitchedOn, Shortage::Unavailable)
+        }
+    };
+    Some((wait, until, shortage))
+}

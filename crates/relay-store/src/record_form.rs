@@ -1,0 +1,80 @@
+//! The form in which both adapters keep a request's record.
+
+use relay_domain::{
+    AccountId, AttemptRecord, Edit, KeyId, ModelName, NanoUsd, Outcome, Platform, RequestId,
+    RequestRecord, RequestTimes, Timestamp, TokenUsage, UsageSource,
+};
+use serde::{Deserialize, Serialize};
+
+/// A [`RequestRecord`] as JSON. Fields may be added; a reader of an older version passes over them.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct StoredRecord {
+    id: RequestId,
+    key: KeyId,
+    platform: Platform,
+    model: ModelName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    served_model: Option<ModelName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    account: Option<AccountId>,
+    stream: bool,
+    outcome: Outcome,
+    status: u16,
+    started_at: Timestamp,
+    times: RequestTimes,
+    usage: TokenUsage,
+    usage_source: UsageSource,
+    cost: Option<NanoUsd>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    attempts: Vec<AttemptRecord>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    edits: Vec<Edit>,
+}
+
+macro_rules! same_fields {
+    ($from:ident => $to:ident) => {
+        impl From<$from> for $to {
+            fn from(record: $from) -> Self {
+                let $from {
+                    id,
+                    key,
+                    platform,
+                    model,
+                    served_model,
+                    account,
+                    stream,
+                    outcome,
+                    status,
+                    started_at,
+                    times,
+                    usage,
+                    usage_source,
+                    cost,
+                    attempts,
+                    edits,
+                } = record;
+                Self {
+                    id,
+                    key,
+                    platform,
+                    model,
+                    served_model,
+                    account,
+                    stream,
+                    outcome,
+                    status,
+                    started_at,
+                    times,
+                    usage,
+                    usage_source,
+                    cost,
+                    attempts,
+                    edits,
+                }
+            }
+        }
+    };
+}
+
+same_fields!(RequestRecord => StoredRecord);
+same_fields!(StoredRecord => RequestRecord);

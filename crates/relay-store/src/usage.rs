@@ -1,0 +1,50 @@
+//! Where usage is read.
+
+use async_trait::async_trait;
+use relay_domain::{
+    AccountId, KeyId, ModelName, NanoUsd, Period, RequestId, RequestRecord, TokenUsage,
+};
+
+use crate::StoreError;
+
+/// Whose usage.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum UsageScope {
+    /// Of one API key.
+    Key(KeyId),
+    /// Of one account.
+    Account(AccountId),
+    /// Of one model, by the name that the provider says it served (the client's, if it says none).
+    Model(ModelName),
+}
+
+/// What was used in a period.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct UsageTotals {
+    /// Requests that used anything.
+    pub requests: u64,
+    /// Their tokens.
+    pub tokens: TokenUsage,
+    /// What the priced ones cost.
+    pub cost: NanoUsd,
+    /// How many of them had no price.
+    pub unpriced_requests: u64,
+}
+
+/// What was used, and the records of single requests.
+///
+/// # Errors
+///
+/// All methods fail with [`StoreError`] when the store does.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait UsageRepository: Send + Sync {
+    /// What `scope` used in `period`. Nothing counted is zero, not an error.
+    async fn totals(&self, scope: &UsageScope, period: Period) -> Result<UsageTotals, StoreError>;
+
+    /// The record of one request, as long as it is kept.
+    async fn record(&self, id: RequestId) -> Result<Option<RequestRecord>, StoreError>;
+
+    /// The newest records, at most `limit`, the newest first.
+    async fn recent(&self, limit: usize) -> Result<Vec<RequestRecord>, StoreError>;
+}
