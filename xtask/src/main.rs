@@ -1,3 +1,50 @@
-//! Relay's development tasks: ci, test, bench, openapi.
+//! Relay's development tasks: `cargo xtask` lists them.
 
-fn main() {}
+mod bench;
+mod ci;
+mod clients;
+mod command;
+mod machine;
+mod openapi;
+mod suite;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+Usage: cargo xtask <task>
+
+  ci                                  every check, quickest first; stops at the first failure
+  test [--clients] [nextest args...]  every test; --clients adds the real Anthropic SDKs
+  bench [--quick] [--json FILE]       Relay beside nginx and a direct connection
+  openapi [--check]                   writes docs/openapi.json, or compares it with the code
+";
+
+#[expect(
+    clippy::print_stderr,
+    reason = "the last word of a command line tool goes to its terminal"
+)]
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<()> {
+    let Some((task, rest)) = arguments.split_first() else { bail!("no task given\n\n{USAGE}") };
+    match task.as_str() {
+        "ci" => ci::run(rest),
+        "test" => suite::run(rest),
+        "bench" => bench::run(rest),
+        bench::LOAD_TASK => bench::run_load(rest),
+        "openapi" => openapi::run(rest),
+        unknown => bail!("unknown task `{unknown}`\n\n{USAGE}"),
+    }
+}

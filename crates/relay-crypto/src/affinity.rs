@@ -19,8 +19,8 @@ pub fn affinity(key_id: &str, hint: &[&[u8]]) -> [u8; 16] {
 }
 
 fn update(hasher: &mut Sha256, part: &[u8]) {
-    // The width of a length is the platform's; instances that share a store share it too.
-    hasher.update(part.len().to_le_bytes());
+    // As 64 bits everywhere: instances on different platforms share bindings.
+    hasher.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
     hasher.update(part);
 }
 

@@ -1,7 +1,7 @@
 //! Sealing of account secrets: what is written to a store, and how it opens again.
 //!
 //! Two forms exist. Ours is authenticated (AES-256-GCM) and says its version. The predecessors'
-//! (AES-256-CBC, in [`legacy`]) is written only where they must be able to read it.
+//! (AES-256-CBC, in `seal::legacy`) is written only where they must be able to read it.
 //!
 //! Nothing here ever hands the stored text back as the secret because it failed to open: it would
 //! be sent to a provider as a credential.
@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use aes_gcm::aead::{Aead, Payload};
 use aes_gcm::{Aes256Gcm, KeyInit};
 use secrecy::zeroize::Zeroizing;
-use secrecy::{ExposeSecret, SecretBox, SecretString};
+use secrecy::{ExposeSecret, ExposeSecretMut, SecretBox, SecretString};
 
 use crate::error::CryptoError;
 use crate::key_derivation::stretch;
@@ -42,7 +42,7 @@ pub enum SealFormat {
 pub enum LegacySalt {
     /// v1's Claude console accounts, and all accounts of v2.
     Console,
-    /// v1's OpenAI Responses accounts.
+    /// v1's `OpenAI` Responses accounts.
     Responses,
 }
 
@@ -99,9 +99,9 @@ impl Keyring {
     /// # Errors
     ///
     /// [`CryptoError::WrongKeyOrDamaged`] where the key does not fit or the text was altered. A
-    /// legacy seal carries no authentication, so that with a wrong key about one in a million opens
-    /// as other text. [`CryptoError::SealNotHex`] and [`CryptoError::UnknownSeal`] where
-    /// the text is not a sealed one.
+    /// legacy seal carries no authentication: with a wrong key fewer than one in a million still
+    /// opens, as text of no meaning. [`CryptoError::SealNotHex`] and [`CryptoError::UnknownSeal`]
+    /// where the text is not a sealed one.
     pub fn open(&self, stored: &str, salt: LegacySalt) -> Result<SecretString, CryptoError> {
         if let Some(sealed) = stored.strip_prefix(AEAD_PREFIX) {
             return open_aead(self.aead.get()?, sealed);
@@ -137,7 +137,7 @@ impl DerivedKey {
         stretch(
             self.encryption_key.expose_secret(),
             self.salt.as_bytes(),
-            secrecy::ExposeSecretMut::expose_secret_mut(&mut key),
+            key.expose_secret_mut(),
         )?;
         Ok(self.key.get_or_init(|| key).expose_secret())
     }
@@ -167,9 +167,7 @@ fn payload(msg: &[u8]) -> Payload<'_, '_> {
 
 /// An opened secret as the text it must be; a wrong key shows in bytes that are no text.
 fn text(plain: &[u8]) -> Result<SecretString, CryptoError> {
-    std::str::from_utf8(plain)
-        .map(SecretString::from)
-        .map_err(|_| CryptoError::WrongKeyOrDamaged)
+    std::str::from_utf8(plain).map(SecretString::from).map_err(|_| CryptoError::WrongKeyOrDamaged)
 }
 
 #[cfg(test)]

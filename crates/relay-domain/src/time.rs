@@ -46,6 +46,14 @@ impl Timestamp {
         let parsed = chrono::DateTime::parse_from_rfc3339(text).ok()?;
         u64::try_from(parsed.timestamp_millis()).ok().map(Self)
     }
+
+    /// Reads an HTTP date (`Tue, 14 Nov 2023 22:13:50 GMT`). `None` if it is not one or lies before
+    /// 1970.
+    #[must_use]
+    pub fn parse_http_date(text: &str) -> Option<Self> {
+        let parsed = chrono::DateTime::parse_from_rfc2822(text).ok()?;
+        u64::try_from(parsed.timestamp_millis()).ok().map(Self)
+    }
 }
 
 impl fmt::Display for Timestamp {
@@ -70,6 +78,9 @@ mod tests {
         assert_eq!(Timestamp::parse_rfc3339(&moment.to_string()), Some(moment));
         assert_eq!(Timestamp::parse_rfc3339("2025-07-30T09:00:00.005+08:00"), Some(moment));
         assert_eq!(Timestamp::parse_rfc3339("soon"), None);
+        let whole = Timestamp::from_millis(1_753_837_200_000);
+        assert_eq!(Timestamp::parse_http_date("Wed, 30 Jul 2025 01:00:00 GMT"), Some(whole));
+        assert_eq!(Timestamp::parse_http_date("30"), None);
         assert!(!Timestamp::from_millis(u64::MAX).to_string().is_empty());
     }
 

@@ -48,6 +48,8 @@ pub enum Readiness {
     Ready,
     /// A proxy is configured that cannot be used; the account is never reached directly instead.
     ProxyUnusable,
+    /// Its address is not one that a request could be sent to.
+    AddressUnusable,
     /// Its credential cannot be opened with the present encryption key.
     SecretUnreadable,
 }

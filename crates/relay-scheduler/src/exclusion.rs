@@ -23,6 +23,8 @@ pub enum Exclusion {
     ModelNotServed,
     /// Its proxy setting cannot be used, and it is never reached directly instead.
     ProxyUnusable,
+    /// Its address is not one that a request could be sent to.
+    AddressUnusable,
     /// Its credential cannot be opened.
     SecretUnreadable,
     /// It rests, from everything or from this model.
@@ -63,6 +65,7 @@ impl Exclusion {
             Self::NotSchedulable => "not_schedulable",
             Self::ModelNotServed => "model_not_served",
             Self::ProxyUnusable => "proxy_unusable",
+            Self::AddressUnusable => "address_unusable",
             Self::SecretUnreadable => "secret_unreadable",
             Self::Resting { .. } => "resting",
             Self::QuotaSpent { .. } => "quota_spent",
@@ -83,6 +86,7 @@ impl Exclusion {
             | Self::NotSchedulable
             | Self::ModelNotServed
             | Self::ProxyUnusable
+            | Self::AddressUnusable
             | Self::SecretUnreadable
             | Self::AlreadyTried
             | Self::OnTrial
@@ -104,6 +108,7 @@ impl fmt::Display for Exclusion {
             Self::ProxyUnusable => {
                 f.write_str("its proxy setting cannot be used, and it is never reached directly")
             }
+            Self::AddressUnusable => f.write_str("its address is not one that can be called"),
             Self::SecretUnreadable => {
                 f.write_str("its credential cannot be opened with the present encryption key")
             }
@@ -165,6 +170,7 @@ fn out_of_service(candidate: &Candidate<'_>, ask: &Ask<'_>) -> Option<Exclusion>
     match candidate.readiness {
         Readiness::Ready => None,
         Readiness::ProxyUnusable => Some(Exclusion::ProxyUnusable),
+        Readiness::AddressUnusable => Some(Exclusion::AddressUnusable),
         Readiness::SecretUnreadable => Some(Exclusion::SecretUnreadable),
     }
 }
@@ -200,3 +206,6 @@ fn explain(reason: PenaltyReason) -> &'static str {
         PenaltyReason::QuotaExceeded => "its quota of the day is used up",
     }
 }
+
+#[cfg(test)]
+mod tests;

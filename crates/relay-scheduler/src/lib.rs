@@ -13,3 +13,8 @@ pub use exclusion::{Exclusion, exclusion};
 pub use rank::rank;
 pub use ranking::{ChosenWhy, Ranking, Verdict};
 pub use shortage::Shortage;
+
+#[cfg(test)]
+mod pool;
+#[cfg(test)]
+mod properties;

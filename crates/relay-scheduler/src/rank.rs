@@ -12,12 +12,7 @@ use crate::{Ask, Candidate, ChosenWhy, Policy, Ranking, Verdict, exclusion};
 /// by one with every request whose first account was chosen by priority. Sticky and bound requests
 /// leave it alone, so that the rest are shared out evenly.
 #[must_use]
-pub fn rank(
-    candidates: &[Candidate<'_>],
-    ask: &Ask<'_>,
-    policy: Policy,
-    rotation: u64,
-) -> Ranking {
+pub fn rank(candidates: &[Candidate<'_>], ask: &Ask<'_>, policy: Policy, rotation: u64) -> Ranking {
     // Replaced below for everyone who is in `order`.
     let by_priority = Verdict::Chosen { why: ChosenWhy::Priority, position: 0 };
     let mut verdicts = Vec::with_capacity(candidates.len());
@@ -31,14 +26,14 @@ pub fn rank(
         }
     }
 
-    let is_sticky = |index: &usize| ask.bound.is_none() && ask.sticky == Some(candidates[*index].id);
+    let is_sticky = |index: &usize| ask.sticky == Some(candidates[*index].id);
     order.sort_unstable_by_key(|index| {
         let candidate = &candidates[*index];
         (!is_sticky(index), candidate.priority, candidate.id, *index)
     });
     let n_sticky = order.iter().take_while(|index| is_sticky(index)).count();
-    for tier in order[n_sticky..]
-        .chunk_by_mut(|a, b| candidates[*a].priority == candidates[*b].priority)
+    for tier in
+        order[n_sticky..].chunk_by_mut(|a, b| candidates[*a].priority == candidates[*b].priority)
     {
         take_turns(tier, candidates, policy, rotation);
     }
@@ -66,3 +61,6 @@ fn take_turns(tier: &mut [usize], candidates: &[Candidate<'_>], policy: Policy, 
         Policy::LeastInFlight => tier.sort_by_key(|index| candidates[*index].in_flight),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -90,3 +90,48 @@ impl fmt::Display for ChosenWhy {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use relay_domain::{NanoUsd, PenaltyReason};
+
+    use crate::Ask;
+    use crate::pool::{Member, ask, at, id, ranking, rest};
+
+    #[test]
+    fn verdicts_explain_themselves_to_an_operator() {
+        let members = [
+            Member::new("a"),
+            Member::new("b").with(|m| m.health = rest(PenaltyReason::RateLimited, Some(60))),
+            Member::new("c").with(|m| {
+                (m.daily_quota, m.daily_spent) =
+                    (Some(NanoUsd::from_nanos(5_000_000_000)), NanoUsd::from_nanos(5_250_000_000));
+            }),
+        ];
+        let sticky = id("a");
+        let found = ranking(&members, &Ask { sticky: Some(&sticky), day_ends: None, ..ask() });
+        let texts: Vec<String> = found.verdicts.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            texts,
+            [
+                "number 1 to try: it served the conversation so far",
+                "not to be tried: it rests until 2023-11-14T22:14:20.000Z: the provider limits it (429)",
+                "not to be tried: its quota of the day is used up: 5.25 of 5.00 dollars",
+            ]
+        );
+    }
+
+    #[test]
+    fn recovery_is_the_soonest_end_that_is_known() {
+        use PenaltyReason::{Blocked, RateLimited, Unauthorized};
+        let resting = |reason, until| Member::new("r").with(|m| m.health = rest(reason, until));
+        let members = [
+            resting(Unauthorized, None),
+            resting(RateLimited, Some(60)),
+            resting(Blocked, Some(30)),
+            Member::new("well"),
+        ];
+        assert_eq!(ranking(&members, &ask()).earliest_recovery(), Some(at(30)));
+        assert_eq!(ranking(&members[..1], &ask()).earliest_recovery(), None);
+    }
+}

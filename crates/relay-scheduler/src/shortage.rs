@@ -83,17 +83,18 @@ fn weigh(exclusion: &Exclusion) -> Option<(Wait, Option<Timestamp>, Shortage)> {
             PenaltyReason::RateLimited | PenaltyReason::QuotaExceeded => {
                 (Wait::Rest, Shortage::RateLimited { until })
             }
-            PenaltyReason::Overloaded
-            | PenaltyReason::ServerError
-            | PenaltyReason::Unreachable => (Wait::Rest, Shortage::Overloaded { until }),
+            PenaltyReason::Overloaded | PenaltyReason::ServerError | PenaltyReason::Unreachable => {
+                (Wait::Rest, Shortage::Overloaded { until })
+            }
             PenaltyReason::Unauthorized | PenaltyReason::Blocked => {
                 (Wait::Repair, Shortage::Unavailable)
             }
             PenaltyReason::ModelUnknown => (Wait::OtherModel, Shortage::ModelNotServed),
         },
-        Exclusion::ProxyUnusable | Exclusion::SecretUnreadable | Exclusion::AlreadyTried => {
-            (Wait::Repair, Shortage::Unavailable)
-        }
+        Exclusion::ProxyUnusable
+        | Exclusion::AddressUnusable
+        | Exclusion::SecretUnreadable
+        | Exclusion::AlreadyTried => (Wait::Repair, Shortage::Unavailable),
         Exclusion::ModelNotServed => (Wait::OtherModel, Shortage::ModelNotServed),
         Exclusion::NotActive | Exclusion::NotSchedulable => {
             (Wait::SwitchedOn, Shortage::Unavailable)
@@ -101,3 +102,6 @@ fn weigh(exclusion: &Exclusion) -> Option<(Wait, Option<Timestamp>, Shortage)> {
     };
     Some((wait, until, shortage))
 }
+
+#[cfg(test)]
+mod tests;

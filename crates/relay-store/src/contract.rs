@@ -1,1 +1,108 @@
-//! The conformance suite.
+//! The conformance suite: what every store owes its callers, said once and run on each adapter.
+//!
+//! An adapter's test file gives [`contract_suite!`](crate::contract_suite) an async function that
+//! returns a guard and fresh, empty [`Stores`], whose calendar is [`fixture::calendar`]; it gets a
+//! `#[test]` for each behaviour. Time is a value here too: nothing sleeps, and no result depends on the
+//! machine's clock. The moments lie in 2040, so that a store which hands ends of time to its backend
+//! does not lose what it has just written.
+
+#![expect(clippy::missing_panics_doc, reason = "a broken promise of a store fails the test")]
+#![expect(clippy::unwrap_used, reason = "a failing store fails the test")]
+
+pub mod accounts;
+pub mod admin;
+pub mod admission;
+pub mod fixture;
+pub mod keys;
+pub mod reaping;
+pub mod settlement;
+
+use crate::Stores;
+
+/// Runs one behaviour on a store that `factory` makes. What else `factory` returns (a folder, a server)
+/// is kept until the behaviour has been checked.
+///
+/// It runs on a runtime with several threads: what is called at once really meets.
+pub fn run<G>(factory: impl AsyncFnOnce() -> (G, Stores), behaviour: impl AsyncFnOnce(&Stores)) {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (guard, stores) = factory().await;
+        behaviour(&stores).await;
+        drop(stores);
+        drop(guard);
+    });
+}
+
+/// Expands to one `#[test]` for each behaviour of the suite, on the stores that the given async function
+/// makes.
+#[macro_export]
+macro_rules! contract_suite {
+    ($factory:path) => {
+        $crate::contract_suite! { @tests $factory;
+            keys::a_key_reads_back_in_every_field,
+            keys::an_absent_key_is_none,
+            keys::a_key_id_and_a_digest_are_taken_once,
+            keys::digests_are_tried_in_their_order,
+            keys::keys_are_listed_newest_first,
+            keys::an_update_of_a_key_writes_what_an_operator_may_change,
+            keys::the_first_use_sets_the_end,
+            keys::first_uses_at_once_agree_on_the_end,
+            keys::only_an_end_after_first_use_is_set_by_use,
+            keys::an_operator_may_change_an_end_that_use_has_set,
+            keys::changes_of_keys_raise_their_version,
+            accounts::an_account_reads_back_in_every_field,
+            accounts::an_absent_account_is_none,
+            accounts::an_account_id_is_taken_once,
+            accounts::accounts_are_listed_by_priority_and_id,
+            accounts::an_update_of_an_account_writes_what_an_operator_may_change,
+            accounts::a_deleted_account_is_gone,
+            accounts::health_follows_events,
+            accounts::events_at_once_all_take_effect,
+            accounts::changes_of_accounts_raise_their_version,
+            admin::the_first_login_stays,
+            admin::of_two_first_logins_one_wins,
+            admin::a_login_can_be_replaced,
+            admission::a_request_without_limits_is_in,
+            admission::the_concurrency_limit_is_exact,
+            admission::the_limit_is_exact_under_parallel_requests,
+            admission::keys_do_not_share_a_limit,
+            admission::a_lease_that_has_ended_holds_nothing,
+            admission::a_checkpoint_extends_the_lease,
+            admission::a_settled_request_frees_its_slot,
+            admission::asking_again_takes_no_second_slot,
+            admission::asking_again_in_vain_takes_none,
+            admission::a_binding_is_seen_until_it_ends,
+            admission::a_binding_is_renewed_and_replaced,
+            settlement::what_is_not_held_cannot_be_settled,
+            settlement::a_request_counts_once,
+            settlement::settlements_at_once_count_once,
+            settlement::settlements_of_many_requests_all_count,
+            settlement::usage_is_counted_in_every_scope_and_period,
+            settlement::without_an_account_key_and_model_count,
+            settlement::a_release_counts_nothing,
+            settlement::a_request_without_price_is_told_apart,
+            settlement::records_read_back_in_every_field,
+            settlement::recent_records_come_newest_first,
+            settlement::use_is_dated_and_raises_no_version,
+            reaping::an_orphan_is_settled_with_its_last_checkpoint,
+            reaping::an_orphan_counts_once,
+            reaping::an_orphan_without_progress_counts_nothing,
+            reaping::live_requests_are_left_alone,
+            reaping::a_reaper_takes_no_more_than_it_is_told,
+            reaping::a_late_settlement_counts_nothing,
+            reaping::reapers_and_settlements_at_once_count_once,
+        }
+    };
+    (@tests $factory:path; $($area:ident::$behaviour:ident,)+) => {
+        $(
+            $crate::contract_suite! { @test $factory; $area, $behaviour }
+        )+
+    };
+    (@test $factory:path; $area:ident, $behaviour:ident) => {
+        #[test]
+        fn $behaviour() {
+            $crate::contract::run($factory, $crate::contract::$area::$behaviour);
+        }
+    };
+}

@@ -13,7 +13,7 @@ use crate::random::random_bytes;
 
 /// The salt of v1's Claude console accounts and of all accounts of v2.
 pub(super) const CONSOLE_SALT: &str = "claude-console-salt";
-/// The salt of v1's OpenAI Responses accounts.
+/// The salt of v1's `OpenAI` Responses accounts.
 pub(super) const RESPONSES_SALT: &str = "openai-responses-salt";
 
 const BLOCK_BYTES: usize = 16;

@@ -1,0 +1,267 @@
+//! One attempt on one account, up to the point after which no other may take over.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use relay_domain::{AttemptOutcome, Edit, HealthEvent, ModelName, Outcome};
+use relay_protocol::anthropic::{read_message, splice_model};
+use relay_protocol::headers::{forwarded_to_upstream, returned_to_client};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::EngineError;
+use crate::classify::{Judgement, Lesson, Refusal, Retry, judge, judge_event};
+use crate::flight::Flight;
+use crate::journey::Call;
+use crate::roster::{Access, InFlight, RosterEntry};
+use crate::stream::{Intake, RelayBody, StreamBody};
+use crate::upstream::Upstream;
+
+/// The largest error answer that is kept.
+const MAX_ERROR_BYTES: usize = 1024 * 1024;
+/// How long an error answer's body may take.
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The header under which a client finds Relay's own id of its request.
+const RELAY_REQUEST_ID: HeaderName = HeaderName::from_static("x-relay-request-id");
+
+/// What came of an attempt.
+pub(crate) enum Attempt {
+    /// The answer; the flight went with it.
+    Answered(Response<RelayBody>),
+    /// Nothing that the client has seen.
+    Failed(Flight, Failure),
+}
+
+/// A failed attempt.
+pub(crate) struct Failure {
+    pub(crate) judgement: Judgement,
+    pub(crate) status: Option<u16>,
+    /// The provider's own words, if they may reach the client as they are.
+    pub(crate) passable: Option<Response<RelayBody>>,
+}
+
+impl Failure {
+    fn without_answer(outcome: AttemptOutcome, lesson: Lesson) -> Self {
+        Self { judgement: Judgement { outcome, retry: Retry::Freely, lesson }, status: None, passable: None }
+    }
+}
+
+/// Tries `entry`'s account.
+pub(crate) async fn attempt(
+    upstream: &Upstream,
+    mut flight: Flight,
+    entry: &RosterEntry,
+    access: &Access,
+    call: &Call<'_>,
+) -> Result<Attempt, EngineError> {
+    let request = upstream_request(&mut flight, entry, access, call)?;
+    let in_flight = InFlight::begin(&entry.live, flight.core().clock.now());
+    flight.attempt_begins(entry.account.id.clone());
+    let sent = upstream.send(access.proxy.as_ref(), request)?;
+    let head_timeout = flight.core().config.head_timeout;
+    let answer = match timeout(head_timeout, sent).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => {
+            tracing::info!(request.id = %flight.record.id, account.id = %entry.account.id, error = %Chain(&error), "attempt failed");
+            let failure = if error.is_connect() {
+                Failure::without_answer(AttemptOutcome::Unreachable, Lesson::Certain(HealthEvent::Unreachable))
+            } else {
+                Failure::without_answer(AttemptOutcome::BrokeOff, Lesson::Suspicion)
+            };
+            return Ok(Attempt::Failed(flight, failure));
+        }
+        Err(_elapsed) => {
+            // The provider may be at work on it, and would be paid twice.
+            flight.land(Outcome::UpstreamFailed, Some(AttemptOutcome::TimedOut), StatusCode::GATEWAY_TIMEOUT.as_u16());
+            return Err(EngineError::HeadTimeout(head_timeout));
+        }
+    };
+    flight.head_came();
+    if !answer.status().is_success() {
+        return Ok(refused(flight, entry, answer, call).await);
+    }
+    let streams = answer.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    if streams { Ok(commit(flight, in_flight, answer).await) } else { Ok(collect(flight, answer).await) }
+}
+
+fn upstream_request(
+    flight: &mut Flight,
+    entry: &RosterEntry,
+    access: &Access,
+    call: &Call<'_>,
+) -> Result<Request<Full<Bytes>>, EngineError> {
+    let uri = access.url.join(call.endpoint, call.query)?;
+    let mut headers = HeaderMap::with_capacity(call.headers.len() + 2);
+    for (name, value) in call.headers {
+        if forwarded_to_upstream(name.as_str()) {
+            headers.append(name, value.clone());
+        }
+    }
+    // Unless the answer is readable, its usage is not.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(&access.credential.0, access.credential.1.clone());
+    if let Some(agent) = &access.user_agent {
+        headers.insert(USER_AGENT, agent.clone());
+    }
+    let body = body_for(flight, entry, call);
+    let mut request = Request::post(uri).body(Full::new(body))?;
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+/// The client's bytes; with another model's name in them if the account has one for it.
+fn body_for(flight: &mut Flight, entry: &RosterEntry, call: &Call<'_>) -> Bytes {
+    let asked = call.scan.model.as_str();
+    flight.record.edits.clear();
+    let renamed = entry.account.models.upstream_name(asked).filter(|name| *name != asked);
+    let Some(name) = renamed.and_then(|name| ModelName::try_from(name).ok()) else { return call.body.clone() };
+    let body = Bytes::from(splice_model(call.body, call.scan, &name));
+    flight.record.edits.push(Edit::Model { to: name.into() });
+    body
+}
+
+/// Reads an error answer and judges it.
+async fn refused(flight: Flight, entry: &RosterEntry, answer: Response<Incoming>, call: &Call<'_>) -> Attempt {
+    let (head, body) = answer.into_parts();
+    let body = match timeout(ERROR_BODY_TIMEOUT, read(body, MAX_ERROR_BYTES, ERROR_BODY_TIMEOUT)).await {
+        Ok(Ok(body)) => body,
+        // Its status is known, and that is what counts.
+        Ok(Err(_)) | Err(_) => Bytes::new(),
+    };
+    let rest = Duration::from_mins(u64::from(entry.account.rate_limit_minutes));
+    let rest = Some(rest).filter(|rest| !rest.is_zero());
+    let refusal = Refusal { status: head.status, headers: &head.headers, body: &body };
+    let upstream_model = entry.account.models.upstream_name(call.scan.model.as_str());
+    let judgement = judge(&refusal, &flight.record.model, rest, flight.core().clock.now());
+    tracing::info!(
+        request.id = %flight.record.id, account.id = %entry.account.id, upstream.status = head.status.as_u16(),
+        model = upstream_model.unwrap_or_default(), outcome = ?judgement.outcome, "upstream refused"
+    );
+    let about_the_account = matches!(head.status.as_u16(), 401..=403);
+    let passable = (!about_the_account).then(|| whole(&flight, head.status, &head.headers, body));
+    let status = Some(head.status.as_u16());
+    Attempt::Failed(flight, Failure { judgement, status, passable })
+}
+
+/// Reads an answer that is not a stream. The client waits for all of it anyway, so a failure on the way
+/// is still unseen.
+async fn collect(mut flight: Flight, answer: Response<Incoming>) -> Attempt {
+    let (head, body) = answer.into_parts();
+    let config = &flight.core().config;
+    let body = match read(body, config.max_answer_bytes, config.idle_timeout).await {
+        Ok(body) => body,
+        Err(why) => {
+            tracing::info!(request.id = %flight.record.id, why, "answer not complete");
+            return Attempt::Failed(flight, Failure::without_answer(AttemptOutcome::BrokeOff, Lesson::Suspicion));
+        }
+    };
+    let facts = read_message(&body);
+    if let Some(usage) = facts.usage {
+        let source = relay_domain::UsageSource::Final;
+        flight.count(usage, source, facts.served_model.as_ref(), &facts.served);
+    }
+    flight.committed();
+    let response = whole(&flight, head.status, &head.headers, body);
+    flight.land(Outcome::Completed, Some(AttemptOutcome::Answered), head.status.as_u16());
+    Attempt::Answered(response)
+}
+
+/// Holds a stream back until its first content, so that a failure before it stays unseen.
+async fn commit(mut flight: Flight, in_flight: InFlight, answer: Response<Incoming>) -> Attempt {
+    let (head, mut body) = answer.into_parts();
+    let deadline = Instant::now() + flight.core().config.commit_timeout;
+    let most = flight.core().config.commit_bytes;
+    let status = head.status.as_u16();
+    let mut intake = Intake::default();
+    loop {
+        match timeout_at(deadline, body.frame()).await {
+            Ok(Some(Ok(frame))) => {
+                if let Ok(chunk) = frame.into_data() {
+                    intake.take(chunk);
+                }
+            }
+            Ok(Some(Err(_)) | None) => {
+                let failure = Failure::without_answer(AttemptOutcome::BrokeOff, Lesson::Suspicion);
+                return Attempt::Failed(flight, Failure { status: Some(status), ..failure });
+            }
+            // The upstream takes its time: the client gets the head, and signs of life.
+            Err(_elapsed) => break,
+        }
+        let tap = intake.tap();
+        if tap.content_started() || tap.ended() || intake.held() > most {
+            break;
+        }
+        if let Some(error) = tap.error() {
+            let judgement = judge_event(error);
+            if judgement.retry == Retry::Never {
+                break;
+            }
+            return Attempt::Failed(flight, Failure { judgement, status: Some(status), passable: None });
+        }
+    }
+    flight.committed();
+    let headers = client_headers(&flight, &head.headers);
+    let stream = StreamBody::new(body, intake, flight, in_flight, status);
+    let mut response = Response::new(RelayBody::Stream(Box::new(stream)));
+    *response.status_mut() = head.status;
+    *response.headers_mut() = headers;
+    Attempt::Answered(response)
+}
+
+/// Reads a body of at most `most` bytes, with at most `patience` between its chunks.
+async fn read(mut body: Incoming, most: usize, patience: Duration) -> Result<Bytes, &'static str> {
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(frame) = timeout(patience, body.frame()).await.map_err(|_| "the upstream fell silent")? {
+        let Ok(chunk) = frame.map_err(|_| "the upstream broke off")?.into_data() else { continue };
+        if most < first.len() + all.len() + chunk.len() {
+            return Err("the answer is too large");
+        }
+        if first.is_empty() && all.is_empty() {
+            // Most answers come in one piece.
+            first = chunk;
+        } else {
+            all.extend_from_slice(&std::mem::take(&mut first));
+            all.extend_from_slice(&chunk);
+        }
+    }
+    Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+fn whole(flight: &Flight, status: StatusCode, headers: &HeaderMap, body: Bytes) -> Response<RelayBody> {
+    let mut response = Response::new(RelayBody::whole(body));
+    *response.status_mut() = status;
+    *response.headers_mut() = client_headers(flight, headers);
+    response
+}
+
+fn client_headers(flight: &Flight, upstream: &HeaderMap) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(upstream.len() + 1);
+    for (name, value) in upstream {
+        if returned_to_client(name.as_str()) {
+            headers.append(name, value.clone());
+        }
+    }
+    if let Ok(id) = HeaderValue::try_from(flight.record.id.to_string()) {
+        headers.insert(RELAY_REQUEST_ID, id);
+    }
+    headers
+}
+
+/// An error with all its causes, for the log.
+struct Chain<'a>(&'a dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

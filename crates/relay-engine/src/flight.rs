@@ -1,0 +1,258 @@
+//! A request in flight: its record as it grows, and its settlement, exactly once, however it ends.
+//!
+//! A [`Flight`] is made when a request is admitted. Whoever knows how it ended says so with
+//! [`Flight::land`]; if nobody does, because the client left and everything was dropped, the drop itself
+//! settles. Settlement runs on the process's task tracker, off the client's path.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use relay_domain::{
+    AccountId, AffinityKey, AttemptOutcome, AttemptRecord, ModelName, Outcome, RequestId, RequestRecord, Timestamp,
+    TokenUsage, UsageSource,
+};
+use relay_pricing::{Charge as PricedUsage, ServiceTier};
+use relay_protocol::anthropic::Served;
+use relay_store::{Charge, Checkpoint, Progress, Rebind, Settlement, StoreError};
+
+use crate::core::Core;
+
+/// How often a settlement is tried again while the store is away, and how long in between at most.
+const SETTLE_TRIES: u32 = 20;
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The requests that this process has in flight, so that their leases can be renewed.
+#[derive(Debug, Default)]
+pub(crate) struct Airspace(Mutex<HashSet<RequestId>>);
+
+impl Airspace {
+    fn enter(&self, id: RequestId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+    }
+
+    fn leave(&self, id: RequestId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    /// Every request in flight at this moment.
+    pub(crate) fn all(&self) -> Vec<RequestId> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+    }
+}
+
+/// One admitted request.
+pub(crate) struct Flight {
+    core: Arc<Core>,
+    arrived: Instant,
+    pub(crate) record: RequestRecord,
+    /// The conversation, and the end of a binding made now.
+    pub(crate) affinity: Option<(AffinityKey, Timestamp)>,
+    /// The account that the conversation is bound to for long enough.
+    pub(crate) bound_to: Option<AccountId>,
+    /// The binding to write if the request succeeds.
+    pub(crate) rebind: Option<Rebind>,
+    /// Whether it was admitted, and so has to be settled.
+    metered: bool,
+    /// Time that went by while an upstream was at work.
+    upstream_us: u64,
+    attempt_began_us: u64,
+    landed: bool,
+}
+
+impl Flight {
+    /// Begins with the record of an admitted request.
+    pub(crate) fn begin(core: Arc<Core>, arrived: Instant, mut record: RequestRecord) -> Self {
+        core.airspace.enter(record.id);
+        record.times.admitted_us = Some(micros(arrived.elapsed()));
+        Self::new(core, arrived, record, true)
+    }
+
+    /// Begins with a request that is free: nothing of it is kept.
+    pub(crate) fn unmetered(core: Arc<Core>, arrived: Instant, record: RequestRecord) -> Self {
+        Self::new(core, arrived, record, false)
+    }
+
+    fn new(core: Arc<Core>, arrived: Instant, record: RequestRecord, metered: bool) -> Self {
+        Self {
+            core,
+            arrived,
+            record,
+            affinity: None,
+            bound_to: None,
+            rebind: None,
+            metered,
+            upstream_us: 0,
+            attempt_began_us: 0,
+            landed: false,
+        }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    fn elapsed_us(&self) -> u64 {
+        micros(self.arrived.elapsed())
+    }
+
+    /// An attempt on `account` begins.
+    pub(crate) fn attempt_begins(&mut self, account: AccountId) {
+        self.attempt_began_us = self.elapsed_us();
+        self.record.times.sent_us = Some(self.attempt_began_us);
+        self.record.account = Some(account);
+    }
+
+    /// The head of the present attempt's answer came.
+    pub(crate) fn head_came(&mut self) {
+        self.record.times.head_us = Some(self.elapsed_us());
+    }
+
+    /// The present attempt came to nothing.
+    pub(crate) fn attempt_failed(&mut self, outcome: AttemptOutcome, status: Option<u16>) {
+        let took_us = self.elapsed_us().saturating_sub(self.attempt_began_us);
+        self.upstream_us += took_us;
+        self.note_attempt(outcome, status, took_us);
+        self.record.times.head_us = None;
+    }
+
+    /// The first content of the answer is about to go to the client. `waited` is how long it took from
+    /// the upstream's side, as of when it came.
+    pub(crate) fn committed(&mut self) {
+        let now_us = self.elapsed_us();
+        self.record.times.first_content_us = Some(now_us);
+        let waited_us = self.upstream_us + now_us.saturating_sub(self.attempt_began_us);
+        self.record.times.added_us = Some(now_us.saturating_sub(waited_us));
+    }
+
+    fn note_attempt(&mut self, outcome: AttemptOutcome, status: Option<u16>, took_us: u64) {
+        let Some(account) = self.record.account.clone() else { return };
+        let started_us = self.attempt_began_us;
+        self.record.attempts.push(AttemptRecord { account, outcome, status, started_us, took_us });
+    }
+
+    /// What the upstream has told of its usage so far.
+    pub(crate) fn count(&mut self, usage: TokenUsage, source: UsageSource, model: Option<&ModelName>, served: &Served) {
+        self.record.usage = usage;
+        self.record.usage_source = source;
+        self.record.served_model = model.cloned();
+        if source != UsageSource::None {
+            let model = model.unwrap_or(&self.record.model);
+            let charge = priced(usage, served);
+            self.record.cost = self.core.prices.quote(model.as_str(), &charge).map(|quote| quote.cost);
+        }
+    }
+
+    /// Keeps what is known in the store, off the path, in case the process dies.
+    pub(crate) fn checkpoint(&self) {
+        let Some(account) = self.record.account.clone() else { return };
+        let record = &self.record;
+        let progress = Progress {
+            account,
+            served_model: record.served_model.clone(),
+            usage: record.usage,
+            cost: record.cost,
+        };
+        let lease_until = self.core.clock.now().plus(self.core.config.lease);
+        let checkpoint = Checkpoint { request: record.id, lease_until, progress: Some(progress) };
+        let ledger = Arc::clone(&self.core.directory.stores.ledger);
+        self.core.spawn(async move {
+            if let Err(error) = ledger.checkpoint(&checkpoint).await {
+                tracing::warn!(request.id = %checkpoint.request, %error, "checkpoint not kept");
+            }
+        });
+    }
+
+    /// Notes how long the upstream was silent within its answer.
+    pub(crate) fn stalled(&mut self, silence: Duration) {
+        let longest = &mut self.record.times.longest_stall_us;
+        *longest = micros(silence).max(*longest);
+    }
+
+    /// Ends the flight: the last attempt came to `attempt`, the request to `outcome`.
+    pub(crate) fn land(&mut self, outcome: Outcome, attempt: Option<AttemptOutcome>, status: u16) {
+        if std::mem::replace(&mut self.landed, true) {
+            return;
+        }
+        let end_us = self.elapsed_us();
+        if let Some(attempt) = attempt {
+            let upstream_status = self.record.times.head_us.map(|_| status);
+            self.note_attempt(attempt, upstream_status, end_us.saturating_sub(self.attempt_began_us));
+        }
+        self.record.outcome = outcome;
+        self.record.status = status;
+        self.record.times.end_us = Some(end_us);
+        if self.metered {
+            self.settle();
+        }
+    }
+
+    fn settle(&mut self) {
+        let core = Arc::clone(&self.core);
+        core.airspace.leave(self.record.id);
+        let used = self.record.usage_source != UsageSource::None;
+        let settlement = Settlement {
+            charge: if used { Charge::Count } else { Charge::Release },
+            bind: self.rebind.take().filter(|_| self.record.outcome == Outcome::Completed),
+            now: core.clock.now(),
+            record: self.record.clone(),
+        };
+        if used && settlement.record.cost.is_none() {
+            let model = settlement.record.served_model.as_ref().unwrap_or(&settlement.record.model);
+            tracing::warn!(model = %model, "model has no price: its cost is unknown");
+        }
+        let shared = Arc::clone(&core);
+        core.spawn(async move { settle_with_patience(&shared, &settlement).await });
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if !self.landed {
+            let attempt = (self.record.times.sent_us.is_some()).then_some(AttemptOutcome::ClientGone);
+            let status = if self.record.times.first_content_us.is_some() { 200 } else { 0 };
+            self.land(Outcome::ClientGone, attempt, status);
+        }
+    }
+}
+
+/// Settles, again and again while the store is away. A repetition counts nothing twice, because the
+/// request's hold goes with the first that succeeds. If all fail, the hold's last checkpoint is settled
+/// when its lease ends.
+async fn settle_with_patience(core: &Core, settlement: &Settlement) {
+    let mut pause = Duration::from_millis(100);
+    for attempt in 1..=SETTLE_TRIES {
+        match core.directory.stores.ledger.settle(settlement).await {
+            Ok(true) => return,
+            Ok(false) if attempt == 1 => {
+                tracing::warn!(request.id = %settlement.record.id, "request was settled before, by its lease's end");
+                return;
+            }
+            Ok(false) => return,
+            Err(error @ StoreError::Unavailable(_)) if attempt < SETTLE_TRIES => {
+                tracing::warn!(request.id = %settlement.record.id, %error, "settlement waits for the store");
+            }
+            Err(error) => {
+                tracing::error!(request.id = %settlement.record.id, %error, "settlement not kept");
+                return;
+            }
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// A usage as the price book wants it: by what the provider says it served, not by what was asked for.
+fn priced(usage: TokenUsage, served: &Served) -> PricedUsage {
+    PricedUsage {
+        usage,
+        tier: served.service_tier.as_deref().map_or_else(ServiceTier::default, ServiceTier::served),
+        fast: served.speed.as_deref() == Some("fast"),
+        us_residency: served.inference_geo.as_deref() == Some("us"),
+        web_searches: served.web_search_requests.unwrap_or(0),
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,67 @@
+//! What goes on beside the requests: renewing their leases, and settling those whose process died.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use relay_store::Checkpoint;
+use tokio_util::sync::CancellationToken;
+
+use crate::Engine;
+use crate::core::Core;
+
+/// Orphans settled in one go.
+const REAP_BATCH: usize = 500;
+
+impl Engine {
+    /// Renews leases and settles orphans until `stop` is cancelled. One task of the process runs this.
+    pub async fn keep_house(&self, stop: CancellationToken) {
+        // Two renewals may fail before a lease ends.
+        let pause = self.core().config.lease / 3;
+        let mut reaped_for = Duration::MAX;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            renew_leases(self.core()).await;
+            reaped_for = reaped_for.saturating_add(pause);
+            if reaped_for >= self.core().config.lease / 2 {
+                reaped_for = Duration::ZERO;
+                self.reap().await;
+            }
+        }
+    }
+
+    /// Settles the requests of dead processes. Called once before the first request is served, too.
+    pub async fn reap(&self) {
+        let core = self.core();
+        loop {
+            match core.directory.stores.ledger.reap(core.clock.now(), REAP_BATCH).await {
+                Ok(orphans) => {
+                    for orphan in &orphans {
+                        tracing::warn!(request.id = %orphan.id, "settled a request whose process died");
+                    }
+                    if orphans.len() < REAP_BATCH {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "orphans not settled");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Renews the lease of every request that has been in flight for a while.
+async fn renew_leases(core: &Arc<Core>) {
+    let now = core.clock.now();
+    for request in core.airspace.all() {
+        let checkpoint = Checkpoint { request, lease_until: now.plus(core.config.lease), progress: None };
+        if let Err(error) = core.directory.stores.ledger.checkpoint(&checkpoint).await {
+            tracing::warn!(%error, "leases not renewed");
+            return;
+        }
+    }
+}

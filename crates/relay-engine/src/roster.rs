@@ -1,0 +1,169 @@
+//! The accounts, ready to be used: credentials opened, addresses understood, live counters attached.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use arc_swap::ArcSwap;
+use http::HeaderValue;
+use http::header::{AUTHORIZATION, HeaderName};
+use relay_crypto::{Keyring, LegacySalt};
+use relay_domain::{Account, AccountHealth, AccountId, HealthEvent, Platform, Proxy, ProxySetting, Timestamp};
+use relay_scheduler::{Candidate, Readiness};
+use secrecy::ExposeSecret as _;
+
+use crate::breaker::Breaker;
+use crate::upstream::ProxyRoute;
+use crate::upstream_url::UpstreamUrl;
+
+/// All accounts at one version.
+#[derive(Default)]
+pub(crate) struct Roster {
+    pub(crate) version: u64,
+    pub(crate) entries: Vec<RosterEntry>,
+}
+
+/// One account.
+pub(crate) struct RosterEntry {
+    pub(crate) account: Account,
+    pub(crate) live: Arc<AccountLive>,
+    /// How it is reached, or why it cannot be.
+    pub(crate) access: Result<Access, Readiness>,
+}
+
+/// All that is needed to send a request to an account.
+pub(crate) struct Access {
+    pub(crate) url: UpstreamUrl,
+    pub(crate) proxy: Option<ProxyRoute>,
+    pub(crate) credential: (HeaderName, HeaderValue),
+    pub(crate) user_agent: Option<HeaderValue>,
+}
+
+/// What this process knows of an account beyond the store; outlives the roster's versions.
+#[derive(Default)]
+pub(crate) struct AccountLive {
+    in_flight: AtomicU32,
+    trial: AtomicBool,
+    pub(crate) breaker: Breaker,
+    health: ArcSwap<AccountHealth>,
+}
+
+impl AccountLive {
+    /// Takes a health event at once, ahead of the store's word.
+    pub(crate) fn learn(&self, event: &HealthEvent, now: Timestamp) {
+        self.health.rcu(|health| AccountHealth::clone(health).on(event.clone(), now));
+    }
+
+    /// Whether a success would change anything.
+    pub(crate) fn is_marked(&self) -> bool {
+        self.health.load().penalty.is_some()
+    }
+}
+
+/// A request in flight on an account; ends when dropped.
+pub(crate) struct InFlight {
+    live: Arc<AccountLive>,
+    on_trial: bool,
+}
+
+impl InFlight {
+    pub(crate) fn begin(live: &Arc<AccountLive>, now: Timestamp) -> Self {
+        live.in_flight.fetch_add(1, Ordering::Relaxed);
+        let on_trial = live.health.load().on_trial(now) && !live.trial.swap(true, Ordering::Relaxed);
+        Self { live: Arc::clone(live), on_trial }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.live.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if self.on_trial {
+            self.live.trial.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Roster {
+    /// Prepares `accounts`. What the process knows of an account is carried over from `old`.
+    pub(crate) fn build(version: u64, accounts: Vec<Account>, keyring: &Keyring, old: &Self) -> Self {
+        let known: HashMap<&AccountId, &Arc<AccountLive>> =
+            old.entries.iter().map(|entry| (&entry.account.id, &entry.live)).collect();
+        let entries = accounts.into_iter().map(|account| {
+            let live = known.get(&account.id).map_or_else(Arc::default, |live| Arc::clone(live));
+            live.health.store(Arc::new(account.health.clone()));
+            let access = access(&account, keyring);
+            if let Err(readiness) = &access {
+                tracing::warn!(account.id = %account.id, ?readiness, "account cannot be used");
+            }
+            RosterEntry { account, live, access }
+        });
+        Self { version, entries: entries.collect() }
+    }
+
+    /// The healths at this moment, to be borrowed by [`Roster::candidates`].
+    pub(crate) fn healths(&self) -> Vec<Arc<AccountHealth>> {
+        self.entries.iter().map(|entry| entry.live.health.load_full()).collect()
+    }
+
+    /// The facts for a decision.
+    pub(crate) fn candidates<'a>(&'a self, healths: &'a [Arc<AccountHealth>]) -> Vec<Candidate<'a>> {
+        self.entries.iter().zip(healths).map(|(entry, health)| entry.candidate(health)).collect()
+    }
+}
+
+impl RosterEntry {
+    fn candidate<'a>(&'a self, health: &'a AccountHealth) -> Candidate<'a> {
+        let account = &self.account;
+        Candidate {
+            id: &account.id,
+            platform: account.platform,
+            priority: account.priority,
+            is_active: account.is_active,
+            schedulable: account.schedulable,
+            kind: account.kind,
+            health,
+            models: &account.models,
+            daily_quota: None,
+            daily_spent: relay_domain::NanoUsd::ZERO,
+            in_flight: self.live.in_flight.load(Ordering::Relaxed),
+            max_concurrent: account.max_concurrent,
+            readiness: self.access.as_ref().err().copied().unwrap_or_default(),
+            trial_in_flight: self.live.trial.load(Ordering::Relaxed),
+        }
+    }
+}
+
+fn access(account: &Account, keyring: &Keyring) -> Result<Access, Readiness> {
+    let salt = match account.platform {
+        Platform::ClaudeConsole => LegacySalt::Console,
+        Platform::Codex => LegacySalt::Responses,
+    };
+    let open = |sealed: &str| keyring.open(sealed, salt).map_err(|_| Readiness::SecretUnreadable);
+    let secret = open(account.secret.as_stored())?;
+    let credential = credential(secret.expose_secret()).ok_or(Readiness::SecretUnreadable)?;
+    let proxy = match &account.proxy {
+        ProxySetting::Direct => None,
+        ProxySetting::Unusable => return Err(Readiness::ProxyUnusable),
+        ProxySetting::Via(Proxy { scheme, host, port, auth }) => {
+            let auth = auth.as_ref().map(|auth| {
+                open(auth.password.as_stored()).map(|password| (auth.username.clone(), password))
+            });
+            Some(ProxyRoute { scheme: *scheme, authority: format!("{host}:{port}"), auth: auth.transpose()? })
+        }
+    };
+    let user_agent = account.user_agent.as_deref().and_then(|agent| HeaderValue::from_str(agent).ok());
+    let url = UpstreamUrl::parse(&account.base_url).ok_or(Readiness::AddressUnusable)?;
+    Ok(Access { url, proxy, credential, user_agent })
+}
+
+/// Anthropic's own keys go into `x-api-key`, other providers' into `Authorization`: v1's and v2's rule.
+fn credential(secret: &str) -> Option<(HeaderName, HeaderValue)> {
+    let (name, value) = if secret.starts_with("sk-ant-") {
+        (HeaderName::from_static("x-api-key"), HeaderValue::from_str(secret))
+    } else {
+        (AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {secret}")))
+    };
+    let mut value = value.ok().filter(|_| !secret.is_empty())?;
+    value.set_sensitive(true);
+    Some((name, value))
+}

@@ -1,0 +1,276 @@
+//! The answer on its way to the client: bytes untouched, whole frames at a time, usage read from a copy.
+//!
+//! The tail of a chunk that belongs to an unfinished frame waits for its end, so that a keep-alive or an
+//! error can always be put in between whole frames. Nothing is copied for that: the tail is a slice.
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::fmt;
+use std::future::Future as _;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use relay_domain::{AttemptOutcome, Outcome, UsageSource};
+use relay_protocol::anthropic::{ErrorType, StreamTap, error_event, ping_event};
+use tokio::time::{Instant, Sleep};
+
+use crate::flight::Flight;
+use crate::roster::InFlight;
+
+/// How long the client has to read the error event before the connection is aborted.
+const ABORT_GRACE: Duration = Duration::from_millis(50);
+
+/// The answer was cut off on purpose, so that the client cannot take it for a whole one.
+#[derive(Clone, Copy, Debug)]
+pub struct CutOff;
+
+impl fmt::Display for CutOff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the upstream broke off, so the answer is cut off")
+    }
+}
+
+impl Error for CutOff {}
+
+/// The body of an answer.
+pub enum RelayBody {
+    /// All of it at once.
+    Whole(Option<Bytes>),
+    /// As it comes.
+    Stream(Box<StreamBody>),
+}
+
+impl RelayBody {
+    /// A body of `bytes`.
+    #[must_use]
+    pub fn whole(bytes: Bytes) -> Self {
+        Self::Whole((!bytes.is_empty()).then_some(bytes))
+    }
+}
+
+impl http_body::Body for RelayBody {
+    type Data = Bytes;
+    type Error = CutOff;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
+        match self.get_mut() {
+            Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Stream(stream) => stream.poll_next(cx).map(|next| next.map(|item| item.map(Frame::data))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Whole(None))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => {
+                let length = bytes.as_ref().map_or(0, Bytes::len);
+                SizeHint::with_exact(u64::try_from(length).unwrap_or(u64::MAX))
+            }
+            Self::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// What has come of an answer so far, and what of it may go on.
+#[derive(Default)]
+pub(crate) struct Intake {
+    tap: StreamTap,
+    chunks: VecDeque<Bytes>,
+    /// Bytes in `chunks` that end with a whole frame.
+    ready: usize,
+}
+
+impl Intake {
+    /// Takes the next chunk.
+    pub(crate) fn take(&mut self, chunk: Bytes) {
+        self.tap.feed(&chunk);
+        self.chunks.push_back(chunk);
+        let held: usize = self.chunks.iter().map(Bytes::len).sum();
+        self.ready = held.saturating_sub(self.tap.open_bytes());
+    }
+
+    pub(crate) fn tap(&self) -> &StreamTap {
+        &self.tap
+    }
+
+    /// Bytes that have not gone on yet.
+    pub(crate) fn held(&self) -> usize {
+        self.chunks.iter().map(Bytes::len).sum()
+    }
+
+    /// The next bytes that may go on.
+    fn release(&mut self) -> Option<Bytes> {
+        let front = self.chunks.front_mut().filter(|_| self.ready > 0)?;
+        if front.len() <= self.ready {
+            self.ready -= front.len();
+            return self.chunks.pop_front();
+        }
+        let part = front.slice(..self.ready);
+        front.advance(std::mem::take(&mut self.ready));
+        Some(part)
+    }
+}
+
+/// An answer that streams.
+pub struct StreamBody {
+    upstream: Incoming,
+    intake: Intake,
+    flight: Flight,
+    _in_flight: InFlight,
+    state: State,
+    status: u16,
+    /// Wakes for the keep-alive and for the end of patience.
+    timer: Pin<Box<Sleep>>,
+    /// When the upstream last said something.
+    heard: Instant,
+    /// When the client last got something.
+    spoken: Instant,
+    checkpointed: bool,
+}
+
+enum State {
+    Flowing,
+    /// The upstream is done; what is held still goes out.
+    Ending,
+    /// The error event is out; the connection is aborted when the timer fires.
+    Aborting,
+    Over,
+}
+
+impl StreamBody {
+    /// Goes on from what was held back before the answer was committed.
+    pub(crate) fn new(upstream: Incoming, intake: Intake, flight: Flight, in_flight: InFlight, status: u16) -> Self {
+        let now = Instant::now();
+        let timer = Box::pin(tokio::time::sleep_until(now + flight.core().config.keep_alive));
+        let state = State::Flowing;
+        let mut stream = Self {
+            upstream,
+            intake,
+            flight,
+            _in_flight: in_flight,
+            state,
+            status,
+            timer,
+            heard: now,
+            spoken: now,
+            checkpointed: false,
+        };
+        stream.read_tap();
+        stream
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, CutOff>>> {
+        loop {
+            if let Some(bytes) = self.intake.release() {
+                self.spoken = Instant::now();
+                return Poll::Ready(Some(Ok(bytes)));
+            }
+            match self.state {
+                State::Flowing => match Pin::new(&mut self.upstream).poll_frame(cx) {
+                    Poll::Ready(Some(Ok(frame))) => {
+                        if let Ok(chunk) = frame.into_data() {
+                            self.heard(chunk);
+                        }
+                    }
+                    Poll::Ready(Some(Err(error))) => {
+                        tracing::info!(request.id = %self.flight.record.id, %error, "upstream broke off");
+                        return Poll::Ready(Some(Ok(self.break_off("the provider's connection broke off"))));
+                    }
+                    Poll::Ready(None) => self.state = State::Ending,
+                    Poll::Pending => {
+                        ready!(self.timer.as_mut().poll(cx));
+                        if let Some(bytes) = self.tick() {
+                            return Poll::Ready(Some(Ok(bytes)));
+                        }
+                    }
+                },
+                State::Ending => {
+                    if !self.intake.tap.ended() {
+                        let why = "the provider ended the answer without finishing it";
+                        return Poll::Ready(Some(Ok(self.break_off(why))));
+                    }
+                    self.state = State::Over;
+                    self.flight.land(Outcome::Completed, Some(AttemptOutcome::Answered), self.status);
+                    // Whatever follows the last whole frame passes as well: the bytes are the client's.
+                    self.intake.ready = self.intake.held();
+                }
+                State::Aborting => {
+                    ready!(self.timer.as_mut().poll(cx));
+                    self.state = State::Over;
+                    return Poll::Ready(Some(Err(CutOff)));
+                }
+                State::Over => return Poll::Ready(None),
+            }
+        }
+    }
+
+    fn heard(&mut self, chunk: Bytes) {
+        let now = Instant::now();
+        self.flight.stalled(now.duration_since(self.heard));
+        self.heard = now;
+        self.intake.take(chunk);
+        self.read_tap();
+    }
+
+    fn read_tap(&mut self) {
+        let tap = &self.intake.tap;
+        let source = tap.usage_source();
+        let known = source != UsageSource::None;
+        if known && (!self.checkpointed || source != self.flight.record.usage_source) {
+            self.flight.count(tap.usage(), source, tap.served_model(), tap.served());
+        }
+        if known && !std::mem::replace(&mut self.checkpointed, true) && source == UsageSource::Partial {
+            self.flight.checkpoint();
+        }
+    }
+
+    /// Something is due: a sign of life, or the end of patience. Sets the timer for what comes next.
+    fn tick(&mut self) -> Option<Bytes> {
+        let config = &self.flight.core().config;
+        let (keep_alive, patience) = (config.keep_alive, config.idle_timeout);
+        let now = Instant::now();
+        if self.heard + patience <= now {
+            return Some(self.break_off("the provider was silent for too long"));
+        }
+        let due = self.spoken + keep_alive <= now;
+        if due {
+            self.spoken = now;
+        }
+        self.timer.as_mut().reset((self.spoken + keep_alive).min(self.heard + patience));
+        due.then(|| Bytes::from_static(ping_event()))
+    }
+
+    /// Ends a stream that has no end: with the protocol's error event, unless the provider sent one
+    /// itself, and then with an abort. The unfinished frame is dropped; nobody could read it.
+    fn break_off(&mut self, why: &str) -> Bytes {
+        self.intake.chunks.clear();
+        self.intake.ready = 0;
+        let tap = &self.intake.tap;
+        self.flight.count(tap.usage(), tap.usage_source(), tap.served_model(), tap.served());
+        self.flight.land(Outcome::UpstreamFailed, Some(AttemptOutcome::BrokeOffMidStream), self.status);
+        self.state = State::Aborting;
+        self.timer.as_mut().reset(Instant::now() + ABORT_GRACE);
+        if self.intake.tap.error().is_some() {
+            // A comment, so that the client's own last word stays the provider's error event.
+            return Bytes::from_static(b": cut off\n\n");
+        }
+        Bytes::from(error_event(ErrorType::Api, why, &self.flight.record.id.to_string(), Some("upstream_broke_off")))
+    }
+}
+
+impl Drop for StreamBody {
+    fn drop(&mut self) {
+        // The flight lands in its own drop; what the tap saw last has to be in its record by then.
+        if matches!(self.state, State::Flowing | State::Ending) {
+            let tap = &self.intake.tap;
+            self.flight.count(tap.usage(), tap.usage_source(), tap.served_model(), tap.served());
+        }
+    }
+}

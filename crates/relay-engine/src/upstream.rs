@@ -1,0 +1,168 @@
+//! Connections to upstreams: direct, or through an account's proxy and then never otherwise.
+//!
+//! One HTTP client for the direct accounts and one for each proxy, each with a pool of its own. A set
+//! of clients belongs to one runtime, so that a request and its upstream connection are served by the
+//! same thread.
+
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use http::{HeaderValue, Request, Uri};
+use http_body_util::Full;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
+use hyper_util::client::legacy::{Client, ResponseFuture};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use relay_domain::ProxyScheme;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::connect_timeout::TimedConnector;
+use crate::{EngineConfig, EngineError};
+
+/// A proxy, ready to be used: its password is opened, and stays in memory.
+#[derive(Clone, Debug)]
+pub(crate) struct ProxyRoute {
+    pub(crate) scheme: ProxyScheme,
+    /// `host:port`.
+    pub(crate) authority: String,
+    /// User name and password.
+    pub(crate) auth: Option<(String, SecretString)>,
+}
+
+impl ProxyRoute {
+    /// What tells two proxies apart. Holds the password's length at most, never the password.
+    fn same_as(&self, other: &Self) -> bool {
+        let exposed = |route: &Self| {
+            route.auth.as_ref().map(|(name, password)| (name.clone(), password.expose_secret().to_owned()))
+        };
+        self.scheme == other.scheme && self.authority == other.authority && exposed(self) == exposed(other)
+    }
+}
+
+type Https<C> = TimedConnector<HttpsConnector<C>>;
+type HttpClient<C> = Client<Https<C>, Full<Bytes>>;
+
+/// A client of one kind of route. All kinds answer with the same future.
+#[derive(Clone)]
+enum RoutedClient {
+    Direct(HttpClient<HttpConnector>),
+    Tunnel(HttpClient<Tunnel<HttpConnector>>),
+    TlsTunnel(HttpClient<Tunnel<HttpsConnector<HttpConnector>>>),
+    Socks(HttpClient<SocksV5<HttpConnector>>),
+}
+
+impl RoutedClient {
+    fn send(&self, request: Request<Full<Bytes>>) -> ResponseFuture {
+        match self {
+            Self::Direct(client) => client.request(request),
+            Self::Tunnel(client) => client.request(request),
+            Self::TlsTunnel(client) => client.request(request),
+            Self::Socks(client) => client.request(request),
+        }
+    }
+}
+
+/// The connections of one runtime.
+pub(crate) struct Upstream {
+    config: Arc<EngineConfig>,
+    direct: RoutedClient,
+    proxied: RwLock<HashMap<String, (ProxyRoute, RoutedClient)>>,
+}
+
+impl Upstream {
+    pub(crate) fn new(config: Arc<EngineConfig>) -> Self {
+        let direct = RoutedClient::Direct(build(&config, tcp()));
+        Self { config, direct, proxied: RwLock::default() }
+    }
+
+    /// Sends a request: directly, or through `proxy` and never otherwise.
+    pub(crate) fn send(
+        &self,
+        proxy: Option<&ProxyRoute>,
+        request: Request<Full<Bytes>>,
+    ) -> Result<ResponseFuture, EngineError> {
+        match proxy {
+            None => Ok(self.direct.send(request)),
+            Some(route) => Ok(self.through(route)?.send(request)),
+        }
+    }
+
+    fn through(&self, route: &ProxyRoute) -> Result<RoutedClient, EngineError> {
+        let known = |clients: &HashMap<String, (ProxyRoute, RoutedClient)>| {
+            let found = clients.get(&route.authority).filter(|(known, _)| known.same_as(route));
+            found.map(|(_, client)| client.clone())
+        };
+        if let Some(client) = self.proxied.read().ok().and_then(|clients| known(&clients)) {
+            return Ok(client);
+        }
+        let client = proxied(&self.config, route)?;
+        if let Ok(mut clients) = self.proxied.write() {
+            clients.insert(route.authority.clone(), (route.clone(), client.clone()));
+        }
+        Ok(client)
+    }
+}
+
+fn tcp() -> HttpConnector {
+    let mut tcp = HttpConnector::new();
+    tcp.set_nodelay(true);
+    // The TLS connector around it takes both schemes.
+    tcp.enforce_http(false);
+    tcp
+}
+
+fn tls<C>(inner: C) -> HttpsConnector<C> {
+    HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().wrap_connector(inner)
+}
+
+fn build<C>(config: &EngineConfig, connector: C) -> HttpClient<C>
+where
+    Https<C>: hyper_util::client::legacy::connect::Connect + Clone,
+{
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(config.pool_idle_timeout)
+        // A pooled connection that the peer closed before a byte was sent: safe to send again.
+        .retry_canceled_requests(true)
+        .build(TimedConnector::new(tls(connector), config.connect_timeout))
+}
+
+fn proxied(config: &EngineConfig, route: &ProxyRoute) -> Result<RoutedClient, EngineError> {
+    let scheme = match route.scheme {
+        ProxyScheme::Http => "http",
+        ProxyScheme::Https => "https",
+        ProxyScheme::Socks5 => "socks5",
+    };
+    let proxy = Uri::builder().scheme(scheme).authority(route.authority.as_str()).path_and_query("/").build();
+    let proxy = proxy.map_err(|_| EngineError::ProxyUnusable)?;
+    match route.scheme {
+        ProxyScheme::Http => Ok(RoutedClient::Tunnel(build(config, tunnel(proxy, tcp(), route)?))),
+        ProxyScheme::Https => Ok(RoutedClient::TlsTunnel(build(config, tunnel(proxy, tls(tcp()), route)?))),
+        ProxyScheme::Socks5 => {
+            // Names are resolved by the proxy: a local look-up would tell where the traffic goes.
+            let socks = SocksV5::new(proxy, tcp()).local_dns(false);
+            let socks = match &route.auth {
+                Some((name, password)) => socks.with_auth(name.clone(), password.expose_secret().to_owned()),
+                None => socks,
+            };
+            Ok(RoutedClient::Socks(build(config, socks)))
+        }
+    }
+}
+
+fn tunnel<C>(proxy: Uri, connector: C, route: &ProxyRoute) -> Result<Tunnel<C>, EngineError> {
+    let tunnel = Tunnel::new(proxy, connector);
+    let Some((name, password)) = &route.auth else { return Ok(tunnel) };
+    let credentials = basic_auth(name, password.expose_secret());
+    let mut value = HeaderValue::try_from(credentials).map_err(|_| EngineError::ProxyUnusable)?;
+    value.set_sensitive(true);
+    Ok(tunnel.with_auth(value))
+}
+
+fn basic_auth(name: &str, password: &str) -> String {
+    format!("Basic {}", BASE64_STANDARD.encode(format!("{name}:{password}")))
+}

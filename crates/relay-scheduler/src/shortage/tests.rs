@@ -1,0 +1,82 @@
+//! What is short, one row a mixture of exclusions.
+
+use relay_domain::{AccountKind, NanoUsd, Platform};
+
+use super::*;
+use crate::Readiness;
+use crate::pool::{Member, NOW, ask, at, model_map, ranking, rest};
+
+#[test]
+fn a_shortage_names_what_passes_first() {
+    use PenaltyReason::{Blocked, ModelUnknown, Overloaded, RateLimited, Unreachable};
+    let resting = |reason, until| Member::new("r").with(|m| m.health = rest(reason, until));
+    let limited = || resting(RateLimited, Some(60));
+    let off = || Member::new("o").with(|m| m.is_active = false);
+    let other_model = || Member::new("m").with(|m| m.models = model_map("opus"));
+    let spent = || Member::new("q").with(|m| m.daily_quota = Some(NanoUsd::ZERO));
+    let cases: &[(&str, Vec<Member>, Shortage)] = &[
+        ("nothing at all", vec![], Shortage::NoAccounts),
+        (
+            "others' accounts alone",
+            vec![
+                Member::new("a").with(|m| m.platform = Platform::Codex),
+                Member::new("b").with(|m| m.kind = AccountKind::Dedicated),
+            ],
+            Shortage::NoAccounts,
+        ),
+        ("all switched off", vec![off()], Shortage::Unavailable),
+        ("in service, but not for it", vec![off(), other_model()], Shortage::ModelNotServed),
+        (
+            "the provider does not know it",
+            vec![resting(ModelUnknown, Some(5))],
+            Shortage::ModelNotServed,
+        ),
+        (
+            "the later limit does not matter",
+            vec![resting(RateLimited, Some(90)), limited()],
+            Shortage::RateLimited { until: Some(at(60)) },
+        ),
+        (
+            "a limit without a known end comes after one with",
+            vec![resting(RateLimited, None), limited()],
+            Shortage::RateLimited { until: Some(at(60)) },
+        ),
+        ("a quota ends with the day", vec![spent(), limited()], {
+            Shortage::RateLimited { until: Some(at(9)) }
+        }),
+        (
+            "overload passes before the limit",
+            vec![limited(), resting(Overloaded, Some(5))],
+            Shortage::Overloaded { until: Some(at(5)) },
+        ),
+        (
+            "unreachable counts as overload",
+            vec![resting(Unreachable, Some(5)), other_model()],
+            Shortage::Overloaded { until: Some(at(5)) },
+        ),
+        (
+            "a busy account is free soonest",
+            vec![limited(), Member::new("b").with(|m| m.max_concurrent = Some(0))],
+            Shortage::Busy,
+        ),
+        ("refused by the provider", vec![resting(Blocked, Some(5))], Shortage::Unavailable),
+        (
+            "misconfigured",
+            vec![other_model(), Member::new("p").with(|m| m.readiness = Readiness::ProxyUnusable)],
+            Shortage::Unavailable,
+        ),
+    ];
+    for (name, members, expected) in cases {
+        let found = ranking(members, &ask());
+        assert_eq!(found.order, [], "{name}");
+        assert_eq!(found.shortage(), *expected, "{name}");
+    }
+}
+
+#[test]
+fn a_client_reads_what_is_short_and_until_when() {
+    let limited = Shortage::RateLimited { until: Some(NOW) };
+    let text = "every account has reached a limit until 2023-11-14T22:13:20.000Z";
+    assert_eq!(limited.to_string(), text);
+    assert_eq!(Shortage::Busy.to_string(), "every account is busy");
+}

@@ -1,0 +1,335 @@
+//! Every name in Redis, made in one place.
+//!
+//! Names that v1 knows are v1's, so that a v1 that comes back finds its data; what v1 has no name for
+//! lives under a prefix of Relay's own. Scripts get names as KEYS and make none: a layout with hash tags
+//! for Redis Cluster is a second `Keyspace`, not a rewrite.
+
+use relay_domain::{AffinityKey, KeyId, Period, PeriodKind, Platform, RequestId};
+use relay_store::UsageScope;
+
+/// The names of one store.
+#[derive(Clone, Debug)]
+pub(crate) struct Keyspace {
+    own: String,
+}
+
+/// The places in which accounts are found. v1 and v2 keep Codex accounts in different ones.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum AccountFamily {
+    /// `claude_console_account`, of v1 and v2.
+    ClaudeConsole,
+    /// `openai_responses_account`, v1's Codex accounts; new ones go here.
+    OpenaiResponses,
+    /// `codex_account`, v2's.
+    Codex,
+}
+
+impl AccountFamily {
+    /// Every family.
+    pub(crate) const ALL: [Self; 3] = [Self::ClaudeConsole, Self::OpenaiResponses, Self::Codex];
+
+    /// The family into which a new account of a platform goes.
+    pub(crate) fn of_new(platform: Platform) -> Self {
+        match platform {
+            Platform::ClaudeConsole => Self::ClaudeConsole,
+            Platform::Codex => Self::OpenaiResponses,
+        }
+    }
+
+    /// The families in which an account of a platform may be.
+    pub(crate) fn of_platform(platform: Platform) -> &'static [Self] {
+        match platform {
+            Platform::ClaudeConsole => &[Self::ClaudeConsole],
+            Platform::Codex => &[Self::OpenaiResponses, Self::Codex],
+        }
+    }
+
+    /// What a binding to one of its accounts calls them.
+    pub(crate) fn sticky_kind(self) -> &'static str {
+        match self {
+            Self::ClaudeConsole => "claude-console",
+            Self::OpenaiResponses => "openai-responses",
+            Self::Codex => "codex",
+        }
+    }
+
+    /// The platform of its accounts.
+    pub(crate) fn platform(self) -> Platform {
+        match self {
+            Self::ClaudeConsole => Platform::ClaudeConsole,
+            Self::OpenaiResponses | Self::Codex => Platform::Codex,
+        }
+    }
+
+    /// What its names begin with.
+    pub(crate) fn stem(self) -> &'static str {
+        match self {
+            Self::ClaudeConsole => "claude_console_account",
+            Self::OpenaiResponses => "openai_responses_account",
+            Self::Codex => "codex_account",
+        }
+    }
+}
+
+impl Keyspace {
+    /// The names of a store whose own names begin with `own`, such as `relay:`.
+    pub(crate) fn new(own: &str) -> Self {
+        Self { own: own.to_owned() }
+    }
+
+    // Versions.
+
+    pub(crate) fn key_version(&self) -> String {
+        format!("{}version:keys", self.own)
+    }
+
+    pub(crate) fn account_version(&self) -> String {
+        format!("{}version:accounts", self.own)
+    }
+
+    // Requests.
+
+    pub(crate) fn hold(&self, request: RequestId) -> String {
+        format!("{}hold:{request}", self.own)
+    }
+
+    /// Every hold by the end of its lease.
+    pub(crate) fn holds(&self) -> String {
+        format!("{}holds", self.own)
+    }
+
+    /// Every kept record by request id.
+    pub(crate) fn records(&self) -> String {
+        format!("{}records", self.own)
+    }
+
+    /// The ids of kept records by arrival.
+    pub(crate) fn record_index(&self) -> String {
+        format!("{}records:index", self.own)
+    }
+
+    /// v1's set of leases of a key's running requests.
+    pub(crate) fn concurrency(&self, key: &KeyId) -> String {
+        format!("concurrency:{key}")
+    }
+
+    /// v1's sticky session. Its two schedulers have one name each.
+    pub(crate) fn binding(&self, platform: Platform, affinity: &AffinityKey) -> String {
+        match platform {
+            Platform::ClaudeConsole => format!("unified_claude_session_mapping:{affinity}"),
+            Platform::Codex => format!("unified_openai_session_mapping:{affinity}"),
+        }
+    }
+
+    // API keys.
+
+    pub(crate) fn key(&self, id: &str) -> String {
+        format!("apikey:{id}")
+    }
+
+    /// Digest to id, of keys that are not deleted.
+    pub(crate) fn key_digests(&self) -> &'static str {
+        "apikey:hash_map"
+    }
+
+    /// v1's older form of the same, which restoring and regenerating still write.
+    pub(crate) fn legacy_key_digest(&self, digest: &str) -> String {
+        format!("apikey_hash:{digest}")
+    }
+
+    /// Digest to id, of deleted keys: v1 takes them out of its own map.
+    pub(crate) fn deleted_key_digests(&self) -> String {
+        format!("{}deleted_key_digests", self.own)
+    }
+
+    pub(crate) fn key_ids(&self) -> &'static str {
+        "apikey:idx:all"
+    }
+
+    pub(crate) fn keys_by_creation(&self) -> &'static str {
+        "apikey:idx:createdAt"
+    }
+
+    pub(crate) fn keys_by_use(&self) -> &'static str {
+        "apikey:idx:lastUsedAt"
+    }
+
+    pub(crate) fn keys_by_name(&self) -> &'static str {
+        "apikey:idx:name"
+    }
+
+    pub(crate) fn active_keys(&self) -> &'static str {
+        "apikey:set:active"
+    }
+
+    pub(crate) fn deleted_keys(&self) -> &'static str {
+        "apikey:set:deleted"
+    }
+
+    pub(crate) fn key_tag(&self, tag: &str) -> String {
+        format!("apikey:tag:{tag}")
+    }
+
+    pub(crate) fn key_tags(&self) -> &'static str {
+        "apikey:tags:all"
+    }
+
+    /// What a scan for API keys asks for; [`key_id_of`](Self::key_id_of) sorts out what else it finds.
+    pub(crate) fn key_pattern(&self) -> &'static str {
+        "apikey:*"
+    }
+
+    /// The id in the name of an API key: `None` if it names something else (an index has two colons).
+    pub(crate) fn key_id_of<'a>(&self, name: &'a str) -> Option<&'a str> {
+        let id = name.strip_prefix("apikey:")?;
+        (!id.is_empty() && !id.contains(':') && id != "hash_map").then_some(id)
+    }
+
+    // Accounts.
+
+    pub(crate) fn account(&self, family: AccountFamily, id: &str) -> String {
+        format!("{}:{id}", family.stem())
+    }
+
+    /// The ids of a family's accounts.
+    pub(crate) fn account_ids(&self, family: AccountFamily) -> String {
+        format!("{}:index", family.stem())
+    }
+
+    /// v1's note that the family is empty, which would make it overlook a new account for an hour.
+    pub(crate) fn no_accounts(&self, family: AccountFamily) -> String {
+        format!("{}:index:empty", family.stem())
+    }
+
+    pub(crate) fn shared_accounts(&self, family: AccountFamily) -> String {
+        format!("shared_{}s", family.stem())
+    }
+
+    pub(crate) fn account_pattern(&self, family: AccountFamily) -> String {
+        format!("{}:*", family.stem())
+    }
+
+    /// The id in the name of an account of `family`: `None` if it names something else.
+    pub(crate) fn account_id_of<'a>(
+        &self,
+        family: AccountFamily,
+        name: &'a str,
+    ) -> Option<&'a str> {
+        let id = name.strip_prefix(family.stem())?.strip_prefix(':')?;
+        (!id.is_empty() && !id.contains(':') && id != "index").then_some(id)
+    }
+
+    // Usage.
+
+    /// The hash in which a scope's usage of a period is counted. v1 has no total of a model over all
+    /// keys: that one is Relay's own.
+    pub(crate) fn counter(&self, scope: &UsageScope, period: Period) -> String {
+        let kind = match period.kind() {
+            PeriodKind::Total => {
+                return match scope {
+                    UsageScope::Key(key) => format!("usage:{key}"),
+                    UsageScope::Account(account) => format!("account_usage:{account}"),
+                    UsageScope::Model(model) => format!("{}usage:model:total:{model}", self.own),
+                };
+            }
+            PeriodKind::Month => "monthly",
+            PeriodKind::Day => "daily",
+            PeriodKind::Hour => "hourly",
+        };
+        match scope {
+            UsageScope::Key(key) => format!("usage:{kind}:{key}:{period}"),
+            UsageScope::Account(account) => format!("account_usage:{kind}:{account}:{period}"),
+            UsageScope::Model(model) => format!("usage:model:{kind}:{model}:{period}"),
+        }
+    }
+
+    // The operator.
+
+    /// v2's login.
+    pub(crate) fn admin_credentials(&self) -> &'static str {
+        "admin:credentials"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use relay_domain::{AccountId, ModelName};
+
+    use super::*;
+
+    const SPACE: &str = "relay:";
+
+    #[test]
+    fn indexes_are_no_api_keys() {
+        let keyspace = Keyspace::new(SPACE);
+        let cases = [
+            ("apikey:ed32293a-3b89-473b-ac89-d2287c65052b", true),
+            ("apikey:564245ffbb9c1c6f", true),
+            ("apikey:hash_map", false),
+            ("apikey:idx:all", false),
+            ("apikey:index:version", false),
+            ("apikey:", false),
+            ("apikey_hash:00", false),
+        ];
+        for (name, is_key) in cases {
+            assert_eq!(keyspace.key_id_of(name).is_some(), is_key, "{name}");
+        }
+    }
+
+    #[test]
+    fn indexes_are_no_accounts() {
+        let keyspace = Keyspace::new(SPACE);
+        let cases = [
+            (AccountFamily::ClaudeConsole, "claude_console_account:2826fefc97caa164", true),
+            (AccountFamily::ClaudeConsole, "claude_console_account:index", false),
+            (AccountFamily::ClaudeConsole, "claude_console_account:index:empty", false),
+            (AccountFamily::ClaudeConsole, "codex_account:1", false),
+            (AccountFamily::Codex, "codex_account:1", true),
+            (AccountFamily::OpenaiResponses, "openai_responses_account:index", false),
+        ];
+        for (family, name, is_account) in cases {
+            assert_eq!(keyspace.account_id_of(family, name).is_some(), is_account, "{name}");
+        }
+    }
+
+    #[test]
+    fn counters_have_the_names_of_v1() {
+        let keyspace = Keyspace::new(SPACE);
+        let key = UsageScope::Key(KeyId::try_from("k").unwrap());
+        let account = UsageScope::Account(AccountId::try_from("a").unwrap());
+        let model = UsageScope::Model(ModelName::try_from("m:1").unwrap());
+        let month = Period::Month { year: 2026, month: 11 };
+        let day = Period::Day { year: 2026, month: 11, day: 23 };
+        let hour = Period::Hour { year: 2026, month: 11, day: 23, hour: 9 };
+        let cases = [
+            (&key, Period::Total, "usage:k"),
+            (&key, month, "usage:monthly:k:2026-11"),
+            (&key, day, "usage:daily:k:2026-11-23"),
+            (&key, hour, "usage:hourly:k:2026-11-23:09"),
+            (&account, Period::Total, "account_usage:a"),
+            (&account, hour, "account_usage:hourly:a:2026-11-23:09"),
+            (&model, day, "usage:model:daily:m:1:2026-11-23"),
+            (&model, Period::Total, "relay:usage:model:total:m:1"),
+        ];
+        for (scope, period, name) in cases {
+            assert_eq!(keyspace.counter(scope, period), name);
+        }
+    }
+
+    #[test]
+    fn what_v1_has_no_name_for_has_our_prefix() {
+        let keyspace = Keyspace::new("own:");
+        let request = RequestId::new(relay_domain::Timestamp::EPOCH, 7);
+        for name in [
+            keyspace.key_version(),
+            keyspace.account_version(),
+            keyspace.hold(request),
+            keyspace.holds(),
+            keyspace.records(),
+            keyspace.record_index(),
+            keyspace.deleted_key_digests(),
+        ] {
+            assert!(name.starts_with("own:"), "{name}");
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! What every handle of one store shares.
+
+use std::sync::atomic::AtomicBool;
+
+use redis::Client;
+use relay_domain::Calendar;
+
+use crate::connection::ConnectionPool;
+use crate::keyspace::Keyspace;
+use crate::scripts::Scripts;
+
+/// What every handle of one store shares.
+pub(crate) struct Shared {
+    pub(crate) client: Client,
+    pub(crate) pool: ConnectionPool,
+    pub(crate) keyspace: Keyspace,
+    pub(crate) scripts: Scripts,
+    pub(crate) calendar: Calendar,
+    pub(crate) record_capacity: usize,
+    /// Whether this process has looked for API keys that are in no index.
+    pub(crate) keys_indexed: AtomicBool,
+    /// The same for accounts.
+    pub(crate) accounts_indexed: AtomicBool,
+}

@@ -1,0 +1,63 @@
+//! Usage and records, read.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use redis::Pipeline;
+use relay_domain::{Period, RequestId, RequestRecord};
+use relay_store::{StoreError, StoredRecord, UsageRepository, UsageScope, UsageTotals};
+
+use crate::connection;
+use crate::counters;
+use crate::fault;
+use crate::hash::Hash;
+use crate::shared::Shared;
+
+/// Usage and records.
+pub(crate) struct RedisUsage {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl RedisUsage {
+    /// The records with these ids, in their order, of those that are kept.
+    async fn records(&self, ids: &[String]) -> Result<Vec<RequestRecord>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let name = self.shared.keyspace.records();
+        let mut pipeline = Pipeline::with_capacity(1);
+        pipeline.cmd("HMGET").arg(&name).arg(ids);
+        let answer = self.shared.pool.send(&pipeline).await?.pop();
+        let records: Vec<Option<String>> = connection::read(answer.unwrap_or_default(), "HMGET")?;
+        let read = |(id, json): (&String, String)| {
+            serde_json::from_str::<StoredRecord>(&json).map(RequestRecord::from).map_err(|error| {
+                StoreError::Corrupt { what: format!("{name} {id}"), why: error.to_string() }
+            })
+        };
+        ids.iter().zip(records).filter_map(|(id, json)| Some(read((id, json?)))).collect()
+    }
+}
+
+#[async_trait]
+impl UsageRepository for RedisUsage {
+    async fn totals(&self, scope: &UsageScope, period: Period) -> Result<UsageTotals, StoreError> {
+        let mut pipeline = Pipeline::with_capacity(1);
+        pipeline.cmd("HGETALL").arg(self.shared.keyspace.counter(scope, period));
+        let answer = self.shared.pool.send(&pipeline).await?.pop();
+        let hash = Hash::from_value(answer.ok_or_else(|| fault::unexpected("HGETALL"))?)?;
+        Ok(counters::totals(&hash, scope, period))
+    }
+
+    async fn record(&self, id: RequestId) -> Result<Option<RequestRecord>, StoreError> {
+        Ok(self.records(&[id.to_string()]).await?.pop())
+    }
+
+    async fn recent(&self, limit: usize) -> Result<Vec<RequestRecord>, StoreError> {
+        let Some(last) = limit.checked_sub(1) else { return Ok(Vec::new()) };
+        let mut pipeline = Pipeline::with_capacity(1);
+        pipeline.cmd("ZREVRANGE").arg(self.shared.keyspace.record_index()).arg(0).arg(last);
+        let answer = self.shared.pool.send(&pipeline).await?.pop();
+        let ids: Vec<String> = connection::read(answer.unwrap_or_default(), "ZREVRANGE")?;
+        self.records(&ids).await
+    }
+}

@@ -1,0 +1,48 @@
+//! What every [`AdminRepository`](crate::AdminRepository) owes its callers.
+
+use super::fixture::{at, at_once};
+use crate::{AdminCredentials, PasswordHash, Stores};
+
+fn login(username: &str) -> AdminCredentials {
+    AdminCredentials {
+        username: username.to_owned(),
+        password_hash: PasswordHash::new(format!("$argon2id$v=19$m=19456,t=2,p=1${username}")),
+        session_epoch: 3,
+        created_at: at(1),
+        updated_at: at(2),
+    }
+}
+
+/// There is no login, then there is one, and a second first one changes nothing.
+pub async fn the_first_login_stays(stores: &Stores) {
+    assert_eq!(stores.admin.credentials().await.unwrap(), None);
+    assert!(stores.admin.initialise(&login("first")).await.unwrap());
+    assert_eq!(stores.admin.credentials().await.unwrap(), Some(login("first")));
+    assert!(!stores.admin.initialise(&login("second")).await.unwrap());
+    assert_eq!(stores.admin.credentials().await.unwrap(), Some(login("first")));
+}
+
+/// Of processes that start at once one makes the login, whole.
+pub async fn of_two_first_logins_one_wins(stores: &Stores) {
+    let results = at_once(["one", "two", "three", "four"].map(|name| {
+        let admin = stores.admin.clone();
+        async move { admin.initialise(&login(name)).await.unwrap().then(|| login(name)) }
+    }))
+    .await;
+    let winners: Vec<_> = results.into_iter().flatten().collect();
+    assert_eq!(winners.len(), 1, "{winners:?}");
+    assert_eq!(stores.admin.credentials().await.unwrap().as_ref(), winners.first());
+}
+
+/// A login can be replaced in every field.
+pub async fn a_login_can_be_replaced(stores: &Stores) {
+    stores.admin.initialise(&login("first")).await.unwrap();
+    let next = AdminCredentials {
+        session_epoch: 4,
+        created_at: at(8),
+        updated_at: at(9),
+        ..login("next")
+    };
+    stores.admin.replace(&next).await.unwrap();
+    assert_eq!(stores.admin.credentials().await.unwrap(), Some(next));
+}

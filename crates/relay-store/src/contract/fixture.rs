@@ -1,0 +1,303 @@
+//! What the suite stores: a test states only what it is about.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use relay_domain::key::Deletion;
+use relay_domain::{
+    Account, AccountHealth, AccountId, AccountKind, AffinityKey, ApiKey, AttemptOutcome,
+    AttemptRecord, BudgetPolicy, Calendar, Edit, Expiry, KeyDigest, KeyId, KeyLimits, ModelMap,
+    ModelName, NanoUsd, Outcome, Penalty, PenaltyReason, Permissions, Platform, Priority, Proxy,
+    ProxyAuth, ProxyScheme, ProxySetting, RateWindow, RequestId, RequestRecord, RequestTimes,
+    SealedSecret, Timestamp, TokenCount, TokenUsage, UsageSource,
+};
+use tokio::task::JoinSet;
+
+use crate::{AdmitRequest, Binding, Charge, Checkpoint, Progress, Rebind, Settlement, Stores};
+
+/// 2039-12-31T16:30:00Z: in the fixture's calendar half past midnight of the first day of 2040.
+pub const NOW: Timestamp = Timestamp::from_millis(2_208_961_800_000);
+/// How long the fixture's requests are held.
+pub const LEASE: Duration = Duration::from_mins(1);
+
+/// The calendar that every store of the suite is made with: eight hours ahead of UTC.
+pub fn calendar() -> Calendar {
+    Calendar::with_offset_minutes(480).unwrap()
+}
+
+/// So many milliseconds after [`NOW`].
+pub fn at(millis: u64) -> Timestamp {
+    NOW.plus(Duration::from_millis(millis))
+}
+
+/// A key's id.
+pub fn key_id(raw: &str) -> KeyId {
+    KeyId::try_from(raw).unwrap()
+}
+
+/// An account's id.
+pub fn account_id(raw: &str) -> AccountId {
+    AccountId::try_from(raw).unwrap()
+}
+
+/// A model's name.
+pub fn model(raw: &str) -> ModelName {
+    ModelName::try_from(raw).unwrap()
+}
+
+/// A conversation.
+pub fn affinity(raw: &str) -> AffinityKey {
+    AffinityKey::try_from(raw).unwrap()
+}
+
+/// The `number`th request's id; a greater number is a later request.
+pub fn request_id(number: u8) -> RequestId {
+    RequestId::new(at(u64::from(number)), u128::from(number))
+}
+
+/// A key that may do everything, under a digest made of `digest`.
+pub fn key(id: &str, digest: u8) -> ApiKey {
+    ApiKey {
+        id: key_id(id),
+        digest: KeyDigest::new([digest; 32]),
+        name: id.to_owned(),
+        description: String::new(),
+        is_active: true,
+        deleted: None,
+        expiry: Expiry::Never,
+        permissions: Permissions::All,
+        restricted_models: Vec::new(),
+        bound_claude_account: None,
+        bound_codex_account: None,
+        limits: KeyLimits::default(),
+        tags: Vec::new(),
+        created_by: "admin".to_owned(),
+        created_at: NOW,
+        updated_at: None,
+        last_used_at: None,
+    }
+}
+
+/// A key with something in every field.
+pub fn rich_key(id: &str, digest: u8) -> ApiKey {
+    ApiKey {
+        name: "第一 key 🔑".to_owned(),
+        description: "two\nlines, \"quoted\"".to_owned(),
+        is_active: false,
+        deleted: Some(Deletion { at: at(7), by: "someone else".to_owned() }),
+        expiry: Expiry::At(at(86_400_123)),
+        permissions: Permissions::Only(vec![Platform::Codex, Platform::ClaudeConsole]),
+        restricted_models: vec!["claude-opus-4-1".to_owned(), "模型".to_owned()],
+        bound_claude_account: Some(account_id("account-one")),
+        bound_codex_account: Some(account_id("account-two")),
+        limits: KeyLimits {
+            concurrency: Some(10),
+            window: Some(RateWindow {
+                length: Duration::from_mins(90),
+                requests: Some(100),
+                tokens: Some(1_000_000),
+                cost: Some(NanoUsd::from_nanos(1_500_000_000)),
+            }),
+            daily_cost: Some(NanoUsd::from_nanos(2_750_000_000)),
+            total_cost: Some(NanoUsd::from_nanos(100_000_000_001)),
+            weekly_claude_cost: Some(NanoUsd::from_nanos(10_000_000_000)),
+            budget_policy: BudgetPolicy::Hard,
+        },
+        tags: vec!["team a".to_owned(), "标签".to_owned()],
+        created_by: "operator".to_owned(),
+        updated_at: Some(at(5)),
+        last_used_at: Some(at(6)),
+        ..key(id, digest)
+    }
+}
+
+/// A healthy account that is reached directly.
+pub fn account(id: &str) -> Account {
+    Account {
+        id: account_id(id),
+        platform: Platform::ClaudeConsole,
+        name: id.to_owned(),
+        description: String::new(),
+        base_url: "https://upstream.example".to_owned(),
+        secret: SealedSecret::new("sealed-secret".to_owned()),
+        priority: Priority::DEFAULT,
+        models: ModelMap::default(),
+        user_agent: None,
+        proxy: ProxySetting::Direct,
+        is_active: true,
+        schedulable: true,
+        kind: AccountKind::Shared,
+        rate_limit_minutes: 60,
+        daily_quota: None,
+        max_concurrent: None,
+        health: AccountHealth::default(),
+        created_at: NOW,
+        updated_at: None,
+        last_used_at: None,
+    }
+}
+
+/// An account with something in every field.
+pub fn rich_account(id: &str) -> Account {
+    let auth = ProxyAuth {
+        username: "user:name".to_owned(),
+        password: SealedSecret::new("sealed-password".to_owned()),
+    };
+    let penalty = |reason, until, streak| Penalty { reason, since: at(3), until, streak };
+    let models = BTreeMap::from([
+        ("claude-sonnet-4-5".to_owned(), "sonnet 🚀".to_owned()),
+        ("claude-opus-4-1".to_owned(), String::new()),
+    ]);
+    Account {
+        platform: Platform::Codex,
+        name: "账户 👍".to_owned(),
+        description: "of the\nteam".to_owned(),
+        base_url: "http://127.0.0.1:8080/base/path".to_owned(),
+        secret: SealedSecret::new("v1:other:sealed=secret".to_owned()),
+        priority: Priority::try_from(7).unwrap(),
+        models: ModelMap::new(models),
+        user_agent: Some("claude-cli/2.0.0 (external, cli)".to_owned()),
+        proxy: ProxySetting::Via(Proxy {
+            scheme: ProxyScheme::Socks5,
+            host: "proxy.example".to_owned(),
+            port: 1_080,
+            auth: Some(auth),
+        }),
+        is_active: false,
+        schedulable: false,
+        kind: AccountKind::Dedicated,
+        rate_limit_minutes: 0,
+        daily_quota: Some(NanoUsd::from_nanos(25_500_000_000)),
+        max_concurrent: Some(4),
+        health: AccountHealth {
+            penalty: Some(penalty(PenaltyReason::Unauthorized, None, 2)),
+            models: BTreeMap::from([(
+                model("claude-opus-4-1"),
+                penalty(PenaltyReason::RateLimited, Some(at(90_001)), 1),
+            )]),
+        },
+        updated_at: Some(at(5)),
+        last_used_at: Some(at(6)),
+        ..account(id)
+    }
+}
+
+/// What a provider counted: a different number of each kind.
+pub fn usage(scale: u64) -> TokenUsage {
+    let count = |base: u64| TokenCount::new(base * scale);
+    TokenUsage {
+        input: count(1),
+        output: count(20),
+        cache_read: count(300),
+        cache_write_5m: count(4_000),
+        cache_write_1h: count(50_000),
+    }
+}
+
+/// The `number`th request of a key without limits, at `now`, with a lease of [`LEASE`].
+pub fn admit_request(number: u8, key: &str, now: Timestamp) -> AdmitRequest {
+    AdmitRequest {
+        request: request_id(number),
+        key: key_id(key),
+        limits: KeyLimits::default(),
+        platform: Platform::ClaudeConsole,
+        model: model("claude-sonnet-4-5"),
+        stream: true,
+        estimate: Some(NanoUsd::from_nanos(5_000_000)),
+        affinity: None,
+        now,
+        lease_until: now.plus(LEASE),
+    }
+}
+
+/// The record of the `number`th request of a key: completed by `account-one` under the model's own name.
+pub fn record(number: u8, key: &str) -> RequestRecord {
+    RequestRecord {
+        id: request_id(number),
+        key: key_id(key),
+        platform: Platform::ClaudeConsole,
+        model: model("claude-sonnet-4-5"),
+        served_model: Some(model("claude-sonnet-4-5-20250929")),
+        account: Some(account_id("account-one")),
+        stream: true,
+        outcome: Outcome::Completed,
+        status: 200,
+        started_at: NOW,
+        times: RequestTimes::default(),
+        usage: usage(1),
+        usage_source: UsageSource::Final,
+        cost: Some(NanoUsd::from_nanos(10_500_001)),
+        attempts: Vec::new(),
+        edits: Vec::new(),
+    }
+}
+
+/// A record with something in every field.
+pub fn rich_record(number: u8, key: &str) -> RequestRecord {
+    let attempt = |account: &str, outcome, status, started_us| AttemptRecord {
+        account: account_id(account),
+        outcome,
+        status,
+        started_us,
+        took_us: 1_234_567,
+    };
+    RequestRecord {
+        times: RequestTimes {
+            admitted_us: Some(1),
+            sent_us: Some(2),
+            head_us: Some(300_000),
+            first_content_us: Some(400_000),
+            end_us: Some(5_000_000),
+            longest_stall_us: 77,
+            added_us: Some(88),
+        },
+        attempts: vec![
+            attempt("account-two", AttemptOutcome::Unreachable, None, 10),
+            attempt("account-three", AttemptOutcome::Overloaded, Some(529), 20),
+            attempt("account-one", AttemptOutcome::Answered, Some(200), 30),
+        ],
+        edits: vec![Edit::Model { to: "sonnet \"four\" 五".to_owned() }],
+        ..record(number, key)
+    }
+}
+
+/// The end of a request that counts, at `now`.
+pub fn settlement(record: RequestRecord, now: Timestamp) -> Settlement {
+    Settlement { record, charge: Charge::Count, bind: None, now }
+}
+
+/// A binding to write.
+pub fn rebind(conversation: &str, account: &str, until: Timestamp) -> Rebind {
+    Rebind {
+        affinity: affinity(conversation),
+        binding: Binding { account: account_id(account), until },
+    }
+}
+
+/// A checkpoint of the `number`th request, with what is known of its usage.
+pub fn checkpoint(number: u8, lease_until: Timestamp, usage: TokenUsage) -> Checkpoint {
+    let progress = Progress {
+        account: account_id("account-one"),
+        served_model: Some(model("claude-sonnet-4-5-20250929")),
+        usage,
+        cost: Some(NanoUsd::from_nanos(4_200)),
+    };
+    Checkpoint { request: request_id(number), lease_until, progress: Some(progress) }
+}
+
+/// Lets the `number`th request of a key in, at `now`.
+pub async fn admitted(stores: &Stores, number: u8, key: &str, now: Timestamp) {
+    let admission = stores.ledger.admit(&admit_request(number, key, now)).await.unwrap();
+    assert!(admission.decision.is_ok(), "a key without limits lets every request in");
+}
+
+/// Runs `calls` at once and returns what they return.
+pub async fn at_once<T: Send + 'static>(
+    calls: impl IntoIterator<Item = impl Future<Output = T> + Send + 'static>,
+) -> Vec<T> {
+    let mut running = JoinSet::new();
+    for call in calls {
+        running.spawn(call);
+    }
+    running.join_all().await
+}
