@@ -82,12 +82,11 @@ pub(crate) fn run_load(arguments: &[String]) -> Result<()> {
 fn build(options: &Options) -> Result<Binaries> {
     let release = workspace::target_directory()?.join("release");
     CommandLine::new("cargo build --release --locked -p xtask").run()?;
-    let server = match &options.server {
-        Some(server) => server.clone(),
-        None => {
-            CommandLine::new("cargo build --release --locked -p relay-server").run()?;
-            release.join("relay-server")
-        }
+    let server = if let Some(server) = &options.server {
+        server.clone()
+    } else {
+        CommandLine::new("cargo build --release --locked -p relay-server").run()?;
+        release.join("relay-server")
     };
     Ok(Binaries { server, load: release.join("xtask") })
 }

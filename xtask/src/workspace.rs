@@ -25,14 +25,14 @@ pub(crate) fn target_directory() -> Result<PathBuf> {
     Ok(PathBuf::from(folder))
 }
 
-/// Builds every binary and every test with the features that the tests need, and returns the server's
+/// Builds all that the tests run, with the features that the tests need, and returns the server's
 /// path. One build for both: the binary alone would compile the same crates again with fewer features.
 ///
 /// # Errors
 ///
 /// Fails when something does not compile.
 pub(crate) fn build_for_tests(features: Option<&str>) -> Result<PathBuf> {
-    let mut build = CommandLine::new("cargo build --workspace --bins --tests --locked");
+    let mut build = CommandLine::new("cargo build --workspace --bins --tests --examples --locked");
     if let Some(features) = features {
         build = build.arg("--features").arg(features);
     }

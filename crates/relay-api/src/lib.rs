@@ -1,1 +1,15 @@
 //! Relay's HTTP edge: client routes, admin REST, error dialects, OpenAPI.
+//!
+//! The client routes are a plain service in front of the admin router: they are the hot path, and a
+//! router has nothing to tell them. What a refusal looks like to a client is decided in one place,
+//! [`dialect`].
+
+pub mod admin;
+mod dialect;
+mod edge;
+pub mod health;
+mod messages;
+mod models;
+pub mod openapi;
+
+pub use edge::{Edge, EdgeBody, EdgeConfig};

@@ -30,10 +30,8 @@ const NONCE_BYTES: usize = 12;
 pub enum SealFormat {
     /// `v1.aead:` and hex of nonce, ciphertext and tag of AES-256-GCM.
     Aead,
-    /// The predecessors' form, with the salt of [`LegacySalt::Console`].
-    LegacyConsole,
-    /// The predecessors' form, with the salt of [`LegacySalt::Responses`].
-    LegacyResponses,
+    /// The predecessors' form, for a store that they read too.
+    Legacy,
 }
 
 /// From which salt the key of a legacy seal was derived. The sealed text does not say it; the kind
@@ -70,7 +68,8 @@ impl Keyring {
         }
     }
 
-    /// Seals `secret` in this keyring's format. An empty secret stays an empty text.
+    /// Seals `secret` in this keyring's format; `salt` says with which key, if that is the legacy one.
+    /// An empty secret stays an empty text.
     ///
     /// # Errors
     ///
@@ -79,15 +78,14 @@ impl Keyring {
     /// # Panics
     ///
     /// If the operating system has no randomness to give.
-    pub fn seal(&self, secret: &SecretString) -> Result<String, CryptoError> {
+    pub fn seal(&self, secret: &SecretString, salt: LegacySalt) -> Result<String, CryptoError> {
         let plain = secret.expose_secret();
         if plain.is_empty() {
             return Ok(String::new());
         }
         match self.format {
             SealFormat::Aead => seal_aead(self.aead.get()?, plain),
-            SealFormat::LegacyConsole => Ok(legacy::seal(self.console.get()?, plain)),
-            SealFormat::LegacyResponses => Ok(legacy::seal(self.responses.get()?, plain)),
+            SealFormat::Legacy => Ok(legacy::seal(self.legacy(salt).get()?, plain)),
         }
     }
 
@@ -109,11 +107,14 @@ impl Keyring {
         if !stored.contains(':') {
             return Ok(SecretString::from(stored));
         }
-        let key = match salt {
+        legacy::Sealed::parse(stored)?.open(self.legacy(salt).get()?)
+    }
+
+    fn legacy(&self, salt: LegacySalt) -> &DerivedKey {
+        match salt {
             LegacySalt::Console => &self.console,
             LegacySalt::Responses => &self.responses,
-        };
-        legacy::Sealed::parse(stored)?.open(key.get()?)
+        }
     }
 }
 

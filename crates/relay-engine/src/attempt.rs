@@ -32,7 +32,7 @@ pub(crate) enum Attempt {
     /// The answer; the flight went with it.
     Answered(Response<RelayBody>),
     /// Nothing that the client has seen.
-    Failed(Flight, Failure),
+    Failed(Box<(Flight, Failure)>),
 }
 
 /// A failed attempt.
@@ -45,8 +45,16 @@ pub(crate) struct Failure {
 
 impl Failure {
     fn without_answer(outcome: AttemptOutcome, lesson: Lesson) -> Self {
-        Self { judgement: Judgement { outcome, retry: Retry::Freely, lesson }, status: None, passable: None }
+        Self {
+            judgement: Judgement { outcome, retry: Retry::Freely, lesson },
+            status: None,
+            passable: None,
+        }
     }
+}
+
+fn failed(flight: Flight, failure: Failure) -> Attempt {
+    Attempt::Failed(Box::new((flight, failure)))
 }
 
 /// Tries `entry`'s account.
@@ -57,25 +65,41 @@ pub(crate) async fn attempt(
     access: &Access,
     call: &Call<'_>,
 ) -> Result<Attempt, EngineError> {
-    let request = upstream_request(&mut flight, entry, access, call)?;
+    let request = match upstream_request(&mut flight, entry, access, call) {
+        Ok(request) => request,
+        Err(error) => {
+            flight.land(Outcome::Rejected, None, 400);
+            return Err(error.into());
+        }
+    };
     let in_flight = InFlight::begin(&entry.live, flight.core().clock.now());
     flight.attempt_begins(entry.account.id.clone());
-    let sent = upstream.send(access.proxy.as_ref(), request)?;
+    let unreachable = || {
+        let lesson = Lesson::Certain(HealthEvent::Unreachable);
+        Failure::without_answer(AttemptOutcome::Unreachable, lesson)
+    };
+    let Ok(sent) = upstream.send(access.proxy.as_ref(), request) else {
+        return Ok(failed(flight, unreachable()));
+    };
     let head_timeout = flight.core().config.head_timeout;
     let answer = match timeout(head_timeout, sent).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => {
             tracing::info!(request.id = %flight.record.id, account.id = %entry.account.id, error = %Chain(&error), "attempt failed");
             let failure = if error.is_connect() {
-                Failure::without_answer(AttemptOutcome::Unreachable, Lesson::Certain(HealthEvent::Unreachable))
+                unreachable()
             } else {
                 Failure::without_answer(AttemptOutcome::BrokeOff, Lesson::Suspicion)
             };
-            return Ok(Attempt::Failed(flight, failure));
+            return Ok(failed(flight, failure));
         }
         Err(_elapsed) => {
             // The provider may be at work on it, and would be paid twice.
-            flight.land(Outcome::UpstreamFailed, Some(AttemptOutcome::TimedOut), StatusCode::GATEWAY_TIMEOUT.as_u16());
+            flight.land(
+                Outcome::UpstreamFailed,
+                Some(AttemptOutcome::TimedOut),
+                StatusCode::GATEWAY_TIMEOUT.as_u16(),
+            );
             return Err(EngineError::HeadTimeout(head_timeout));
         }
     };
@@ -83,8 +107,15 @@ pub(crate) async fn attempt(
     if !answer.status().is_success() {
         return Ok(refused(flight, entry, answer, call).await);
     }
-    let streams = answer.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
-    if streams { Ok(commit(flight, in_flight, answer).await) } else { Ok(collect(flight, answer).await) }
+    let streams = answer
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    if streams {
+        Ok(commit(flight, in_flight, answer).await)
+    } else {
+        Ok(collect(flight, answer).await)
+    }
 }
 
 fn upstream_request(
@@ -92,7 +123,7 @@ fn upstream_request(
     entry: &RosterEntry,
     access: &Access,
     call: &Call<'_>,
-) -> Result<Request<Full<Bytes>>, EngineError> {
+) -> Result<Request<Full<Bytes>>, http::Error> {
     let uri = access.url.join(call.endpoint, call.query)?;
     let mut headers = HeaderMap::with_capacity(call.headers.len() + 2);
     for (name, value) in call.headers {
@@ -117,20 +148,28 @@ fn body_for(flight: &mut Flight, entry: &RosterEntry, call: &Call<'_>) -> Bytes 
     let asked = call.scan.model.as_str();
     flight.record.edits.clear();
     let renamed = entry.account.models.upstream_name(asked).filter(|name| *name != asked);
-    let Some(name) = renamed.and_then(|name| ModelName::try_from(name).ok()) else { return call.body.clone() };
+    let Some(name) = renamed.and_then(|name| ModelName::try_from(name).ok()) else {
+        return call.body.clone();
+    };
     let body = Bytes::from(splice_model(call.body, call.scan, &name));
     flight.record.edits.push(Edit::Model { to: name.into() });
     body
 }
 
 /// Reads an error answer and judges it.
-async fn refused(flight: Flight, entry: &RosterEntry, answer: Response<Incoming>, call: &Call<'_>) -> Attempt {
+async fn refused(
+    flight: Flight,
+    entry: &RosterEntry,
+    answer: Response<Incoming>,
+    call: &Call<'_>,
+) -> Attempt {
     let (head, body) = answer.into_parts();
-    let body = match timeout(ERROR_BODY_TIMEOUT, read(body, MAX_ERROR_BYTES, ERROR_BODY_TIMEOUT)).await {
-        Ok(Ok(body)) => body,
-        // Its status is known, and that is what counts.
-        Ok(Err(_)) | Err(_) => Bytes::new(),
-    };
+    let body =
+        match timeout(ERROR_BODY_TIMEOUT, read(body, MAX_ERROR_BYTES, ERROR_BODY_TIMEOUT)).await {
+            Ok(Ok(body)) => body,
+            // Its status is known, and that is what counts.
+            Ok(Err(_)) | Err(_) => Bytes::new(),
+        };
     let rest = Duration::from_mins(u64::from(entry.account.rate_limit_minutes));
     let rest = Some(rest).filter(|rest| !rest.is_zero());
     let refusal = Refusal { status: head.status, headers: &head.headers, body: &body };
@@ -143,7 +182,7 @@ async fn refused(flight: Flight, entry: &RosterEntry, answer: Response<Incoming>
     let about_the_account = matches!(head.status.as_u16(), 401..=403);
     let passable = (!about_the_account).then(|| whole(&flight, head.status, &head.headers, body));
     let status = Some(head.status.as_u16());
-    Attempt::Failed(flight, Failure { judgement, status, passable })
+    failed(flight, Failure { judgement, status, passable })
 }
 
 /// Reads an answer that is not a stream. The client waits for all of it anyway, so a failure on the way
@@ -155,7 +194,10 @@ async fn collect(mut flight: Flight, answer: Response<Incoming>) -> Attempt {
         Ok(body) => body,
         Err(why) => {
             tracing::info!(request.id = %flight.record.id, why, "answer not complete");
-            return Attempt::Failed(flight, Failure::without_answer(AttemptOutcome::BrokeOff, Lesson::Suspicion));
+            return failed(
+                flight,
+                Failure::without_answer(AttemptOutcome::BrokeOff, Lesson::Suspicion),
+            );
         }
     };
     let facts = read_message(&body);
@@ -185,7 +227,7 @@ async fn commit(mut flight: Flight, in_flight: InFlight, answer: Response<Incomi
             }
             Ok(Some(Err(_)) | None) => {
                 let failure = Failure::without_answer(AttemptOutcome::BrokeOff, Lesson::Suspicion);
-                return Attempt::Failed(flight, Failure { status: Some(status), ..failure });
+                return failed(flight, Failure { status: Some(status), ..failure });
             }
             // The upstream takes its time: the client gets the head, and signs of life.
             Err(_elapsed) => break,
@@ -199,7 +241,7 @@ async fn commit(mut flight: Flight, in_flight: InFlight, answer: Response<Incomi
             if judgement.retry == Retry::Never {
                 break;
             }
-            return Attempt::Failed(flight, Failure { judgement, status: Some(status), passable: None });
+            return failed(flight, Failure { judgement, status: Some(status), passable: None });
         }
     }
     flight.committed();
@@ -215,7 +257,9 @@ async fn commit(mut flight: Flight, in_flight: InFlight, answer: Response<Incomi
 async fn read(mut body: Incoming, most: usize, patience: Duration) -> Result<Bytes, &'static str> {
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
-    while let Some(frame) = timeout(patience, body.frame()).await.map_err(|_| "the upstream fell silent")? {
+    while let Some(frame) =
+        timeout(patience, body.frame()).await.map_err(|_| "the upstream fell silent")?
+    {
         let Ok(chunk) = frame.map_err(|_| "the upstream broke off")?.into_data() else { continue };
         if most < first.len() + all.len() + chunk.len() {
             return Err("the answer is too large");
@@ -231,7 +275,12 @@ async fn read(mut body: Incoming, most: usize, patience: Duration) -> Result<Byt
     Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
-fn whole(flight: &Flight, status: StatusCode, headers: &HeaderMap, body: Bytes) -> Response<RelayBody> {
+fn whole(
+    flight: &Flight,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Response<RelayBody> {
     let mut response = Response::new(RelayBody::whole(body));
     *response.status_mut() = status;
     *response.headers_mut() = client_headers(flight, headers);

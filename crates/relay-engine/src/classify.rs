@@ -51,9 +51,20 @@ pub(crate) struct Refusal<'a> {
 
 /// Judges an upstream's answer with an error status. `rest` is how long the operator lets a limited
 /// account rest where the provider names no end.
-pub(crate) fn judge(refusal: &Refusal<'_>, model: &ModelName, rest: Option<Duration>, now: Timestamp) -> Judgement {
-    use AttemptOutcome::{Blocked, ClientFault, ModelUnknown, Overloaded, RateLimited, ServerError, Unauthorized};
-    let certain = |outcome, event| Judgement { outcome, retry: Retry::Freely, lesson: Lesson::Certain(event) };
+pub(crate) fn judge(
+    refusal: &Refusal<'_>,
+    model: &ModelName,
+    rest: Option<Duration>,
+    now: Timestamp,
+) -> Judgement {
+    use AttemptOutcome::{
+        Blocked, ClientFault, ModelUnknown, Overloaded, RateLimited, ServerError, Unauthorized,
+    };
+    let certain = |outcome, event| Judgement {
+        outcome,
+        retry: Retry::Freely,
+        lesson: Lesson::Certain(event),
+    };
     let status = refusal.status.as_u16();
     match status {
         401 => certain(Unauthorized, HealthEvent::Unauthorized),
@@ -65,7 +76,9 @@ pub(crate) fn judge(refusal: &Refusal<'_>, model: &ModelName, rest: Option<Durat
             Judgement { outcome: RateLimited, retry, lesson: Lesson::Certain(event) }
         }
         503 | 529 => certain(Overloaded, HealthEvent::Overloaded),
-        500.. => Judgement { outcome: ServerError, retry: Retry::Freely, lesson: Lesson::Suspicion },
+        500.. => {
+            Judgement { outcome: ServerError, retry: Retry::Freely, lesson: Lesson::Suspicion }
+        }
         400 | 404 if names_model(status, refusal.body) => {
             certain(ModelUnknown, HealthEvent::ModelUnknown(model.clone()))
         }
@@ -77,16 +90,22 @@ pub(crate) fn judge(refusal: &Refusal<'_>, model: &ModelName, rest: Option<Durat
 pub(crate) fn judge_event(error: &ProviderError) -> Judgement {
     let judgement = |outcome, retry, lesson| Judgement { outcome, retry, lesson };
     match error.error_type() {
-        Some(ErrorType::Overloaded) => {
-            judgement(AttemptOutcome::Overloaded, Retry::Freely, Lesson::Certain(HealthEvent::Overloaded))
+        Some(ErrorType::Overloaded) => judgement(
+            AttemptOutcome::Overloaded,
+            Retry::Freely,
+            Lesson::Certain(HealthEvent::Overloaded),
+        ),
+        Some(ErrorType::RateLimit) => {
+            judgement(AttemptOutcome::RateLimited, Retry::Freely, Lesson::Nothing)
         }
-        Some(ErrorType::RateLimit) => judgement(AttemptOutcome::RateLimited, Retry::Freely, Lesson::Nothing),
         Some(ErrorType::InvalidRequest | ErrorType::RequestTooLarge | ErrorType::NotFound) => {
             judgement(AttemptOutcome::ClientFault, Retry::Never, Lesson::Nothing)
         }
-        Some(ErrorType::Authentication) => {
-            judgement(AttemptOutcome::Unauthorized, Retry::Freely, Lesson::Certain(HealthEvent::Unauthorized))
-        }
+        Some(ErrorType::Authentication) => judgement(
+            AttemptOutcome::Unauthorized,
+            Retry::Freely,
+            Lesson::Certain(HealthEvent::Unauthorized),
+        ),
         Some(ErrorType::Billing | ErrorType::Permission) => {
             judgement(AttemptOutcome::Blocked, Retry::Freely, Lesson::Certain(HealthEvent::Blocked))
         }
@@ -102,7 +121,9 @@ fn limit_ends(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let seconds = |text: &str| text.parse::<u64>().ok().map(Duration::from_secs);
     if let Some(after) = text("retry-after") {
-        return seconds(after).map(|wait| now.plus(wait)).or_else(|| Timestamp::parse_http_date(after));
+        return seconds(after)
+            .map(|wait| now.plus(wait))
+            .or_else(|| Timestamp::parse_http_date(after));
     }
     if let Some(reset) = text("anthropic-ratelimit-unified-reset") {
         let epoch = seconds(reset).map(|since| Timestamp::EPOCH.plus(since));
@@ -131,7 +152,9 @@ mod tests {
     fn judged(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Judgement {
         let headers: HeaderMap = headers
             .iter()
-            .map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .map(|(name, value)| {
+                (http::HeaderName::from_static(name), HeaderValue::from_static(value))
+            })
             .collect();
         let status = StatusCode::from_u16(status).unwrap();
         judge(&Refusal { status, headers: &headers, body: body.as_bytes() }, &model(), None, NOW)
@@ -144,31 +167,86 @@ mod tests {
         let gone = r#"{"type":"error","error":{"type":"not_found_error","message":"model: claude-sonnet-5"}}"#;
         let certain = Lesson::Certain;
         let cases = [
-            ("a bad request is the client's", judged(400, &[], bad), O::ClientFault, Retry::Never, Lesson::Nothing),
-            ("so is one that is too large", judged(413, &[], bad), O::ClientFault, Retry::Never, Lesson::Nothing),
-            ("so is one out of time", judged(408, &[], ""), O::ClientFault, Retry::Never, Lesson::Nothing),
-            ("401", judged(401, &[], ""), O::Unauthorized, Retry::Freely, certain(HealthEvent::Unauthorized)),
+            (
+                "a bad request is the client's",
+                judged(400, &[], bad),
+                O::ClientFault,
+                Retry::Never,
+                Lesson::Nothing,
+            ),
+            (
+                "so is one that is too large",
+                judged(413, &[], bad),
+                O::ClientFault,
+                Retry::Never,
+                Lesson::Nothing,
+            ),
+            (
+                "so is one out of time",
+                judged(408, &[], ""),
+                O::ClientFault,
+                Retry::Never,
+                Lesson::Nothing,
+            ),
+            (
+                "401",
+                judged(401, &[], ""),
+                O::Unauthorized,
+                Retry::Freely,
+                certain(HealthEvent::Unauthorized),
+            ),
             ("402", judged(402, &[], ""), O::Blocked, Retry::Freely, certain(HealthEvent::Blocked)),
             ("403", judged(403, &[], ""), O::Blocked, Retry::Freely, certain(HealthEvent::Blocked)),
-            ("404 that names the model", judged(404, &[], gone), O::ModelUnknown, Retry::Freely, certain(HealthEvent::ModelUnknown(model()))),
+            (
+                "404 that names the model",
+                judged(404, &[], gone),
+                O::ModelUnknown,
+                Retry::Freely,
+                certain(HealthEvent::ModelUnknown(model())),
+            ),
             ("500", judged(500, &[], ""), O::ServerError, Retry::Freely, Lesson::Suspicion),
-            ("502 in HTML", judged(502, &[], "<html>"), O::ServerError, Retry::Freely, Lesson::Suspicion),
-            ("503", judged(503, &[], ""), O::Overloaded, Retry::Freely, certain(HealthEvent::Overloaded)),
-            ("529", judged(529, &[], ""), O::Overloaded, Retry::Freely, certain(HealthEvent::Overloaded)),
+            (
+                "502 in HTML",
+                judged(502, &[], "<html>"),
+                O::ServerError,
+                Retry::Freely,
+                Lesson::Suspicion,
+            ),
+            (
+                "503",
+                judged(503, &[], ""),
+                O::Overloaded,
+                Retry::Freely,
+                certain(HealthEvent::Overloaded),
+            ),
+            (
+                "529",
+                judged(529, &[], ""),
+                O::Overloaded,
+                Retry::Freely,
+                certain(HealthEvent::Overloaded),
+            ),
         ];
         for (name, found, outcome, retry, lesson) in cases {
             assert_eq!(found, Judgement { outcome, retry, lesson }, "{name}");
         }
     }
 
+    /// What it is, the answer's headers, when the limit ends.
+    type LimitCase = (&'static str, &'static [(&'static str, &'static str)], Option<Timestamp>);
+
     #[test]
     fn a_limit_lasts_as_long_as_the_provider_says() {
         let at = |seconds| Some(NOW.plus(Duration::from_secs(seconds)));
-        let cases: [(&str, &[(&str, &str)], Option<Timestamp>); 7] = [
+        let cases: [LimitCase; 7] = [
             ("no header", &[], None),
             ("seconds", &[("retry-after", "30")], at(30)),
             ("a date", &[("retry-after", "Tue, 14 Nov 2023 22:13:50 GMT")], at(30)),
-            ("seconds beat a reset", &[("retry-after", "30"), ("anthropic-ratelimit-unified-reset", "1700000090")], at(30)),
+            (
+                "seconds beat a reset",
+                &[("retry-after", "30"), ("anthropic-ratelimit-unified-reset", "1700000090")],
+                at(30),
+            ),
             ("a unified reset", &[("anthropic-ratelimit-unified-reset", "1700000090")], at(90)),
             (
                 "the reset of what is used up",
@@ -183,16 +261,15 @@ mod tests {
             ("nonsense", &[("retry-after", "soon")], None),
         ];
         for (name, headers, until) in cases {
-            let headers: Vec<_> = headers.iter().map(|(n, v)| (*n, *v)).collect();
-            let found = judged(429, leak(headers), "");
+            let found = judged(429, headers, "");
             let event = HealthEvent::RateLimited { until, rest: None, model: None };
             let retry = if until.is_some() { Retry::Freely } else { Retry::Once };
-            let expected = Judgement { outcome: AttemptOutcome::RateLimited, retry, lesson: Lesson::Certain(event) };
+            let expected = Judgement {
+                outcome: AttemptOutcome::RateLimited,
+                retry,
+                lesson: Lesson::Certain(event),
+            };
             assert_eq!(found, expected, "{name}");
         }
-    }
-
-    fn leak(headers: Vec<(&'static str, &'static str)>) -> &'static [(&'static str, &'static str)] {
-        Box::leak(headers.into_boxed_slice())
     }
 }

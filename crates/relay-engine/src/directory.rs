@@ -83,12 +83,16 @@ impl Directory {
         if let Some(key) = self.cached(&salted) {
             return Ok(Some((PresentedKey { salted, unsalted: salted }, key)));
         }
-        let presented = PresentedKey { salted, unsalted: KeyDigest::new(self.hasher.unsalted(presented)) };
+        let presented =
+            PresentedKey { salted, unsalted: KeyDigest::new(self.hasher.unsalted(presented)) };
         Ok(self.look_up(presented).await?.map(|key| (presented, key)))
     }
 
     /// Reads a key again, after its version turned out to be old.
-    pub(crate) async fn look_up(&self, presented: PresentedKey) -> Result<Option<Arc<ApiKey>>, StoreError> {
+    pub(crate) async fn look_up(
+        &self,
+        presented: PresentedKey,
+    ) -> Result<Option<Arc<ApiKey>>, StoreError> {
         let cache = self.keys.load_full();
         let digests = [presented.salted, presented.unsalted];
         let Some(key) = self.stores.keys.find_by_digest(&digests).await? else { return Ok(None) };
@@ -127,7 +131,12 @@ impl Directory {
         let old = self.roster.load_full();
         if old.version != version.accounts {
             let accounts = self.stores.accounts.list().await?;
-            self.roster.store(Arc::new(Roster::build(version.accounts, accounts, &self.keyring, &old)));
+            self.roster.store(Arc::new(Roster::build(
+                version.accounts,
+                accounts,
+                &self.keyring,
+                &old,
+            )));
         }
         Ok(())
     }

@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use relay_domain::{
-    AccountId, AffinityKey, AttemptOutcome, AttemptRecord, ModelName, Outcome, RequestId, RequestRecord, Timestamp,
-    TokenUsage, UsageSource,
+    AccountId, AffinityKey, AttemptOutcome, AttemptRecord, ModelName, Outcome, RequestId,
+    RequestRecord, Timestamp, TokenUsage, UsageSource,
 };
 use relay_pricing::{Charge as PricedUsage, ServiceTier};
 use relay_protocol::anthropic::Served;
-use relay_store::{Charge, Checkpoint, Progress, Rebind, Settlement, StoreError};
+use relay_store::{Binding, Charge, Checkpoint, Progress, Rebind, Settlement, StoreError};
 
 use crate::core::Core;
 
@@ -41,17 +41,30 @@ impl Airspace {
     }
 }
 
+/// The conversation that a request belongs to.
+struct Conversation {
+    affinity: AffinityKey,
+    /// The account that it is bound to for long enough.
+    bound_to: Option<AccountId>,
+    /// The end of a binding made now.
+    until: Timestamp,
+}
+
+impl Conversation {
+    /// The binding to write after `account` has answered, if it is new or due to be renewed.
+    fn rebind(self, account: &AccountId) -> Option<Rebind> {
+        let Self { affinity, bound_to, until } = self;
+        let binding = Binding { account: account.clone(), until };
+        (bound_to.as_ref() != Some(account)).then_some(Rebind { affinity, binding })
+    }
+}
+
 /// One admitted request.
 pub(crate) struct Flight {
     core: Arc<Core>,
     arrived: Instant,
     pub(crate) record: RequestRecord,
-    /// The conversation, and the end of a binding made now.
-    pub(crate) affinity: Option<(AffinityKey, Timestamp)>,
-    /// The account that the conversation is bound to for long enough.
-    pub(crate) bound_to: Option<AccountId>,
-    /// The binding to write if the request succeeds.
-    pub(crate) rebind: Option<Rebind>,
+    conversation: Option<Conversation>,
     /// Whether it was admitted, and so has to be settled.
     metered: bool,
     /// Time that went by while an upstream was at work.
@@ -78,9 +91,7 @@ impl Flight {
             core,
             arrived,
             record,
-            affinity: None,
-            bound_to: None,
-            rebind: None,
+            conversation: None,
             metered,
             upstream_us: 0,
             attempt_began_us: 0,
@@ -94,6 +105,18 @@ impl Flight {
 
     fn elapsed_us(&self) -> u64 {
         micros(self.arrived.elapsed())
+    }
+
+    /// Notes the conversation and its present binding: the account that answers will be bound to it.
+    pub(crate) fn belongs_to(&mut self, affinity: AffinityKey, binding: Option<&Binding>) {
+        let (now, config) = (self.core.clock.now(), &self.core.config);
+        let renewal_due = now.plus(config.binding_renewal);
+        let lasting = binding.filter(|binding| renewal_due < binding.until);
+        self.conversation = Some(Conversation {
+            affinity,
+            bound_to: lasting.map(|binding| binding.account.clone()),
+            until: now.plus(config.binding_lifetime),
+        });
     }
 
     /// An attempt on `account` begins.
@@ -132,14 +155,21 @@ impl Flight {
     }
 
     /// What the upstream has told of its usage so far.
-    pub(crate) fn count(&mut self, usage: TokenUsage, source: UsageSource, model: Option<&ModelName>, served: &Served) {
+    pub(crate) fn count(
+        &mut self,
+        usage: TokenUsage,
+        source: UsageSource,
+        model: Option<&ModelName>,
+        served: &Served,
+    ) {
         self.record.usage = usage;
         self.record.usage_source = source;
         self.record.served_model = model.cloned();
         if source != UsageSource::None {
             let model = model.unwrap_or(&self.record.model);
             let charge = priced(usage, served);
-            self.record.cost = self.core.prices.quote(model.as_str(), &charge).map(|quote| quote.cost);
+            self.record.cost =
+                self.core.prices.quote(model.as_str(), &charge).map(|quote| quote.cost);
         }
     }
 
@@ -177,7 +207,11 @@ impl Flight {
         let end_us = self.elapsed_us();
         if let Some(attempt) = attempt {
             let upstream_status = self.record.times.head_us.map(|_| status);
-            self.note_attempt(attempt, upstream_status, end_us.saturating_sub(self.attempt_began_us));
+            self.note_attempt(
+                attempt,
+                upstream_status,
+                end_us.saturating_sub(self.attempt_began_us),
+            );
         }
         self.record.outcome = outcome;
         self.record.status = status;
@@ -191,9 +225,12 @@ impl Flight {
         let core = Arc::clone(&self.core);
         core.airspace.leave(self.record.id);
         let used = self.record.usage_source != UsageSource::None;
+        let completed = self.record.outcome == Outcome::Completed;
+        let account = self.record.account.as_ref().filter(|_| completed);
+        let conversation = self.conversation.take();
         let settlement = Settlement {
             charge: if used { Charge::Count } else { Charge::Release },
-            bind: self.rebind.take().filter(|_| self.record.outcome == Outcome::Completed),
+            bind: account.and_then(|account| conversation?.rebind(account)),
             now: core.clock.now(),
             record: self.record.clone(),
         };
@@ -209,7 +246,8 @@ impl Flight {
 impl Drop for Flight {
     fn drop(&mut self) {
         if !self.landed {
-            let attempt = (self.record.times.sent_us.is_some()).then_some(AttemptOutcome::ClientGone);
+            let attempt =
+                (self.record.times.sent_us.is_some()).then_some(AttemptOutcome::ClientGone);
             let status = if self.record.times.first_content_us.is_some() { 200 } else { 0 };
             self.land(Outcome::ClientGone, attempt, status);
         }
@@ -223,12 +261,12 @@ async fn settle_with_patience(core: &Core, settlement: &Settlement) {
     let mut pause = Duration::from_millis(100);
     for attempt in 1..=SETTLE_TRIES {
         match core.directory.stores.ledger.settle(settlement).await {
-            Ok(true) => return,
-            Ok(false) if attempt == 1 => {
-                tracing::warn!(request.id = %settlement.record.id, "request was settled before, by its lease's end");
+            Ok(settled) => {
+                if !settled && attempt == 1 {
+                    tracing::warn!(request.id = %settlement.record.id, "request was settled before, at its lease's end");
+                }
                 return;
             }
-            Ok(false) => return,
             Err(error @ StoreError::Unavailable(_)) if attempt < SETTLE_TRIES => {
                 tracing::warn!(request.id = %settlement.record.id, %error, "settlement waits for the store");
             }

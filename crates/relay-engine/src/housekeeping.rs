@@ -58,7 +58,8 @@ impl Engine {
 async fn renew_leases(core: &Arc<Core>) {
     let now = core.clock.now();
     for request in core.airspace.all() {
-        let checkpoint = Checkpoint { request, lease_until: now.plus(core.config.lease), progress: None };
+        let checkpoint =
+            Checkpoint { request, lease_until: now.plus(core.config.lease), progress: None };
         if let Err(error) = core.directory.stores.ledger.checkpoint(&checkpoint).await {
             tracing::warn!(%error, "leases not renewed");
             return;

@@ -3,6 +3,7 @@
 //! The only crate that knows the order of things. It speaks to stores through their ports and to
 //! upstreams over HTTP; it knows neither which store there is nor how a client's request came in.
 
+mod admission;
 mod attempt;
 mod breaker;
 mod classify;
@@ -10,6 +11,7 @@ mod clock;
 mod config;
 mod connect_timeout;
 mod core;
+mod delivery;
 mod directory;
 mod error;
 mod flight;

@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn retries_run_out_and_come_back() {
         let budget = RetryBudget::new();
-        let at = |ms| Timestamp::from_millis(1_000_000 + ms);
+        let at = |ms: u64| Timestamp::from_millis(1_000_000 + ms);
         assert_eq!((0..200).filter(|_| budget.withdraw(at(0))).count(), 100);
         assert!(!budget.withdraw(at(99)), "a tenth of a second earns one, not less");
         assert!(budget.withdraw(at(100)));

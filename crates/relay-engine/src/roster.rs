@@ -8,7 +8,9 @@ use arc_swap::ArcSwap;
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, HeaderName};
 use relay_crypto::{Keyring, LegacySalt};
-use relay_domain::{Account, AccountHealth, AccountId, HealthEvent, Platform, Proxy, ProxySetting, Timestamp};
+use relay_domain::{
+    Account, AccountHealth, AccountId, HealthEvent, Platform, Proxy, ProxySetting, Timestamp,
+};
 use relay_scheduler::{Candidate, Readiness};
 use secrecy::ExposeSecret as _;
 
@@ -69,7 +71,8 @@ pub(crate) struct InFlight {
 impl InFlight {
     pub(crate) fn begin(live: &Arc<AccountLive>, now: Timestamp) -> Self {
         live.in_flight.fetch_add(1, Ordering::Relaxed);
-        let on_trial = live.health.load().on_trial(now) && !live.trial.swap(true, Ordering::Relaxed);
+        let on_trial =
+            live.health.load().on_trial(now) && !live.trial.swap(true, Ordering::Relaxed);
         Self { live: Arc::clone(live), on_trial }
     }
 }
@@ -85,7 +88,12 @@ impl Drop for InFlight {
 
 impl Roster {
     /// Prepares `accounts`. What the process knows of an account is carried over from `old`.
-    pub(crate) fn build(version: u64, accounts: Vec<Account>, keyring: &Keyring, old: &Self) -> Self {
+    pub(crate) fn build(
+        version: u64,
+        accounts: Vec<Account>,
+        keyring: &Keyring,
+        old: &Self,
+    ) -> Self {
         let known: HashMap<&AccountId, &Arc<AccountLive>> =
             old.entries.iter().map(|entry| (&entry.account.id, &entry.live)).collect();
         let entries = accounts.into_iter().map(|account| {
@@ -106,7 +114,10 @@ impl Roster {
     }
 
     /// The facts for a decision.
-    pub(crate) fn candidates<'a>(&'a self, healths: &'a [Arc<AccountHealth>]) -> Vec<Candidate<'a>> {
+    pub(crate) fn candidates<'a>(
+        &'a self,
+        healths: &'a [Arc<AccountHealth>],
+    ) -> Vec<Candidate<'a>> {
         self.entries.iter().zip(healths).map(|(entry, health)| entry.candidate(health)).collect()
     }
 }
@@ -148,10 +159,15 @@ fn access(account: &Account, keyring: &Keyring) -> Result<Access, Readiness> {
             let auth = auth.as_ref().map(|auth| {
                 open(auth.password.as_stored()).map(|password| (auth.username.clone(), password))
             });
-            Some(ProxyRoute { scheme: *scheme, authority: format!("{host}:{port}"), auth: auth.transpose()? })
+            Some(ProxyRoute {
+                scheme: *scheme,
+                authority: format!("{host}:{port}"),
+                auth: auth.transpose()?,
+            })
         }
     };
-    let user_agent = account.user_agent.as_deref().and_then(|agent| HeaderValue::from_str(agent).ok());
+    let user_agent =
+        account.user_agent.as_deref().and_then(|agent| HeaderValue::from_str(agent).ok());
     let url = UpstreamUrl::parse(&account.base_url).ok_or(Readiness::AddressUnusable)?;
     Ok(Access { url, proxy, credential, user_agent })
 }

@@ -56,10 +56,15 @@ impl http_body::Body for RelayBody {
     type Data = Bytes;
     type Error = CutOff;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
         match self.get_mut() {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Stream(stream) => stream.poll_next(cx).map(|next| next.map(|item| item.map(Frame::data))),
+            Self::Stream(stream) => {
+                stream.poll_next(cx).map(|next| next.map(|item| item.map(Frame::data)))
+            }
         }
     }
 
@@ -146,7 +151,13 @@ enum State {
 
 impl StreamBody {
     /// Goes on from what was held back before the answer was committed.
-    pub(crate) fn new(upstream: Incoming, intake: Intake, flight: Flight, in_flight: InFlight, status: u16) -> Self {
+    pub(crate) fn new(
+        upstream: Incoming,
+        intake: Intake,
+        flight: Flight,
+        in_flight: InFlight,
+        status: u16,
+    ) -> Self {
         let now = Instant::now();
         let timer = Box::pin(tokio::time::sleep_until(now + flight.core().config.keep_alive));
         let state = State::Flowing;
@@ -181,7 +192,9 @@ impl StreamBody {
                     }
                     Poll::Ready(Some(Err(error))) => {
                         tracing::info!(request.id = %self.flight.record.id, %error, "upstream broke off");
-                        return Poll::Ready(Some(Ok(self.break_off("the provider's connection broke off"))));
+                        return Poll::Ready(Some(Ok(
+                            self.break_off("the provider's connection broke off")
+                        )));
                     }
                     Poll::Ready(None) => self.state = State::Ending,
                     Poll::Pending => {
@@ -197,7 +210,11 @@ impl StreamBody {
                         return Poll::Ready(Some(Ok(self.break_off(why))));
                     }
                     self.state = State::Over;
-                    self.flight.land(Outcome::Completed, Some(AttemptOutcome::Answered), self.status);
+                    self.flight.land(
+                        Outcome::Completed,
+                        Some(AttemptOutcome::Answered),
+                        self.status,
+                    );
                     // Whatever follows the last whole frame passes as well: the bytes are the client's.
                     self.intake.ready = self.intake.held();
                 }
@@ -226,7 +243,10 @@ impl StreamBody {
         if known && (!self.checkpointed || source != self.flight.record.usage_source) {
             self.flight.count(tap.usage(), source, tap.served_model(), tap.served());
         }
-        if known && !std::mem::replace(&mut self.checkpointed, true) && source == UsageSource::Partial {
+        if known
+            && !std::mem::replace(&mut self.checkpointed, true)
+            && source == UsageSource::Partial
+        {
             self.flight.checkpoint();
         }
     }
@@ -254,14 +274,23 @@ impl StreamBody {
         self.intake.ready = 0;
         let tap = &self.intake.tap;
         self.flight.count(tap.usage(), tap.usage_source(), tap.served_model(), tap.served());
-        self.flight.land(Outcome::UpstreamFailed, Some(AttemptOutcome::BrokeOffMidStream), self.status);
+        self.flight.land(
+            Outcome::UpstreamFailed,
+            Some(AttemptOutcome::BrokeOffMidStream),
+            self.status,
+        );
         self.state = State::Aborting;
         self.timer.as_mut().reset(Instant::now() + ABORT_GRACE);
         if self.intake.tap.error().is_some() {
             // A comment, so that the client's own last word stays the provider's error event.
             return Bytes::from_static(b": cut off\n\n");
         }
-        Bytes::from(error_event(ErrorType::Api, why, &self.flight.record.id.to_string(), Some("upstream_broke_off")))
+        Bytes::from(error_event(
+            ErrorType::Api,
+            why,
+            &self.flight.record.id.to_string(),
+            Some("upstream_broke_off"),
+        ))
     }
 }
 
@@ -272,5 +301,46 @@ impl Drop for StreamBody {
             let tap = &self.intake.tap;
             self.flight.count(tap.usage(), tap.usage_source(), tap.served_model(), tap.served());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANSWER: &[u8] = "event: message_start\ndata: {\"type\":\"message_start\"}\n\n: 注释\n\n\
+        event: content_block_delta\r\ndata: {\"text\":\"你好 🌍\"}\r\n\r\nevent: ping\ndata: {}\n\n"
+        .as_bytes();
+
+    /// What goes on after each of the pieces.
+    fn pass(pieces: &[&'static [u8]]) -> Vec<Vec<u8>> {
+        let mut intake = Intake::default();
+        let released = pieces.iter().map(|piece| {
+            intake.take(Bytes::from_static(piece));
+            std::iter::from_fn(|| intake.release()).flatten().collect()
+        });
+        released.collect()
+    }
+
+    #[test]
+    fn whole_frames_pass_unchanged_at_every_split() {
+        for split in 0..=ANSWER.len() {
+            let (head, tail) = ANSWER.split_at(split);
+            let released = pass(&[head, tail]);
+            assert_eq!(released.concat(), ANSWER);
+            let first = String::from_utf8_lossy(&released[0]);
+            let ends_a_frame =
+                ["\n\n", "\r\n\r", "\r\n\r\n"].iter().any(|end| first.ends_with(end));
+            assert!(first.is_empty() || ends_a_frame, "split at {split}: {first:?}");
+        }
+    }
+
+    #[test]
+    fn a_chunk_that_ends_with_a_frame_is_not_copied() {
+        let chunk = Bytes::from_static(ANSWER);
+        let mut intake = Intake::default();
+        intake.take(chunk.clone());
+        assert_eq!(intake.release().map(|bytes| bytes.as_ptr()), Some(chunk.as_ptr()));
+        assert_eq!(intake.held(), 0);
     }
 }

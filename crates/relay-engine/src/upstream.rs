@@ -37,9 +37,14 @@ impl ProxyRoute {
     /// What tells two proxies apart. Holds the password's length at most, never the password.
     fn same_as(&self, other: &Self) -> bool {
         let exposed = |route: &Self| {
-            route.auth.as_ref().map(|(name, password)| (name.clone(), password.expose_secret().to_owned()))
+            route
+                .auth
+                .as_ref()
+                .map(|(name, password)| (name.clone(), password.expose_secret().to_owned()))
         };
-        self.scheme == other.scheme && self.authority == other.authority && exposed(self) == exposed(other)
+        self.scheme == other.scheme
+            && self.authority == other.authority
+            && exposed(self) == exposed(other)
     }
 }
 
@@ -116,7 +121,11 @@ fn tcp() -> HttpConnector {
 }
 
 fn tls<C>(inner: C) -> HttpsConnector<C> {
-    HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().wrap_connector(inner)
+    HttpsConnectorBuilder::new()
+        .with_webpki_roots()
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(inner)
 }
 
 fn build<C>(config: &EngineConfig, connector: C) -> HttpClient<C>
@@ -137,16 +146,24 @@ fn proxied(config: &EngineConfig, route: &ProxyRoute) -> Result<RoutedClient, En
         ProxyScheme::Https => "https",
         ProxyScheme::Socks5 => "socks5",
     };
-    let proxy = Uri::builder().scheme(scheme).authority(route.authority.as_str()).path_and_query("/").build();
+    let proxy = Uri::builder()
+        .scheme(scheme)
+        .authority(route.authority.as_str())
+        .path_and_query("/")
+        .build();
     let proxy = proxy.map_err(|_| EngineError::ProxyUnusable)?;
     match route.scheme {
         ProxyScheme::Http => Ok(RoutedClient::Tunnel(build(config, tunnel(proxy, tcp(), route)?))),
-        ProxyScheme::Https => Ok(RoutedClient::TlsTunnel(build(config, tunnel(proxy, tls(tcp()), route)?))),
+        ProxyScheme::Https => {
+            Ok(RoutedClient::TlsTunnel(build(config, tunnel(proxy, tls(tcp()), route)?)))
+        }
         ProxyScheme::Socks5 => {
             // Names are resolved by the proxy: a local look-up would tell where the traffic goes.
             let socks = SocksV5::new(proxy, tcp()).local_dns(false);
             let socks = match &route.auth {
-                Some((name, password)) => socks.with_auth(name.clone(), password.expose_secret().to_owned()),
+                Some((name, password)) => {
+                    socks.with_auth(name.clone(), password.expose_secret().to_owned())
+                }
                 None => socks,
             };
             Ok(RoutedClient::Socks(build(config, socks)))

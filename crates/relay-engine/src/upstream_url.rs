@@ -36,7 +36,8 @@ impl UpstreamUrl {
     #[must_use]
     pub fn parse(base: &str) -> Option<Self> {
         let parts = base.trim().parse::<Uri>().ok()?.into_parts();
-        let scheme = parts.scheme.filter(|scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS)?;
+        let scheme =
+            parts.scheme.filter(|scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS)?;
         // Credentials in a URL would end up in logs; a query would be lost.
         let authority = parts.authority.filter(|authority| !authority.as_str().contains('@'))?;
         let path = parts.path_and_query.unwrap_or(PathAndQuery::from_static("/"));
@@ -51,6 +52,10 @@ impl UpstreamUrl {
     }
 
     /// The address of `endpoint`, with the client's query.
+    ///
+    /// # Errors
+    ///
+    /// If the query holds what no URL may hold.
     pub fn join(&self, endpoint: Endpoint, query: Option<&str>) -> Result<Uri, http::Error> {
         let path = endpoint.path();
         let path_and_query = match query {
@@ -58,7 +63,11 @@ impl UpstreamUrl {
             None => PathAndQuery::try_from(format!("{}{path}", self.prefix))?,
             Some(query) => PathAndQuery::try_from(format!("{}{path}?{query}", self.prefix))?,
         };
-        Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone()).path_and_query(path_and_query).build()
+        Uri::builder()
+            .scheme(self.scheme.clone())
+            .authority(self.authority.clone())
+            .path_and_query(path_and_query)
+            .build()
     }
 }
 
@@ -76,19 +85,33 @@ mod tests {
             ("https://api.anthropic.com/v1/messages", "https://api.anthropic.com/v1/messages"),
             ("https://api.anthropic.com/v1/messages/", "https://api.anthropic.com/v1/messages"),
             (" https://host:8443/claude ", "https://host:8443/claude/v1/messages"),
-            ("http://127.0.0.1:9/api/v1/messages/count_tokens", "http://127.0.0.1:9/api/v1/messages"),
+            (
+                "http://127.0.0.1:9/api/v1/messages/count_tokens",
+                "http://127.0.0.1:9/api/v1/messages",
+            ),
         ];
         for (base, expected) in cases {
             let joined = UpstreamUrl::parse(base).unwrap().join(Endpoint::Messages, None).unwrap();
             assert_eq!(joined.to_string(), expected, "{base}");
         }
-        let url = UpstreamUrl::parse("https://h/x").unwrap().join(Endpoint::CountTokens, Some("beta=true&a=%2f")).unwrap();
+        let url = UpstreamUrl::parse("https://h/x")
+            .unwrap()
+            .join(Endpoint::CountTokens, Some("beta=true&a=%2f"))
+            .unwrap();
         assert_eq!(url.to_string(), "https://h/x/v1/messages/count_tokens?beta=true&a=%2f");
     }
 
     #[test]
     fn what_is_no_base_url_is_refused() {
-        for base in ["", "api.anthropic.com", "/v1", "ftp://host", "https://", "https://user:pw@host", "https://h/?a=1"] {
+        for base in [
+            "",
+            "api.anthropic.com",
+            "/v1",
+            "ftp://host",
+            "https://",
+            "https://user:pw@host",
+            "https://h/?a=1",
+        ] {
             assert!(UpstreamUrl::parse(base).is_none(), "{base}");
         }
     }

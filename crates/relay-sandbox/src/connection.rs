@@ -37,10 +37,6 @@ impl Link {
     pub(crate) fn reset_on_close(&self) {
         self.reset.store(true, Ordering::Release);
     }
-
-    fn is_reset(&self) -> bool {
-        self.reset.load(Ordering::Acquire)
-    }
 }
 
 /// A socket that tells its [`Link`] about flushes, and resets itself when told to.
@@ -58,7 +54,7 @@ impl Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        if self.link.is_reset() {
+        if self.link.reset.load(Ordering::Acquire) {
             self.io.inner().set_zero_linger().ok(); // An orderly close is all that is left then.
         }
     }
@@ -105,9 +101,6 @@ impl Write for Wire {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.link.is_reset() {
-            return Poll::Ready(Ok(())); // A reset must not be announced by an orderly end.
-        }
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }

@@ -97,6 +97,14 @@ mod tests {
                 None,
             ),
             (
+                "the result comes with the marker repeated",
+                json!([{"role": "user", "content": [
+                    {"type": "tool_result", "content": "42"},
+                    {"type": "text", "text": ask},
+                ]}]),
+                None,
+            ),
+            (
                 "no arguments",
                 json!([{"role": "user", "content": "[[tool:Stop]]"}]),
                 Some(("Stop", json!({}))),

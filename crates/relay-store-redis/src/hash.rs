@@ -56,9 +56,11 @@ impl Hash {
         self.text(field)?.parse().ok()
     }
 
-    /// A moment.
+    /// A moment; a day alone is its first moment in UTC, as JavaScript reads it.
     pub(crate) fn moment(&self, field: &str) -> Option<Timestamp> {
-        Timestamp::parse_rfc3339(self.text(field)?)
+        let text = self.text(field)?;
+        Timestamp::parse_rfc3339(text)
+            .or_else(|| Timestamp::parse_rfc3339(&format!("{text}T00:00:00Z")))
     }
 
     /// An amount that is a limit: zero means none.

@@ -1,1 +1,109 @@
-//! Relay's store in Redis, in the key layout of Claude Relay Service v1.
+//! Relay's store in Redis, in the layout of Claude Relay Service v1.
+//!
+//! What a v1 or v2 left is read as it is, and a v1 that comes back can read what Relay wrote: fields that
+//! Relay does not know are never touched. What v1 has no name for lives under a prefix of Relay's own.
+//!
+//! Requests share one connection; everything else takes one from a pool. Lost connections are made anew
+//! by themselves. A command that gets no answer within 250 milliseconds fails as
+//! [`StoreError::Unavailable`](relay_store::StoreError::Unavailable).
+//!
+//! Not here on purpose: any use of KEYS, which stops Redis while it looks; and a task of its own: whoever
+//! settles carries the settlements of others along.
+
+mod accounts;
+mod admin;
+mod connection;
+mod counters;
+mod fault;
+mod guarded_write;
+mod hash;
+mod keys;
+mod keyspace;
+mod ledger;
+mod money;
+mod options;
+mod scan;
+mod scripts;
+mod shared;
+mod usage;
+
+use std::sync::Arc;
+
+use relay_store::{StoreError, Stores};
+
+pub use crate::options::{RedisAddress, RedisOptions};
+
+use crate::accounts::RedisAccounts;
+use crate::admin::RedisAdmin;
+use crate::connection::ConnectionPool;
+use crate::keys::RedisKeys;
+use crate::keyspace::Keyspace;
+use crate::ledger::RedisLedger;
+use crate::scripts::Scripts;
+use crate::shared::Shared;
+use crate::usage::RedisUsage;
+
+/// A store in Redis.
+///
+/// A value of this type has one connection for requests, which lives on the runtime that uses it first.
+/// A process with several runtimes takes a [`handle`](Self::handle) for each.
+pub struct RedisStore {
+    shared: Arc<Shared>,
+    stores: Stores,
+}
+
+impl RedisStore {
+    /// Opens the store and asks whether Redis is there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] if it is not, [`StoreError::Refused`] if the address is none or Redis
+    /// does not accept the login.
+    pub async fn connect(options: &RedisOptions) -> Result<Self, StoreError> {
+        let store = Self::open(options)?;
+        store.stores.ledger.version().await?;
+        Ok(store)
+    }
+
+    /// Opens the store without connecting: Redis may start later.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Refused`] if the address is none.
+    pub fn open(options: &RedisOptions) -> Result<Self, StoreError> {
+        let client = options.address.client()?;
+        let shared = Arc::new(Shared {
+            pool: ConnectionPool::new(&client)?,
+            client,
+            keyspace: Keyspace::new(&options.prefix),
+            scripts: Scripts::new(),
+            calendar: options.calendar,
+            record_capacity: options.record_capacity.max(1),
+            keys_indexed: false.into(),
+            accounts_indexed: false.into(),
+        });
+        Ok(Self::over(shared))
+    }
+
+    /// The same store with a connection of its own for requests, for another runtime.
+    #[must_use]
+    pub fn handle(&self) -> Self {
+        Self::over(Arc::clone(&self.shared))
+    }
+
+    /// Its ports.
+    pub fn stores(&self) -> Stores {
+        self.stores.clone()
+    }
+
+    fn over(shared: Arc<Shared>) -> Self {
+        let stores = Stores {
+            keys: Arc::new(RedisKeys { shared: Arc::clone(&shared) }),
+            accounts: Arc::new(RedisAccounts { shared: Arc::clone(&shared) }),
+            usage: Arc::new(RedisUsage { shared: Arc::clone(&shared) }),
+            admin: Arc::new(RedisAdmin { shared: Arc::clone(&shared) }),
+            ledger: Arc::new(RedisLedger::new(Arc::clone(&shared))),
+        };
+        Self { shared, stores }
+    }
+}

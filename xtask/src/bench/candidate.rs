@@ -1,8 +1,8 @@
 //! Who takes part, and everything that must run beside them.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::{fmt, fs};
 
 use anyhow::{Context as _, Result};
 
@@ -119,6 +119,14 @@ impl Candidate {
         }
         proxy.running = Some(Server::start(&proxy.launch)?);
         Ok(())
+    }
+
+    /// The last lines that the proxy said, for when a request failed.
+    pub(crate) fn last_words(&self) -> String {
+        let log = self.proxy.as_ref().map(|proxy| fs::read_to_string(&proxy.launch.log));
+        let log = log.and_then(Result::ok).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
     }
 
     /// The proxy's process; none for the direct way.

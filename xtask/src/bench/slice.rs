@@ -42,7 +42,12 @@ pub(crate) fn run(candidate: &Candidate, binaries: &Binaries, work: Work) -> Res
         load.kill().ok(); // Most likely it has ended already, with the reason on our terminal.
     }
     let status = load.wait()?;
-    ensure!(status.success(), "{}: the load failed on {work:?}", candidate.name);
+    ensure!(
+        status.success(),
+        "{}: the load failed on {work:?}; the proxy's last words:\n{}",
+        candidate.name,
+        candidate.last_words()
+    );
     result.with_context(|| format!("{}: {work:?}", candidate.name))
 }
 

@@ -7,15 +7,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::vectors::{OTHER_ENCRYPTION_KEY, Vectors};
 
-const FORMATS: [(SealFormat, LegacySalt); 3] = [
-    (SealFormat::Aead, LegacySalt::Console),
-    (SealFormat::LegacyConsole, LegacySalt::Console),
-    (SealFormat::LegacyResponses, LegacySalt::Responses),
-];
+const SALTS: [LegacySalt; 2] = [LegacySalt::Console, LegacySalt::Responses];
 
 /// One keyring a format, so that each key is derived once for all tests of a process.
-static KEYRINGS: LazyLock<[Keyring; 3]> =
-    LazyLock::new(|| FORMATS.map(|(format, _)| keyring(format)));
+static KEYRINGS: LazyLock<[Keyring; 2]> =
+    LazyLock::new(|| [SealFormat::Aead, SealFormat::Legacy].map(keyring));
 
 fn keyring(format: SealFormat) -> Keyring {
     Keyring::new(&Vectors::load().encryption_key, format)
@@ -47,17 +43,15 @@ fn legacy_seals_are_those_of_the_predecessors_in_both_directions() {
     let cases = Vectors::load().aes;
     assert_eq!(cases.len(), 5);
     for case in cases {
-        let (keyring, salt) = match case.salt.as_str() {
-            "claude-console-salt" => (&KEYRINGS[1], LegacySalt::Console),
-            "openai-responses-salt" => (&KEYRINGS[2], LegacySalt::Responses),
+        let keyring = &KEYRINGS[1];
+        let salt = match case.salt.as_str() {
+            "claude-console-salt" => LegacySalt::Console,
+            "openai-responses-salt" => LegacySalt::Responses,
             other => panic!("unknown salt {other}"),
         };
         assert_eq!(opened(keyring, &case.stored, salt), case.plaintext);
 
-        let key = match salt {
-            LegacySalt::Console => keyring.console.get().unwrap(),
-            LegacySalt::Responses => keyring.responses.get().unwrap(),
-        };
+        let key = keyring.legacy(salt).get().unwrap();
         let iv = hex::decode(&case.iv).unwrap().try_into().unwrap();
         assert_eq!(legacy::seal_with(key, &iv, &case.plaintext), case.stored);
     }
@@ -66,10 +60,21 @@ fn legacy_seals_are_those_of_the_predecessors_in_both_directions() {
 #[test]
 fn a_keyring_opens_every_form_whatever_it_seals_in() {
     for keyring in &*KEYRINGS {
-        for (sealer, (_, salt)) in KEYRINGS.iter().zip(FORMATS) {
-            let stored = sealer.seal(&"sk-upstream-1".into()).unwrap();
+        for (sealer, salt) in KEYRINGS.iter().flat_map(|sealer| SALTS.map(|salt| (sealer, salt))) {
+            let stored = sealer.seal(&"sk-upstream-1".into(), salt).unwrap();
             assert_eq!(opened(keyring, &stored, salt), "sk-upstream-1");
         }
+    }
+}
+
+#[test]
+fn a_legacy_seal_is_made_with_the_key_of_its_salt() {
+    for (salt, other) in [(SALTS[0], SALTS[1]), (SALTS[1], SALTS[0])] {
+        let stored = KEYRINGS[1].seal(&"sk-upstream-1".into(), salt).unwrap();
+        let with =
+            |salt| KEYRINGS[1].open(&stored, salt).ok().map(|s| s.expose_secret().to_owned());
+        assert_eq!(with(salt).as_deref(), Some("sk-upstream-1"));
+        assert_ne!(with(other).as_deref(), Some("sk-upstream-1"));
     }
 }
 
@@ -77,8 +82,8 @@ fn a_keyring_opens_every_form_whatever_it_seals_in() {
 fn seals_say_their_form_and_never_repeat() {
     let secret = SecretString::from("sk-upstream-1");
     for keyring in &*KEYRINGS {
-        let stored = keyring.seal(&secret).unwrap();
-        assert_ne!(stored, keyring.seal(&secret).unwrap());
+        let stored = keyring.seal(&secret, LegacySalt::Console).unwrap();
+        assert_ne!(stored, keyring.seal(&secret, LegacySalt::Console).unwrap());
         assert_eq!(stored.starts_with("v1.aead:"), keyring.format == SealFormat::Aead);
         assert!(!stored.contains("sk-upstream-1"));
         let (_, digits) = stored.split_once(':').unwrap();
@@ -89,7 +94,7 @@ fn seals_say_their_form_and_never_repeat() {
 #[test]
 fn nothing_stays_nothing_and_old_plain_text_is_accepted() {
     for keyring in &*KEYRINGS {
-        assert_eq!(keyring.seal(&"".into()).unwrap(), "");
+        assert_eq!(keyring.seal(&"".into(), LegacySalt::Console).unwrap(), "");
         for stored in ["", "sk-ant-api03-never-sealed", "deadbeef"] {
             assert_eq!(opened(keyring, stored, LegacySalt::Console), stored);
         }
@@ -132,13 +137,13 @@ fn another_key_opens_nothing() {
         assert_eq!(refusal(&KEYRINGS[0], &case.stored, wrong_salt), "wrong key");
         assert_eq!(refusal(&stranger, &case.stored, LegacySalt::Console), "wrong key");
     }
-    let stored = KEYRINGS[0].seal(&"sk-upstream-1".into()).unwrap();
+    let stored = KEYRINGS[0].seal(&"sk-upstream-1".into(), LegacySalt::Console).unwrap();
     assert_eq!(refusal(&stranger, &stored, LegacySalt::Console), "wrong key");
 }
 
 #[test]
 fn an_authenticated_seal_shows_every_altered_digit() {
-    let stored = KEYRINGS[0].seal(&"sk-upstream-1".into()).unwrap();
+    let stored = KEYRINGS[0].seal(&"sk-upstream-1".into(), LegacySalt::Console).unwrap();
     for at in AEAD_PREFIX.len()..stored.len() {
         let mut altered = stored.clone();
         let digit = if stored.as_bytes()[at] == b'0' { "1" } else { "0" };
@@ -160,8 +165,8 @@ proptest! {
 
     #[test]
     fn every_text_comes_back(secret in any::<String>()) {
-        for (keyring, (_, salt)) in KEYRINGS.iter().zip(FORMATS) {
-            let stored = keyring.seal(&secret.as_str().into()).unwrap();
+        for (keyring, salt) in KEYRINGS.iter().flat_map(|keyring| SALTS.map(|salt| (keyring, salt))) {
+            let stored = keyring.seal(&secret.as_str().into(), salt).unwrap();
             prop_assert_eq!(opened(keyring, &stored, salt), secret.as_str());
         }
     }

@@ -43,11 +43,6 @@ impl Prepared {
     pub(super) fn request(&self) -> RequestId {
         self.settlement.record.id
     }
-
-    /// What it says.
-    pub(super) fn settlement(&self) -> &Settlement {
-        &self.settlement
-    }
 }
 
 /// What a batch is to be done with.

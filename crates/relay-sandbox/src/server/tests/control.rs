@@ -23,7 +23,7 @@ async fn a_script_set_over_http_plays_for_its_key_only() {
         {"status": 429, "error": {"type": "rate_limit_error", "message": "slow down"}, "headers": {"retry-after": "1"}},
         {"text": "hello"},
     ], "then": "default"});
-    let set = sandbox.call("PUT /_sandbox/scenarios/sk-test", &[], &script.to_string()).await;
+    let set = sandbox.call("PUT /_sandbox/scenarios/sk%2Dtest", &[], &script.to_string()).await;
     assert_eq!(set.status, 200);
 
     let other =
@@ -36,9 +36,9 @@ async fn a_script_set_over_http_plays_for_its_key_only() {
     let third = sandbox.messages(r#"{"model":"m"}"#).await.json();
     assert_ne!(third["content"][0]["text"], "hello", "the default follows");
 
-    sandbox.call("PUT /_sandbox/scenarios/sk-test", &[], r#"{"steps":[{"status":500}]}"#).await;
+    sandbox.call("PUT /_sandbox/scenarios/sk%2Dtest", &[], r#"{"steps":[{"status":500}]}"#).await;
     assert_eq!(sandbox.messages(r#"{"model":"m"}"#).await.status, 500);
-    sandbox.call("DELETE /_sandbox/scenarios/sk-test", &[], "").await;
+    sandbox.call("DELETE /_sandbox/scenarios/sk%2Dtest", &[], "").await;
     assert_eq!(sandbox.messages(r#"{"model":"m"}"#).await.status, 200, "deleted");
 }
 

@@ -41,6 +41,7 @@ async fn a_broken_stream_ends_where_the_script_says() {
             End::Proper,
             Outcome::Complete,
         ),
+        ("clean end, no event", text().end_at_frame(0), 0, "", End::Proper, Outcome::Complete),
         (
             "error first",
             text().error_at_frame(0, "overloaded_error", "x"),
@@ -114,6 +115,11 @@ async fn a_cut_happens_at_the_very_byte() {
     sandbox.script(Step::new().truncate_at_byte(stream.len()));
     let answer = sandbox.messages(STREAM).await;
     assert_eq!((answer.body, answer.end), (stream, End::Cut), "all bytes, but no last chunk");
+    let sandbox = running().await;
+    sandbox.script(Step::new().truncate_at_byte(whole.len()));
+    let answer = sandbox.messages(WHOLE).await;
+    assert_eq!((answer.body, answer.end), (whole, End::Proper), "the length says it is over");
+    assert_eq!(only_record(&sandbox).outcome, Outcome::Complete, "the length says it is over");
 }
 
 #[tokio::test]

@@ -1,0 +1,71 @@
+//! `[store]`: where things are kept, and by whose calendar they are counted.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use relay_domain::Calendar;
+use serde::{Deserialize, Deserializer};
+
+use super::{Objection, within};
+
+/// Where things are kept, and by whose calendar they are counted.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct StoreSection {
+    /// `None`: Redis if one is named, otherwise the embedded store.
+    pub(crate) kind: Option<StoreKind>,
+    /// The embedded store, and the secrets that Relay generates for itself.
+    pub(crate) data_dir: PathBuf,
+    /// How many records of requests are kept.
+    records: u64,
+    #[serde(rename = "timezone_offset", deserialize_with = "calendar")]
+    pub(crate) calendar: Calendar,
+}
+
+/// What kind of store.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum StoreKind {
+    /// The embedded one.
+    Sqlite,
+    /// Redis, in v1's layout.
+    Redis,
+}
+
+impl fmt::Display for StoreKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sqlite => "sqlite",
+            Self::Redis => "redis",
+        })
+    }
+}
+
+impl Default for StoreSection {
+    fn default() -> Self {
+        // The offset of v1 and v2 when none is given.
+        let calendar = Calendar::with_offset_minutes(8 * 60).unwrap_or(Calendar::UTC);
+        Self { kind: None, data_dir: PathBuf::from("./data"), records: 100_000, calendar }
+    }
+}
+
+impl StoreSection {
+    pub(super) fn validate(&self) -> Result<(), Objection> {
+        within("store.records", self.records, 1..=100_000_000)
+    }
+
+    /// How many records of requests are kept.
+    pub(crate) fn records(&self) -> usize {
+        usize::try_from(self.records).unwrap_or(usize::MAX)
+    }
+}
+
+/// Hours ahead of UTC, halves and quarters allowed. Zero means zero; v1 and v2 took it for eight.
+fn calendar<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Calendar, D::Error> {
+    let hours = f64::deserialize(deserializer)?;
+    let same = |minutes: &i32| (f64::from(*minutes) - hours * 60.0).abs() < 1e-6;
+    let minutes = (-12 * 60..=14 * 60).find(same);
+    minutes
+        .and_then(Calendar::with_offset_minutes)
+        .ok_or_else(|| serde::de::Error::custom("expected hours ahead of UTC from -12 to 14, such as 8 or 5.5"))
+}

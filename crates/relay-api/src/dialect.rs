@@ -1,0 +1,253 @@
+//! What a client reads when it is refused: Anthropic's error shape, always with a request id.
+//!
+//! The one place where an [`EngineError`] becomes a status, a type and a message. There is no catch-all
+//! arm: a new variant does not compile until someone decides what a client may know of it.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use relay_domain::{KeyRefusal, LimitKind, RequestId, Timestamp};
+use relay_engine::{EngineError, RelayBody};
+use relay_protocol::anthropic::{ErrorType, error_body};
+use relay_scheduler::Shortage;
+
+/// The longest wait that a client is told: SDKs and Codex sleep for as long as they are told to.
+const LONGEST_RETRY_AFTER_S: u64 = 60;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+const RELAY_REQUEST_ID: HeaderName = HeaderName::from_static("x-relay-request-id");
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// A refusal, before it is written out.
+pub(crate) struct Refusal {
+    kind: ErrorType,
+    code: &'static str,
+    message: String,
+    /// Seconds after which a retry may help; `None`: no retry mends it.
+    retry: Retry,
+}
+
+/// Whether trying again can help.
+enum Retry {
+    /// It cannot.
+    Never,
+    /// It can, whenever the client likes.
+    Freely,
+    /// It can, after so many seconds.
+    After(u64),
+}
+
+impl Refusal {
+    /// A refusal that no retry mends.
+    pub(crate) fn new(kind: ErrorType, code: &'static str, message: impl Into<String>) -> Self {
+        Self { kind, code, message: message.into(), retry: Retry::Never }
+    }
+
+    /// What a client reads of `error`.
+    pub(crate) fn of(error: &EngineError, now: Timestamp) -> Self {
+        let message = || error.to_string();
+        let fault = |kind, code| Self::new(kind, code, message());
+        match error {
+            EngineError::MissingKey => fault(ErrorType::Authentication, "missing_api_key"),
+            EngineError::UnknownKey => fault(ErrorType::Authentication, "invalid_api_key"),
+            EngineError::Key(refusal) => match refusal {
+                KeyRefusal::Deleted => fault(ErrorType::Authentication, "api_key_deleted"),
+                KeyRefusal::Disabled => fault(ErrorType::Authentication, "api_key_disabled"),
+                KeyRefusal::Expired { .. } => fault(ErrorType::Authentication, "api_key_expired"),
+                KeyRefusal::NotPermitted => fault(ErrorType::Permission, "platform_not_permitted"),
+                KeyRefusal::ModelRestricted => fault(ErrorType::Permission, "model_restricted"),
+            },
+            EngineError::LimitNotKept(_) => fault(ErrorType::Permission, "limit_not_kept"),
+            EngineError::Request(_) | EngineError::NoMessages | EngineError::NotSendable(_) => {
+                fault(ErrorType::InvalidRequest, "invalid_request")
+            }
+            EngineError::Denied(denial) => {
+                let kind = match denial.limit {
+                    LimitKind::Concurrency
+                    | LimitKind::WindowRequests
+                    | LimitKind::WindowTokens
+                    | LimitKind::WindowCost => ErrorType::RateLimit,
+                    LimitKind::DailyCost | LimitKind::TotalCost | LimitKind::WeeklyClaudeCost => {
+                        ErrorType::Billing
+                    }
+                };
+                let retry = match (denial.limit, denial.resets_at) {
+                    (LimitKind::Concurrency, None) => Retry::After(1),
+                    (_, Some(at)) => wait_until(at, now),
+                    (_, None) => Retry::Never,
+                };
+                Self { retry, ..fault(kind, denial.limit.code()) }
+            }
+            EngineError::NoAccount { shortage, retry_at } => no_account(*shortage, *retry_at, now),
+            EngineError::HeadTimeout(_) => fault(ErrorType::Timeout, "upstream_timeout"),
+            EngineError::ProxyUnusable => fault(ErrorType::Overloaded, "no_account_available"),
+            EngineError::Store(cause) => {
+                // The cause may name hosts and files: it is for the operator.
+                tracing::error!(error = cause as &dyn std::error::Error, "store failed");
+                let message = "Relay's store is not available; try again shortly";
+                Self {
+                    retry: Retry::After(1),
+                    ..Self::new(ErrorType::Api, "store_unavailable", message)
+                }
+            }
+        }
+    }
+
+    /// The answer, with the id of the request.
+    pub(crate) fn into_response(self, id: RequestId) -> Response<RelayBody> {
+        let id = id.to_string();
+        let message = format!("Relay: {}", self.message);
+        let body = error_body(self.kind, &message, &id, Some(self.code));
+        let mut response = Response::new(RelayBody::whole(Bytes::from(body)));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Ok(id) = HeaderValue::try_from(id) {
+            headers.insert(REQUEST_ID, id.clone());
+            headers.insert(RELAY_REQUEST_ID, id);
+        }
+        match self.retry {
+            Retry::Never => {
+                headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+            }
+            Retry::Freely => {}
+            Retry::After(seconds) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            }
+        }
+        response
+    }
+
+    fn status(&self) -> StatusCode {
+        let status = if self.code == "store_unavailable" { 503 } else { self.kind.status() };
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+fn no_account(shortage: Shortage, retry_at: Option<Timestamp>, now: Timestamp) -> Refusal {
+    let retry = retry_at.map_or(Retry::Freely, |at| wait_until(at, now));
+    let message = shortage.to_string();
+    match shortage {
+        Shortage::RateLimited { .. } => Refusal {
+            retry,
+            ..Refusal::new(ErrorType::RateLimit, "accounts_rate_limited", message)
+        },
+        Shortage::ModelNotServed => Refusal::new(ErrorType::NotFound, "model_not_served", message),
+        Shortage::Overloaded { .. } | Shortage::Busy => {
+            Refusal { retry, ..Refusal::new(ErrorType::Overloaded, "accounts_overloaded", message) }
+        }
+        Shortage::NoAccounts | Shortage::Unavailable => {
+            let message =
+                format!("{message}; the operator of this relay can add one or look at its state");
+            Refusal {
+                retry,
+                ..Refusal::new(ErrorType::Overloaded, "no_account_available", message)
+            }
+        }
+    }
+}
+
+/// Whole seconds until `at`, rounded up; a wait that is too long is no reason to wait.
+fn wait_until(at: Timestamp, now: Timestamp) -> Retry {
+    let seconds = at.since(now).as_millis().div_ceil(1_000).max(1);
+    match u64::try_from(seconds) {
+        Ok(seconds) if seconds <= LONGEST_RETRY_AFTER_S => Retry::After(seconds),
+        Ok(_) | Err(_) => Retry::Never,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http_body_util::BodyExt as _;
+    use relay_store::{Denial, StoreError};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+    fn at(seconds: u64) -> Timestamp {
+        NOW.plus(Duration::from_secs(seconds))
+    }
+
+    fn concurrency() -> EngineError {
+        EngineError::Denied(Denial {
+            limit: LimitKind::Concurrency,
+            used: 3,
+            allowed: 3,
+            resets_at: None,
+        })
+    }
+
+    fn no_account(shortage: Shortage, retry_at: Option<Timestamp>) -> EngineError {
+        EngineError::NoAccount { shortage, retry_at }
+    }
+
+    #[test]
+    fn every_refusal_has_its_status_type_and_advice() {
+        let limited = |until| no_account(Shortage::RateLimited { until }, until);
+        let overloaded = |until| no_account(Shortage::Overloaded { until }, until);
+        let store = EngineError::Store(StoreError::Unavailable("redis://secret@host".into()));
+        // status, type, retry-after, x-should-retry
+        let cases = [
+            ("no key", EngineError::MissingKey, (401, "authentication_error", None, Some("false"))),
+            (
+                "unknown key",
+                EngineError::UnknownKey,
+                (401, "authentication_error", None, Some("false")),
+            ),
+            (
+                "disabled",
+                KeyRefusal::Disabled.into(),
+                (401, "authentication_error", None, Some("false")),
+            ),
+            (
+                "restricted",
+                KeyRefusal::ModelRestricted.into(),
+                (403, "permission_error", None, Some("false")),
+            ),
+            ("busy key", concurrency(), (429, "rate_limit_error", Some("1"), None)),
+            ("limited pool", limited(Some(at(30))), (429, "rate_limit_error", Some("30"), None)),
+            (
+                "limited for an hour",
+                limited(Some(at(3_600))),
+                (429, "rate_limit_error", None, Some("false")),
+            ),
+            ("limited without end", limited(None), (429, "rate_limit_error", None, None)),
+            (
+                "overloaded pool",
+                overloaded(Some(at(5))),
+                (529, "overloaded_error", Some("5"), None),
+            ),
+            (
+                "empty pool",
+                no_account(Shortage::NoAccounts, None),
+                (529, "overloaded_error", None, None),
+            ),
+            (
+                "other models",
+                no_account(Shortage::ModelNotServed, None),
+                (404, "not_found_error", None, Some("false")),
+            ),
+            ("store away", store, (503, "api_error", Some("1"), None)),
+        ];
+        for (name, error, expected) in cases {
+            let response = Refusal::of(&error, NOW).into_response(RequestId::new(NOW, 7));
+            let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+            let found =
+                (response.status().as_u16(), header("retry-after"), header("x-should-retry"));
+            assert_eq!(found, (expected.0, expected.2, expected.3), "{name}");
+            assert!(header("request-id").is_some_and(|id| id.starts_with("req_")), "{name}");
+            let body = body_of(response);
+            assert!(body.contains(&format!(r#""type":"{}""#, expected.1)), "{name}: {body}");
+            assert!(!body.contains("secret"), "{name}: {body}");
+        }
+    }
+
+    fn body_of(response: Response<RelayBody>) -> String {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let bytes = runtime.block_on(response.into_body().collect()).unwrap().to_bytes();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+}

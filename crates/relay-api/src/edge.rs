@@ -1,0 +1,176 @@
+//! The front door: client routes first, the admin router for everything else.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::Router;
+use axum::body::Body as RouterBody;
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use relay_engine::{Endpoint, Relay, RelayBody};
+use relay_protocol::anthropic::ErrorType;
+use tower::ServiceExt as _;
+
+use crate::dialect::Refusal;
+use crate::{messages, models};
+
+/// How the edge is set.
+#[derive(Clone, Copy, Debug)]
+pub struct EdgeConfig {
+    /// The largest request body, in bytes.
+    pub max_body_bytes: usize,
+}
+
+impl Default for EdgeConfig {
+    fn default() -> Self {
+        Self { max_body_bytes: 64 * 1024 * 1024 }
+    }
+}
+
+/// Serves every request of one runtime.
+#[derive(Clone)]
+pub struct Edge {
+    relay: Relay,
+    router: Router,
+    config: EdgeConfig,
+}
+
+/// Where a client's request goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Route {
+    Relay(Endpoint),
+    Models,
+    /// A client looks whether somebody is there, without a key.
+    Probe,
+    /// A client route with the wrong method, or something near one.
+    Unknown,
+    /// Not a client's.
+    Router,
+}
+
+impl Edge {
+    /// An edge that relays through `relay` and leaves what is not a client's to `router`.
+    #[must_use]
+    pub fn new(relay: Relay, router: Router, config: EdgeConfig) -> Self {
+        Self { relay, router, config }
+    }
+
+    /// Answers one request.
+    pub async fn serve<B>(&self, request: Request<B>) -> Response<EdgeBody>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<axum::BoxError>,
+    {
+        match route(request.method(), request.uri().path()) {
+            Route::Relay(endpoint) => {
+                let limit = self.config.max_body_bytes;
+                messages::relay(&self.relay, endpoint, request, limit).await.map(EdgeBody::Relay)
+            }
+            Route::Models => {
+                models::list(&self.relay, request.headers()).await.map(EdgeBody::Relay)
+            }
+            Route::Probe => {
+                let mut response = Response::new(EdgeBody::Relay(RelayBody::whole(Bytes::new())));
+                *response.status_mut() = StatusCode::NO_CONTENT;
+                response
+            }
+            Route::Unknown => {
+                let message =
+                    format!("no such endpoint: {} {}", request.method(), request.uri().path());
+                let refusal = Refusal::new(ErrorType::NotFound, "unknown_path", message);
+                refusal.into_response(self.relay.request_id()).map(EdgeBody::Relay)
+            }
+            Route::Router => {
+                let request = request.map(RouterBody::new);
+                match self.router.clone().oneshot(request).await {
+                    Ok(response) => response.map(EdgeBody::Router),
+                    Err(never) => match never as Infallible {},
+                }
+            }
+        }
+    }
+}
+
+/// Tells the routes apart. The paths are matched whole: nothing is passed on that is not listed here.
+fn route(method: &Method, path: &str) -> Route {
+    let below_mount =
+        ["/api/v1/", "/claude/v1/", "/v1/"].iter().find_map(|mount| path.strip_prefix(mount));
+    match (method, below_mount) {
+        (&Method::POST, Some("messages")) => Route::Relay(Endpoint::Messages),
+        (&Method::POST, Some("messages/count_tokens")) => Route::Relay(Endpoint::CountTokens),
+        (&Method::GET, Some("models")) => Route::Models,
+        (_, Some(_)) => Route::Unknown,
+        (&Method::HEAD, None) if path == "/" || path == "/api/hello" => Route::Probe,
+        (&Method::GET, None) if path == "/api/hello" => Route::Probe,
+        (_, None) => Route::Router,
+    }
+}
+
+/// The body of any answer.
+pub enum EdgeBody {
+    /// Of a client route.
+    Relay(RelayBody),
+    /// Of the admin router.
+    Router(RouterBody),
+}
+
+impl Body for EdgeBody {
+    type Data = Bytes;
+    type Error = axum::BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
+        match self.get_mut() {
+            Self::Relay(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Self::Router(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Relay(body) => body.is_end_stream(),
+            Self::Router(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Relay(body) => body.size_hint(),
+            Self::Router(body) => body.size_hint(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_listed_paths_are_relayed() {
+        let relay = Route::Relay;
+        let cases = [
+            (Method::POST, "/v1/messages", relay(Endpoint::Messages)),
+            (Method::POST, "/api/v1/messages", relay(Endpoint::Messages)),
+            (Method::POST, "/claude/v1/messages", relay(Endpoint::Messages)),
+            (Method::POST, "/v1/messages/count_tokens", relay(Endpoint::CountTokens)),
+            (Method::GET, "/v1/models", Route::Models),
+            (Method::GET, "/v1/messages", Route::Unknown),
+            (Method::POST, "/v1/messages/", Route::Unknown),
+            (Method::POST, "/v1//messages", Route::Unknown),
+            (Method::POST, "/v1/Messages", Route::Unknown),
+            (Method::POST, "/v1/messages%2f", Route::Unknown),
+            (Method::POST, "/v1/complete", Route::Unknown),
+            (Method::HEAD, "/", Route::Probe),
+            (Method::HEAD, "/api/hello", Route::Probe),
+            (Method::GET, "/api/v2/keys", Route::Router),
+            (Method::POST, "//v1/messages", Route::Router),
+        ];
+        for (method, path, expected) in cases {
+            assert_eq!(route(&method, path), expected, "{method} {path}");
+        }
+    }
+}

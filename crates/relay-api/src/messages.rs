@@ -1,0 +1,148 @@
+//! `POST …/v1/messages` and `…/count_tokens`: read the request, hand it to the engine, say what came of it.
+
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH};
+use http::{HeaderMap, Request, Response};
+use http_body::Body;
+use http_body_util::BodyExt as _;
+use relay_domain::RequestId;
+use relay_engine::{Endpoint, Incoming, Relay, RelayBody};
+use relay_protocol::anthropic::ErrorType;
+
+use crate::dialect::Refusal;
+
+/// A body that says its length gets that much room at once, up to this.
+const TRUSTED_LENGTH: usize = 1024 * 1024;
+
+/// Relays one request.
+pub(crate) async fn relay<B>(
+    relay: &Relay,
+    endpoint: Endpoint,
+    request: Request<B>,
+    limit: usize,
+) -> Response<RelayBody>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let (id, arrived) = (relay.request_id(), Instant::now());
+    match answer(relay, endpoint, id, arrived, request, limit).await {
+        Ok(response) => response,
+        Err(refusal) => refusal.into_response(id),
+    }
+}
+
+async fn answer<B>(
+    relay: &Relay,
+    endpoint: Endpoint,
+    id: RequestId,
+    arrived: Instant,
+    request: Request<B>,
+    limit: usize,
+) -> Result<Response<RelayBody>, Refusal>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let refuse = |error| Refusal::of(&error, relay.now());
+    let (head, body) = request.into_parts();
+    // The key comes first: a stranger's 64 MiB are not read.
+    let caller = relay.authenticate(presented_keys(&head.headers)).await.map_err(refuse)?;
+    if head.headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+        let message = "content-encoding: send the request body uncompressed";
+        return Err(Refusal::new(
+            ErrorType::InvalidRequest,
+            "unsupported_content_encoding",
+            message,
+        ));
+    }
+    let body = read(&head.headers, body, limit).await?;
+    let incoming = Incoming {
+        endpoint,
+        id,
+        arrived,
+        headers: &head.headers,
+        query: head.uri.query(),
+        body: &body,
+    };
+    relay.relay(caller, &incoming).await.map_err(refuse)
+}
+
+/// What may be the client's key, in the order in which it is believed: newer SDKs send API keys as bearer
+/// tokens, and some clients fill both headers, with different values.
+pub(crate) fn presented_keys(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+    let bearer = text(AUTHORIZATION.as_str()).and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token)
+    });
+    [text("x-api-key"), bearer].into_iter().flatten().map(str::trim).filter(|key| !key.is_empty())
+}
+
+/// Reads a body of at most `limit` bytes.
+async fn read<B: Body<Data = Bytes> + Unpin>(
+    headers: &HeaderMap,
+    mut body: B,
+    limit: usize,
+) -> Result<Bytes, Refusal> {
+    let length = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.parse().ok());
+    if length.is_some_and(|length: usize| limit < length) {
+        return Err(too_large(limit));
+    }
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            let message = "the request body broke off; send all of it";
+            return Err(Refusal::new(ErrorType::InvalidRequest, "incomplete_body", message));
+        };
+        let Ok(chunk) = frame.into_data() else { continue };
+        if limit < first.len() + all.len() + chunk.len() {
+            return Err(too_large(limit));
+        }
+        if first.is_empty() && all.is_empty() {
+            first = chunk;
+            continue;
+        }
+        if all.is_empty() {
+            all.reserve(length.unwrap_or(0).min(TRUSTED_LENGTH).max(first.len() + chunk.len()));
+            all.extend_from_slice(&std::mem::take(&mut first));
+        }
+        all.extend_from_slice(&chunk);
+    }
+    Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+fn too_large(limit: usize) -> Refusal {
+    let message = format!("the request body is larger than the limit of {limit} bytes");
+    Refusal::new(ErrorType::RequestTooLarge, "request_too_large", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_found_wherever_clients_put_them() {
+        let cases: [(&str, &[(&str, &str)], &[&str]); 6] = [
+            ("none", &[], &[]),
+            ("x-api-key", &[("x-api-key", " cr_a ")], &["cr_a"]),
+            ("bearer, any case", &[("authorization", "bEARER cr_a")], &["cr_a"]),
+            ("both", &[("authorization", "Bearer cr_b"), ("x-api-key", "cr_a")], &["cr_a", "cr_b"]),
+            ("another scheme", &[("authorization", "Basic abc")], &[]),
+            ("blank", &[("x-api-key", " "), ("authorization", "Bearer ")], &[]),
+        ];
+        for (name, headers, expected) in cases {
+            let headers: HeaderMap = headers
+                .iter()
+                .map(|(name, value)| {
+                    (name.parse::<http::HeaderName>().unwrap(), value.parse().unwrap())
+                })
+                .collect();
+            assert_eq!(presented_keys(&headers).collect::<Vec<_>>(), expected, "{name}");
+        }
+    }
+}

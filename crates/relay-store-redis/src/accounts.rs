@@ -1,0 +1,177 @@
+//! Upstream accounts, in v1's hashes. v2's Codex accounts are read and changed where they are.
+
+mod form;
+mod health;
+mod proxy;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use async_trait::async_trait;
+use redis::Pipeline;
+use relay_domain::{Account, AccountHealth, AccountId, AccountKind, HealthEvent, Timestamp};
+use relay_store::{AccountRepository, StoreError};
+
+use crate::fault;
+use crate::guarded_write::{ATTEMPTS, GuardedWrite, changed};
+use crate::hash::Hash;
+use crate::keyspace::{AccountFamily, Keyspace};
+use crate::scan;
+use crate::shared::Shared;
+
+/// Accounts.
+pub(crate) struct RedisAccounts {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// An account's hash and where it is.
+struct Found {
+    family: AccountFamily,
+    name: String,
+    hash: Hash,
+}
+
+impl RedisAccounts {
+    fn keyspace(&self) -> &Keyspace {
+        &self.shared.keyspace
+    }
+
+    async fn find(&self, id: &AccountId) -> Result<Option<Found>, StoreError> {
+        let names =
+            AccountFamily::ALL.map(|family| self.keyspace().account(family, id.as_str()));
+        let hashes = scan::read_all(&self.shared.pool, &names).await?;
+        let found = AccountFamily::ALL.into_iter().zip(names).zip(hashes);
+        let mut found = found.map(|((family, name), hash)| Found { family, name, hash });
+        Ok(found.find(|found| form::is_account(&found.hash)))
+    }
+
+    /// Takes accounts into the indexes that v2 made, which keeps none. Once in a process.
+    async fn index_what_is_not(&self) -> Result<(), StoreError> {
+        let Shared { pool, keyspace, accounts_indexed, .. } = &*self.shared;
+        if accounts_indexed.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        for family in AccountFamily::ALL {
+            let names = scan::hashes(pool, &keyspace.account_pattern(family)).await?;
+            let ids = names.iter().filter_map(|name| keyspace.account_id_of(family, name));
+            let ids: BTreeSet<_> = ids.collect();
+            if ids.is_empty() {
+                continue;
+            }
+            let mut pipeline = Pipeline::with_capacity(2);
+            pipeline.cmd("SADD").arg(keyspace.account_ids(family)).arg(ids);
+            pipeline.cmd("DEL").arg(keyspace.no_accounts(family));
+            pool.send(&pipeline).await?;
+        }
+        accounts_indexed.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether the account is in the set of shared ones.
+    fn place(&self, write: &mut GuardedWrite, family: AccountFamily, account: &Account) {
+        let command = match account.kind {
+            AccountKind::Shared => "SADD",
+            AccountKind::Dedicated => "SREM",
+        };
+        write.write(command, self.keyspace().shared_accounts(family), [account.id.as_str()]);
+    }
+}
+
+#[async_trait]
+impl AccountRepository for RedisAccounts {
+    async fn create(&self, account: &Account) -> Result<(), StoreError> {
+        let keyspace = self.keyspace();
+        let family = AccountFamily::of_new(account.platform);
+        let name = keyspace.account(family, account.id.as_str());
+        let mut write = GuardedWrite::default();
+        for family in AccountFamily::ALL {
+            write.if_absent(keyspace.account(family, account.id.as_str()));
+        }
+        write.set_fields(&name, &form::fixed_fields(account, family));
+        write.set_fields(&name, &form::fields(account, family)?);
+        write.set_fields(&name, &health::fields(&account.health, family)?);
+        write.write("SADD", keyspace.account_ids(family), [account.id.as_str()]);
+        write.write("DEL", keyspace.no_accounts(family), [""; 0]);
+        self.place(&mut write, family, account);
+        write.write("INCR", keyspace.account_version(), [""; 0]);
+        match write.run(&self.shared).await? {
+            None => Ok(()),
+            Some(_) => Err(StoreError::Duplicate { what: format!("the account {}", account.id) }),
+        }
+    }
+
+    async fn get(&self, id: &AccountId) -> Result<Option<Account>, StoreError> {
+        let found = self.find(id).await?;
+        found.map(|found| form::parse(id, found.family, &found.hash)).transpose()
+    }
+
+    async fn list(&self) -> Result<Vec<Account>, StoreError> {
+        self.index_what_is_not().await?;
+        let Shared { pool, keyspace, .. } = &*self.shared;
+        let mut accounts = Vec::new();
+        for family in AccountFamily::ALL {
+            let ids = scan::members(pool, &keyspace.account_ids(family)).await?;
+            let names: Vec<_> = ids.iter().map(|id| keyspace.account(family, id)).collect();
+            let hashes = scan::read_all(pool, &names).await?;
+            let read = |(id, hash): (&String, &Hash)| form::parse_or_pass_over(id, family, hash);
+            accounts.extend(ids.iter().zip(&hashes).filter_map(read));
+        }
+        accounts.sort_by(|a: &Account, b| (a.priority, &a.id).cmp(&(b.priority, &b.id)));
+        Ok(accounts)
+    }
+
+    async fn update(&self, account: &Account) -> Result<bool, StoreError> {
+        let Some(Found { family, name, hash }) = self.find(&account.id).await? else {
+            return Ok(false);
+        };
+        let old = form::parse(&account.id, family, &hash)?;
+        let mut fields = changed(&form::fields(&old, family)?, form::fields(account, family)?);
+        fields.extend(form::switches(account, &hash));
+        let mut write = GuardedWrite::default();
+        write.if_present(&name);
+        write.set_fields(&name, &fields);
+        self.place(&mut write, family, account);
+        write.write("INCR", self.keyspace().account_version(), [""; 0]);
+        Ok(write.run(&self.shared).await?.is_none())
+    }
+
+    async fn delete(&self, id: &AccountId) -> Result<bool, StoreError> {
+        let Some(Found { family, name, .. }) = self.find(id).await? else { return Ok(false) };
+        let keyspace = self.keyspace();
+        let mut write = GuardedWrite::default();
+        write.if_present(&name);
+        write.write("DEL", &name, [""; 0]);
+        write.write("SREM", keyspace.account_ids(family), [id.as_str()]);
+        write.write("SREM", keyspace.shared_accounts(family), [id.as_str()]);
+        write.write("INCR", keyspace.account_version(), [""; 0]);
+        Ok(write.run(&self.shared).await?.is_none())
+    }
+
+    async fn apply_health(
+        &self,
+        id: &AccountId,
+        event: &HealthEvent,
+        now: Timestamp,
+    ) -> Result<Option<AccountHealth>, StoreError> {
+        for _ in 0..ATTEMPTS {
+            let Some(Found { family, name, hash }) = self.find(id).await? else { return Ok(None) };
+            let old = form::parse(id, family, &hash)?;
+            let new = old.health.clone().on(event.clone(), now);
+            if new == old.health {
+                return Ok(Some(new));
+            }
+            let mut write = GuardedWrite::default();
+            for field in health::DECISIVE {
+                write.if_still(&name, field, hash.stored(field));
+            }
+            write.set_fields(&name, &health::fields(&new, family)?);
+            write.set_fields(&name, &form::switches(&old, &hash));
+            write.write("INCR", self.keyspace().account_version(), [""; 0]);
+            if write.run(&self.shared).await?.is_none() {
+                return Ok(Some(new));
+            }
+        }
+        Err(fault::contended(format!("the health of account {id}")))
+    }
+}

@@ -1,0 +1,114 @@
+//! Writes that are decided on what was read, and happen only if it still holds.
+
+use redis::Pipeline;
+use relay_store::StoreError;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::connection;
+use crate::fault;
+use crate::shared::Shared;
+
+/// How often a change is decided anew because another one came first. Each round one of those who
+/// compete succeeds, so this is how many may compete.
+pub(crate) const ATTEMPTS: usize = 64;
+
+/// A list of writes and what must hold for them.
+#[derive(Default)]
+pub(crate) struct GuardedWrite {
+    names: Vec<String>,
+    plan: Plan,
+}
+
+#[derive(Default, Serialize)]
+struct Plan {
+    guards: Vec<(usize, String, Value)>,
+    writes: Vec<Vec<Value>>,
+}
+
+impl GuardedWrite {
+    /// Only if there is nothing under `name`.
+    pub(crate) fn if_absent(&mut self, name: impl Into<String>) {
+        self.guard(name, "", Value::Bool(false));
+    }
+
+    /// Only if there is something under `name`.
+    pub(crate) fn if_present(&mut self, name: impl Into<String>) {
+        self.guard(name, "", Value::Bool(true));
+    }
+
+    /// Only if the field of a hash still is as it was read.
+    pub(crate) fn if_still(
+        &mut self,
+        name: impl Into<String>,
+        field: &str,
+        as_read: Option<&str>,
+    ) {
+        self.guard(name, field, as_read.map_or(Value::Bool(false), Value::from));
+    }
+
+    /// A command on `name`.
+    pub(crate) fn write<T: Into<String>>(
+        &mut self,
+        command: &str,
+        name: impl Into<String>,
+        arguments: impl IntoIterator<Item = T>,
+    ) {
+        let position = self.position(name.into());
+        let mut write = vec![json!(command), json!(position)];
+        write.extend(arguments.into_iter().map(|argument| Value::String(argument.into())));
+        self.plan.writes.push(write);
+    }
+
+    /// Sets fields of a hash; nothing if there are none.
+    pub(crate) fn set_fields(&mut self, name: &str, fields: &[(&'static str, String)]) {
+        if !fields.is_empty() {
+            let pairs = fields.iter().flat_map(|(field, value)| [*field, value]);
+            self.write("HSET", name, pairs);
+        }
+    }
+
+    /// Does the writes. `Some`: nothing was done, because the guard at this position (from 0) does not
+    /// hold.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when Redis fails.
+    pub(crate) async fn run(self, shared: &Shared) -> Result<Option<usize>, StoreError> {
+        let plan = serde_json::to_string(&self.plan)
+            .map_err(|error| StoreError::Refused(Box::new(error)))?;
+        let script = &shared.scripts.guarded_write;
+        let mut command = script.call(self.names.len());
+        command.arg(&self.names).arg(plan);
+        let mut pipeline = Pipeline::with_capacity(1);
+        pipeline.add_command(command);
+        let answer = script.send_on_pool(&shared.pool, &pipeline).await?.pop();
+        let answer = answer.ok_or_else(|| fault::unexpected("guarded_write.lua"))?;
+        let failed: usize = connection::read(answer, "guarded_write.lua")?;
+        Ok(failed.checked_sub(1))
+    }
+
+    fn guard(&mut self, name: impl Into<String>, field: &str, expected: Value) {
+        let position = self.position(name.into());
+        self.plan.guards.push((position, field.to_owned(), expected));
+    }
+
+    fn position(&mut self, name: String) -> usize {
+        // Lua counts from one.
+        match self.names.iter().position(|known| *known == name) {
+            Some(position) => position + 1,
+            None => {
+                self.names.push(name);
+                self.names.len()
+            }
+        }
+    }
+}
+
+/// The fields of `new` that `old` has not, or has otherwise.
+pub(crate) fn changed(
+    old: &[(&'static str, String)],
+    new: Vec<(&'static str, String)>,
+) -> Vec<(&'static str, String)> {
+    new.into_iter().filter(|field| !old.contains(field)).collect()
+}

@@ -1,0 +1,71 @@
+//! Where Redis is and how the store is to behave.
+
+use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
+use relay_domain::Calendar;
+use relay_store::StoreError;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::fault;
+
+/// Where Redis is and how the store is to behave.
+#[derive(Clone, Debug)]
+pub struct RedisOptions {
+    /// Where Redis is.
+    pub address: RedisAddress,
+    /// The operator's calendar, by which usage is counted.
+    pub calendar: Calendar,
+    /// How many records of requests are kept. The oldest go first.
+    pub record_capacity: usize,
+    /// What the names begin with that v1 does not know, such as `relay:`.
+    pub prefix: String,
+}
+
+/// Where Redis is.
+#[derive(Clone, Debug)]
+pub enum RedisAddress {
+    /// `redis://[[user]:password@]host[:port][/database]`, or `unix:///path`. Secret: it may hold the
+    /// password.
+    Url(SecretString),
+    /// The parts, as v1's and v2's `REDIS_HOST`, `REDIS_PORT`, `REDIS_DB`, `REDIS_PASSWORD`.
+    Host {
+        /// A name or an address.
+        host: String,
+        /// The port.
+        port: u16,
+        /// The number of the database.
+        database: u32,
+        /// The user, if Redis has users.
+        username: Option<String>,
+        /// The password, if Redis asks for one.
+        password: Option<SecretString>,
+    },
+}
+
+impl RedisAddress {
+    /// A client for this address. Connects to nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Refused`] if the address is none.
+    pub(crate) fn client(&self) -> Result<Client, StoreError> {
+        Client::open(self.connection_info()?).map_err(fault::of_redis)
+    }
+
+    fn connection_info(&self) -> Result<ConnectionInfo, StoreError> {
+        match self {
+            Self::Url(url) => url.expose_secret().into_connection_info().map_err(fault::of_redis),
+            Self::Host { host, port, database, username, password } => {
+                let mut login = RedisConnectionInfo::default().set_db(i64::from(*database));
+                if let Some(username) = username {
+                    login = login.set_username(username);
+                }
+                if let Some(password) = password {
+                    login = login.set_password(password.expose_secret());
+                }
+                let address = ConnectionAddr::Tcp(host.clone(), *port);
+                let info = address.into_connection_info().map_err(fault::of_redis)?;
+                Ok(info.set_redis_settings(login))
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Looking for names and reading many hashes, in pieces that never hold Redis up.
+
+use redis::{Pipeline, Value};
+use relay_store::StoreError;
+
+use crate::connection::{self, ConnectionPool};
+use crate::fault;
+use crate::hash::Hash;
+
+/// How many names Redis looks at in one step of a scan.
+const STEP: usize = 1_000;
+/// How many hashes are read in one trip.
+const AT_ONCE: usize = 200;
+
+/// Every name of a hash that `pattern` matches. A name may come twice.
+pub(crate) async fn hashes(
+    pool: &ConnectionPool,
+    pattern: &str,
+) -> Result<Vec<String>, StoreError> {
+    let (mut names, mut cursor) = (Vec::new(), 0_u64);
+    loop {
+        let mut pipeline = Pipeline::with_capacity(1);
+        pipeline.cmd("SCAN").arg(cursor).arg("MATCH").arg(pattern);
+        pipeline.arg("COUNT").arg(STEP).arg("TYPE").arg("hash");
+        let answer = pool.send(&pipeline).await?.pop().unwrap_or_default();
+        let (next, found): (u64, Vec<String>) = connection::read(answer, "SCAN")?;
+        names.extend(found);
+        cursor = next;
+        if cursor == 0 {
+            return Ok(names);
+        }
+    }
+}
+
+/// The members of a set.
+pub(crate) async fn members(pool: &ConnectionPool, name: &str) -> Result<Vec<String>, StoreError> {
+    let mut pipeline = Pipeline::with_capacity(1);
+    pipeline.cmd("SMEMBERS").arg(name);
+    let answer = pool.send(&pipeline).await?.pop().unwrap_or_default();
+    connection::read(answer, "SMEMBERS")
+}
+
+/// The hashes under `names`, in their order. What is no hash reads as absent.
+pub(crate) async fn read_all(
+    pool: &ConnectionPool,
+    names: &[String],
+) -> Result<Vec<Hash>, StoreError> {
+    let mut hashes = Vec::with_capacity(names.len());
+    for names in names.chunks(AT_ONCE) {
+        let mut pipeline = Pipeline::with_capacity(names.len());
+        for name in names {
+            pipeline.cmd("HGETALL").arg(name);
+        }
+        for answer in pool.send_leniently(&pipeline).await? {
+            let is_other = matches!(&answer, Value::ServerError(error) if error.code() == "WRONGTYPE");
+            hashes.push(if is_other { Hash::default() } else { Hash::from_value(answer)? });
+        }
+    }
+    if hashes.len() == names.len() { Ok(hashes) } else { Err(fault::unexpected("HGETALL")) }
+}

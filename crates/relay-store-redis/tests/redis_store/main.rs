@@ -1,0 +1,30 @@
+//! The store on a real Redis.
+
+mod contract;
+mod layout;
+mod outage;
+mod take_over;
+
+use relay_store_redis::{RedisAddress, RedisOptions, RedisStore};
+use relay_testkit::RedisServer;
+
+/// How a store of these tests is opened.
+fn options(server: &RedisServer) -> RedisOptions {
+    RedisOptions {
+        address: RedisAddress::Url(server.url().to_owned().into()),
+        calendar: relay_store::contract::fixture::calendar(),
+        record_capacity: 1_000,
+        prefix: "relay:".to_owned(),
+    }
+}
+
+/// A store on `server`.
+async fn store(server: &RedisServer) -> RedisStore {
+    RedisStore::connect(&options(server)).await.unwrap()
+}
+
+/// A connection that looks at what is really there.
+async fn raw(server: &RedisServer) -> redis::aio::MultiplexedConnection {
+    let client = redis::Client::open(server.url()).unwrap();
+    client.get_multiplexed_async_connection().await.unwrap()
+}

@@ -1,0 +1,130 @@
+//! What one commit writes: every settlement, checkpoint and hold that came up meanwhile.
+
+use relay_domain::{Calendar, RequestId, Timestamp};
+use relay_store::{Charge, Rebind, Settlement, StoredRecord};
+use rusqlite::{Connection, TransactionBehavior, params};
+
+use crate::counters::Counters;
+use crate::error::SqliteError;
+use crate::holds::Hold;
+use crate::stored::{HoldForm, millis, moment};
+
+/// What one commit writes.
+#[derive(Default)]
+pub(crate) struct Batch {
+    pub(crate) settlements: Vec<Settling>,
+    /// Holds to write or to write anew.
+    pub(crate) holds: Vec<(RequestId, Hold)>,
+    /// Holds to remove for another reason than a settlement.
+    pub(crate) void: Vec<RequestId>,
+}
+
+/// A settlement that is being written.
+pub(crate) struct Settling {
+    pub(crate) settlement: Settlement,
+    /// Whether the file has the hold. One whose request ended soon never came there.
+    pub(crate) hold_is_stored: bool,
+}
+
+impl Batch {
+    /// Whether there is nothing to write.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.settlements.is_empty() && self.holds.is_empty() && self.void.is_empty()
+    }
+
+    /// Writes all of it, or nothing.
+    pub(crate) fn write(
+        &self,
+        connection: &mut Connection,
+        calendar: Calendar,
+    ) -> Result<(), SqliteError> {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        {
+            let mut remove = transaction.prepare_cached("DELETE FROM hold WHERE request = ?1")?;
+            for request in &self.void {
+                remove.execute([blob(*request)])?;
+            }
+            let stored = self.settlements.iter().filter(|settling| settling.hold_is_stored);
+            for settling in stored {
+                remove.execute([blob(settling.settlement.record.id)])?;
+            }
+        }
+        self.write_settlements(&transaction, calendar)?;
+        self.write_holds(&transaction)?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    fn write_settlements(
+        &self,
+        connection: &Connection,
+        calendar: Calendar,
+    ) -> Result<(), SqliteError> {
+        let mut counters = Counters::new(calendar);
+        let mut keep = connection.prepare_cached(
+            "INSERT INTO request (id, record) VALUES (?1, ?2)
+             ON CONFLICT (id) DO UPDATE SET record = excluded.record",
+        )?;
+        for Settling { settlement, .. } in &self.settlements {
+            let record = &settlement.record;
+            let form = serde_json::to_string(&StoredRecord::from(record.clone()))?;
+            keep.execute(params![blob(record.id), form])?;
+            match settlement.charge {
+                Charge::Count => counters.count(record, settlement.now),
+                Charge::Release => {}
+            }
+            if let Some(bind) = &settlement.bind {
+                write_binding(connection, bind)?;
+            }
+        }
+        Ok(counters.write(connection)?)
+    }
+
+    fn write_holds(&self, connection: &Connection) -> Result<(), SqliteError> {
+        let mut write = connection.prepare_cached(
+            "INSERT INTO hold (request, lease_until, hold) VALUES (?1, ?2, ?3)
+             ON CONFLICT DO UPDATE SET lease_until = excluded.lease_until, hold = excluded.hold",
+        )?;
+        for (request, hold) in &self.holds {
+            let form = serde_json::to_string(&HoldForm::of(hold))?;
+            write.execute(params![blob(*request), millis(hold.lease_until), form])?;
+        }
+        Ok(())
+    }
+}
+
+fn write_binding(connection: &Connection, bind: &Rebind) -> rusqlite::Result<()> {
+    let mut write = connection.prepare_cached(
+        "INSERT INTO binding (affinity, account, until) VALUES (?1, ?2, ?3)
+         ON CONFLICT DO UPDATE SET account = excluded.account, until = excluded.until",
+    )?;
+    let binding = &bind.binding;
+    let columns = params![bind.affinity.as_str(), binding.account.as_str(), millis(binding.until)];
+    write.execute(columns).map(drop)
+}
+
+/// Every hold in the file, with what cannot be read of them.
+pub(crate) fn read_holds(
+    connection: &Connection,
+) -> Result<Vec<(RequestId, Result<Hold, serde_json::Error>)>, SqliteError> {
+    let mut read = connection.prepare("SELECT request, lease_until, hold FROM hold")?;
+    let rows = read.query_map([], |row| {
+        let (request, lease_until): ([u8; 16], i64) = (row.get(0)?, row.get(1)?);
+        let form = serde_json::from_str::<HoldForm>(row.get_ref(2)?.as_str()?);
+        let hold = form.map(|form| form.into_hold(moment(lease_until)));
+        Ok((request_id(request), hold))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// A request's id as a column has it. It sorts as the id does.
+pub(crate) fn blob(request: RequestId) -> [u8; 16] {
+    request.as_u128().to_be_bytes()
+}
+
+/// The id of a column.
+fn request_id(blob: [u8; 16]) -> RequestId {
+    let number = u128::from_be_bytes(blob);
+    let millis = u64::try_from(number >> 80).unwrap_or(u64::MAX);
+    RequestId::new(Timestamp::from_millis(millis), number)
+}

@@ -1,0 +1,173 @@
+//! Counters of usage: added up in memory over a batch, so that a batch writes each counter once.
+
+use std::collections::HashMap;
+
+use relay_domain::{
+    Calendar, NanoUsd, Period, PeriodKind, RequestRecord, Timestamp, TokenCount, TokenUsage,
+};
+use relay_store::{UsageScope, UsageTotals};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use crate::stored::millis;
+
+/// SQLite makes a floating-point number of a sum that does not fit; `min` and `max` take it back to the
+/// nearest whole one.
+const ADD: &str = "
+    INSERT INTO usage (kind, period, scope, id, requests, input, output, cache_read, cache_write_5m,
+        cache_write_1h, cost, unpriced_requests, last_at)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+    ON CONFLICT DO UPDATE SET
+        requests = requests + excluded.requests,
+        input = min(input + excluded.input, 9223372036854775807),
+        output = min(output + excluded.output, 9223372036854775807),
+        cache_read = min(cache_read + excluded.cache_read, 9223372036854775807),
+        cache_write_5m = min(cache_write_5m + excluded.cache_write_5m, 9223372036854775807),
+        cache_write_1h = min(cache_write_1h + excluded.cache_write_1h, 9223372036854775807),
+        cost = max(min(cost + excluded.cost, 9223372036854775807), -9223372036854775807),
+        unpriced_requests = unpriced_requests + excluded.unpriced_requests,
+        last_at = max(last_at, excluded.last_at)";
+
+const READ: &str = "
+    SELECT requests, input, output, cache_read, cache_write_5m, cache_write_1h, cost,
+        unpriced_requests
+    FROM usage WHERE kind = ?1 AND period = ?2 AND scope = ?3 AND id = ?4";
+
+/// The usage of a batch.
+pub(crate) struct Counters {
+    calendar: Calendar,
+    /// By scope and hour: from the hour follow the day, the month and the total.
+    added: HashMap<(UsageScope, Period), Added>,
+}
+
+#[derive(Default)]
+struct Added {
+    totals: UsageTotals,
+    last_at: Timestamp,
+}
+
+impl Counters {
+    /// Nothing yet.
+    pub(crate) fn new(calendar: Calendar) -> Self {
+        Self { calendar, added: HashMap::new() }
+    }
+
+    /// Counts a request that ended at `now` for its key, its account and its model.
+    pub(crate) fn count(&mut self, record: &RequestRecord, now: Timestamp) {
+        let hour = self.calendar.period(PeriodKind::Hour, now);
+        let model = record.served_model.as_ref().unwrap_or(&record.model);
+        let scopes = [
+            Some(UsageScope::Key(record.key.clone())),
+            record.account.clone().map(UsageScope::Account),
+            Some(UsageScope::Model(model.clone())),
+        ];
+        for scope in scopes.into_iter().flatten() {
+            let Added { totals, last_at } = self.added.entry((scope, hour)).or_default();
+            totals.requests += 1;
+            totals.tokens = totals.tokens + record.usage;
+            totals.cost = totals.cost + record.cost.unwrap_or(NanoUsd::ZERO);
+            totals.unpriced_requests += u64::from(record.cost.is_none());
+            *last_at = now.max(*last_at);
+        }
+    }
+
+    /// Adds all of it to the stored counters.
+    pub(crate) fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
+        if self.added.is_empty() {
+            return Ok(());
+        }
+        let mut add = connection.prepare_cached(ADD)?;
+        for ((scope, _), Added { totals, last_at }) in &self.added {
+            let (scope, id) = columns(scope);
+            let tokens = totals.tokens;
+            for period in self.calendar.periods(*last_at) {
+                add.execute(params![
+                    kind_number(period.kind()),
+                    period.to_string(),
+                    scope,
+                    id,
+                    whole(totals.requests),
+                    whole(tokens.input.get()),
+                    whole(tokens.output.get()),
+                    whole(tokens.cache_read.get()),
+                    whole(tokens.cache_write_5m.get()),
+                    whole(tokens.cache_write_1h.get()),
+                    totals.cost.as_nanos(),
+                    whole(totals.unpriced_requests),
+                    millis(*last_at),
+                ])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What `scope` used in `period`.
+pub(crate) fn totals(
+    connection: &Connection,
+    scope: &UsageScope,
+    period: Period,
+) -> rusqlite::Result<UsageTotals> {
+    let (scope, id) = columns(scope);
+    let mut read = connection.prepare_cached(READ)?;
+    let key = params![kind_number(period.kind()), period.to_string(), scope, id];
+    let found = read.query_row(key, |row| {
+        let number = |column| Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0));
+        let tokens = |column| number(column).map(TokenCount::new);
+        Ok(UsageTotals {
+            requests: number(0)?,
+            tokens: TokenUsage {
+                input: tokens(1)?,
+                output: tokens(2)?,
+                cache_read: tokens(3)?,
+                cache_write_5m: tokens(4)?,
+                cache_write_1h: tokens(5)?,
+            },
+            cost: NanoUsd::from_nanos(row.get(6)?),
+            unpriced_requests: number(7)?,
+        })
+    });
+    Ok(found.optional()?.unwrap_or_default())
+}
+
+/// Drops counters of hours and days that ended long before `now`; months and totals are kept.
+pub(crate) fn prune(
+    connection: &Connection,
+    calendar: Calendar,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    const KEPT: [(PeriodKind, u64); 2] = [(PeriodKind::Hour, 35), (PeriodKind::Day, 400)];
+    let mut drop_before =
+        connection.prepare_cached("DELETE FROM usage WHERE kind = ?1 AND period < ?2")?;
+    for (kind, days) in KEPT {
+        let oldest = now.as_millis().saturating_sub(days * 24 * 3_600_000);
+        let oldest = calendar.period(kind, Timestamp::from_millis(oldest));
+        drop_before.execute(params![kind_number(kind), oldest.to_string()])?;
+    }
+    Ok(())
+}
+
+fn columns(scope: &UsageScope) -> (i64, &str) {
+    match scope {
+        UsageScope::Key(id) => (KEY_SCOPE, id.as_str()),
+        UsageScope::Account(id) => (ACCOUNT_SCOPE, id.as_str()),
+        UsageScope::Model(name) => (2, name.as_str()),
+    }
+}
+
+/// `usage.scope` of API keys.
+pub(crate) const KEY_SCOPE: i64 = 0;
+/// `usage.scope` of accounts.
+pub(crate) const ACCOUNT_SCOPE: i64 = 1;
+
+fn kind_number(kind: PeriodKind) -> i64 {
+    match kind {
+        PeriodKind::Total => 0,
+        PeriodKind::Month => 1,
+        PeriodKind::Day => 2,
+        PeriodKind::Hour => 3,
+    }
+}
+
+fn whole(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,89 @@
+//! What can go wrong here, and as what a caller of the ports sees it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use relay_store::StoreError;
+use rusqlite::ErrorCode;
+
+/// The causes behind a [`StoreError`] of this store.
+#[derive(Debug, thiserror::Error)]
+pub enum SqliteError {
+    /// SQLite's own word.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// SQLite's own word about a commit that several callers waited for.
+    #[error("a commit failed")]
+    Commit(#[source] Arc<SqliteError>),
+    /// A stored value has no form.
+    #[error("a value cannot be written as JSON")]
+    Unwritable(#[from] serde_json::Error),
+    /// A file beside the database cannot be used.
+    #[error("{} cannot be used", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// A later version of Relay has written the file.
+    #[error("the database has schema {found}; this version of Relay knows {known}: use a later one")]
+    NewerSchema {
+        /// The schema in the file.
+        found: u32,
+        /// The newest schema that this version knows.
+        known: u32,
+    },
+    /// Two processes would count the same limits apart.
+    #[error("{} is served by another process ({owner}): stop it first", path.display())]
+    InUse {
+        /// The database.
+        path: PathBuf,
+        /// The other process, as it named itself.
+        owner: String,
+    },
+    /// The store was opened for administration, which admits no requests.
+    #[error("the store was not opened for serving requests")]
+    NotServing,
+    /// The store is closing.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl SqliteError {
+    fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Sqlite(cause) => cause.sqlite_error_code(),
+            Self::Commit(cause) => cause.code(),
+            Self::Unwritable(_)
+            | Self::File { .. }
+            | Self::NewerSchema { .. }
+            | Self::InUse { .. }
+            | Self::NotServing
+            | Self::Closed => None,
+        }
+    }
+}
+
+impl From<SqliteError> for StoreError {
+    fn from(error: SqliteError) -> Self {
+        if matches!(error, SqliteError::Closed) {
+            return Self::Unavailable(Box::new(error));
+        }
+        match error.code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::CannotOpen) => {
+                Self::Unavailable(Box::new(error))
+            }
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                Self::Corrupt { what: "the database".to_owned(), why: error.to_string() }
+            }
+            _ => Self::Refused(Box::new(error)),
+        }
+    }
+}
+
+/// Something stored that cannot be read as what it should be.
+pub(crate) fn corrupt(what: impl Into<String>, why: impl std::fmt::Display) -> StoreError {
+    StoreError::Corrupt { what: what.into(), why: why.to_string() }
+}

@@ -1,0 +1,25 @@
+//! The forms in which the file keeps what the domain knows.
+//!
+//! They are of their own, so that the domain can change without changing what is stored. Fields may be
+//! added with a default; a reader of an older version passes over them. A golden test per form says when
+//! one has changed by mistake.
+
+mod account;
+mod hold;
+mod key;
+
+use relay_domain::Timestamp;
+
+pub(crate) use account::{AccountColumns, HealthForm, SettingsForm};
+pub(crate) use hold::HoldForm;
+pub(crate) use key::{ExpiryForm, KeyColumns, KeyForm};
+
+/// A moment as a column has it: milliseconds since 1970.
+pub(crate) fn millis(moment: Timestamp) -> i64 {
+    i64::try_from(moment.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The moment of a column.
+pub(crate) fn moment(millis: i64) -> Timestamp {
+    Timestamp::from_millis(u64::try_from(millis).unwrap_or(0))
+}
