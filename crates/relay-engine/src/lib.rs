@@ -17,6 +17,7 @@ mod error;
 mod flight;
 mod housekeeping;
 mod journey;
+pub mod operator;
 mod retry_budget;
 mod roster;
 mod stream;

@@ -1,5 +1,7 @@
 //! Where a request to an account goes, however the operator spelled its base URL.
 
+use std::fmt;
+
 use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
 
@@ -68,6 +70,13 @@ impl UpstreamUrl {
             .authority(self.authority.clone())
             .path_and_query(path_and_query)
             .build()
+    }
+}
+
+impl fmt::Display for UpstreamUrl {
+    /// The base URL in the one spelling that is kept: without a trailing slash and without `/v1`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", self.scheme, self.authority, self.prefix)
     }
 }
 

@@ -28,7 +28,9 @@ pub enum SqliteError {
         cause: std::io::Error,
     },
     /// A later version of Relay has written the file.
-    #[error("the database has schema {found}; this version of Relay knows {known}: use a later one")]
+    #[error(
+        "the database has schema {found}; this version of Relay knows {known}: use a later one"
+    )]
     NewerSchema {
         /// The schema in the file.
         found: u32,
@@ -86,4 +88,12 @@ impl From<SqliteError> for StoreError {
 /// Something stored that cannot be read as what it should be.
 pub(crate) fn corrupt(what: impl Into<String>, why: impl std::fmt::Display) -> StoreError {
     StoreError::Corrupt { what: what.into(), why: why.to_string() }
+}
+
+/// Whether a row was refused because its name is taken.
+pub(crate) fn is_taken(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
+    error.sqlite_error().is_some_and(|error| {
+        [SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE].contains(&error.extended_code)
+    })
 }

@@ -188,8 +188,7 @@ impl Holds {
     /// The settlements of at most `max` requests whose lease has ended by `now`, taken into the batch
     /// that is about to be written. With each, whether the file has its hold.
     pub(crate) fn take_orphans(&mut self, now: Timestamp, max: usize) -> Vec<(Settlement, bool)> {
-        let has_ended =
-            |held: &Held| held.stage == Stage::Running && held.hold.lease_until <= now;
+        let has_ended = |held: &Held| held.stage == Stage::Running && held.hold.lease_until <= now;
         let orphans = self.held.iter().filter(|(_, held)| has_ended(held));
         let orphans: Vec<_> =
             orphans.take(max).map(|(id, held)| (*id, held.hold.clone(), held.stored)).collect();

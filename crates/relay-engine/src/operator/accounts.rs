@@ -1,0 +1,231 @@
+//! Upstream accounts: adding and finding them.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use http::uri::Authority;
+use relay_crypto::LegacySalt;
+use relay_domain::{
+    Account, AccountHealth, AccountId, AccountKind, ModelMap, ModelName, NanoUsd, Platform,
+    Priority, Proxy, ProxyAuth, ProxyScheme, ProxySetting, SealedSecret,
+};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{Operator, OperatorError, check_description, check_name, fresh_id};
+use crate::UpstreamUrl;
+
+/// An account to be added.
+#[derive(Clone, Debug)]
+pub struct NewAccount {
+    /// Which protocol and provider it speaks for.
+    pub platform: Platform,
+    /// Its name, 1 to 100 characters; `None`: one made of its platform and id.
+    pub name: Option<String>,
+    /// What the operator notes about it, up to 500 characters.
+    pub description: String,
+    /// Where it is, in any spelling that [`UpstreamUrl`] reads.
+    pub base_url: String,
+    /// Its credential; white space around it is dropped.
+    pub secret: SecretString,
+    /// Smaller is tried first.
+    pub priority: Priority,
+    /// Which models it serves and under what names; empty: all.
+    pub models: ModelMap,
+    /// Replaces the client's user agent.
+    pub user_agent: Option<String>,
+    /// The proxy that it is reached through.
+    pub proxy: Option<NewProxy>,
+    /// An operator's switch.
+    pub is_active: bool,
+    /// Whether the scheduler may choose it.
+    pub schedulable: bool,
+    /// Whether any key may use it.
+    pub kind: AccountKind,
+    /// How long a 429 without a reset time keeps it out, in minutes. Zero: by the provider's word only.
+    pub rate_limit_minutes: u32,
+    /// Cost in a day after which it rests. This version keeps no such quota and refuses it.
+    pub daily_quota: Option<NanoUsd>,
+    /// Requests in flight at once; `None` or zero: no limit.
+    pub max_concurrent: Option<u32>,
+}
+
+/// A proxy in front of an account to be added.
+#[derive(Clone, Debug)]
+pub struct NewProxy {
+    /// How the proxy is spoken to.
+    pub scheme: ProxyScheme,
+    /// Its host.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// What it asks for.
+    pub auth: Option<NewProxyAuth>,
+}
+
+/// The name and password that a proxy asks for.
+#[derive(Clone, Debug)]
+pub struct NewProxyAuth {
+    /// The name.
+    pub username: String,
+    /// The password.
+    pub password: SecretString,
+}
+
+impl NewAccount {
+    /// An account of the shared pool that serves every model, is reached directly and can be used at
+    /// once.
+    #[must_use]
+    pub fn new(platform: Platform, base_url: impl Into<String>, secret: SecretString) -> Self {
+        Self {
+            platform,
+            name: None,
+            description: String::new(),
+            base_url: base_url.into(),
+            secret,
+            priority: Priority::DEFAULT,
+            models: ModelMap::default(),
+            user_agent: None,
+            proxy: None,
+            is_active: true,
+            schedulable: true,
+            kind: AccountKind::Shared,
+            rate_limit_minutes: 0,
+            daily_quota: None,
+            max_concurrent: None,
+        }
+    }
+}
+
+impl Operator {
+    /// Adds an account. Its address is kept in one spelling, its credential sealed.
+    ///
+    /// # Errors
+    ///
+    /// [`OperatorError::Invalid`] with the first field that is wrong, or the store's.
+    pub async fn create_account(&self, new: NewAccount) -> Result<Account, OperatorError> {
+        new.check()?;
+        let url = UpstreamUrl::parse(&new.base_url).ok_or(OperatorError::Invalid {
+            field: "apiUrl",
+            why: "must be http:// or https://, a host and perhaps a path, without credentials or query",
+        })?;
+        let salt = salt_of(new.platform);
+        let proxy = match new.proxy {
+            None => ProxySetting::Direct,
+            Some(proxy) => ProxySetting::Via(self.seal_proxy(proxy, salt).await?),
+        };
+        let id = fresh_id::account_id();
+        let default_name = || format!("{} Account {:.8}", new.platform, id.as_str());
+        let account = Account {
+            platform: new.platform,
+            name: new.name.unwrap_or_else(default_name),
+            id,
+            description: new.description,
+            base_url: url.to_string(),
+            secret: self.seal(trimmed(&new.secret), salt).await?,
+            priority: new.priority,
+            models: new.models,
+            user_agent: new.user_agent.filter(|agent| !agent.is_empty()),
+            proxy,
+            is_active: new.is_active,
+            schedulable: new.schedulable,
+            kind: new.kind,
+            rate_limit_minutes: new.rate_limit_minutes,
+            daily_quota: None,
+            max_concurrent: new.max_concurrent.filter(|limit| *limit > 0),
+            health: AccountHealth::default(),
+            created_at: self.clock.now(),
+            updated_at: None,
+            last_used_at: None,
+        };
+        self.stores.accounts.create(&account).await?;
+        tracing::info!(account.id = %account.id, platform = %account.platform, "account created");
+        Ok(account)
+    }
+
+    /// Every account of every platform, by priority and then by id.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn accounts(&self) -> Result<Vec<Account>, OperatorError> {
+        Ok(self.stores.accounts.list().await?)
+    }
+
+    /// The account with this id.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn account(&self, id: &AccountId) -> Result<Option<Account>, OperatorError> {
+        Ok(self.stores.accounts.get(id).await?)
+    }
+
+    async fn seal_proxy(&self, new: NewProxy, salt: LegacySalt) -> Result<Proxy, OperatorError> {
+        let auth = match new.auth {
+            None => None,
+            Some(NewProxyAuth { username, password }) => {
+                Some(ProxyAuth { username, password: self.seal(password, salt).await? })
+            }
+        };
+        Ok(Proxy { scheme: new.scheme, host: new.host, port: new.port, auth })
+    }
+
+    async fn seal(
+        &self,
+        secret: SecretString,
+        salt: LegacySalt,
+    ) -> Result<SealedSecret, OperatorError> {
+        let keyring = Arc::clone(&self.keyring);
+        self.heavy(move || keyring.seal(&secret, salt)).await.map(SealedSecret::new)
+    }
+}
+
+impl NewAccount {
+    fn check(&self) -> Result<(), OperatorError> {
+        let require = |holds: bool, field, why| {
+            holds.then_some(()).ok_or(OperatorError::Invalid { field, why })
+        };
+        if let Some(name) = &self.name {
+            check_name("name", name, 100, "must have 1 to 100 characters")?;
+        }
+        check_description(&self.description)?;
+        let secret = self.secret.expose_secret().trim();
+        let sendable = !secret.is_empty() && HeaderValue::from_str(secret).is_ok();
+        require(sendable, "apiKey", "must be one line of printable ASCII characters")?;
+        let named = |name: &str| ModelName::try_from(name).is_ok();
+        let models = self.models.pairs().iter();
+        let all_named = models.into_iter().all(|(from, to)| named(from) && (to.is_empty() || named(to)));
+        require(all_named, "supportedModels", "must be names of 1 to 256 bytes")?;
+        let agent = self.user_agent.as_deref().unwrap_or_default();
+        let why = "must be one line of printable ASCII characters";
+        require(HeaderValue::from_str(agent).is_ok(), "userAgent", why)?;
+        require(
+            self.daily_quota.is_none(),
+            "dailyQuota",
+            "cannot be kept by this version of Relay; leave it out or set it to 0",
+        )?;
+        self.proxy.as_ref().map_or(Ok(()), |proxy| {
+            let address = format!("{}:{}", proxy.host, proxy.port).parse::<Authority>();
+            let whole = address.is_ok_and(|address| address.host() == proxy.host);
+            require(whole && proxy.port > 0, "proxy", "must name a host and a port")?;
+            let named = proxy.auth.as_ref().is_none_or(|auth| !auth.username.is_empty());
+            require(named, "proxy", "must name a user if it has a password")
+        })
+    }
+}
+
+/// The legacy salt of a platform's credentials.
+fn salt_of(platform: Platform) -> LegacySalt {
+    match platform {
+        Platform::ClaudeConsole => LegacySalt::Console,
+        Platform::Codex => LegacySalt::Responses,
+    }
+}
+
+/// A pasted credential often has a line break at its end, which no header can carry.
+fn trimmed(secret: &SecretString) -> SecretString {
+    SecretString::from(secret.expose_secret().trim())
+}
+
+#[cfg(test)]
+mod tests;

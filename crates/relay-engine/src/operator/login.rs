@@ -1,0 +1,157 @@
+//! The operator's login: its first password, logging in, changing it.
+
+use relay_crypto::{Verified, password};
+use relay_store::{AdminCredentials, PasswordHash};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{Operator, OperatorError, check_name};
+
+/// The shortest password that is taken, in characters.
+pub const MIN_PASSWORD_CHARS: usize = 8;
+
+impl Operator {
+    /// Makes the login, at the first start of all. Returns the password if it had to be made up, to be
+    /// shown once; `None` if `password` was given or there is a login already, which then stays.
+    ///
+    /// # Errors
+    ///
+    /// [`OperatorError::Invalid`] if the name is blank or the given password too short, or the store's.
+    pub async fn initialise_admin(
+        &self,
+        username: &str,
+        password: Option<SecretString>,
+    ) -> Result<Option<SecretString>, OperatorError> {
+        if self.stores.admin.credentials().await?.is_some() {
+            return Ok(None);
+        }
+        check_name("username", username, 100, "must have 1 to 100 characters")?;
+        let generated = password.is_none();
+        let password = password.unwrap_or_else(password::generate);
+        let now = self.clock.now();
+        let login = AdminCredentials {
+            username: username.to_owned(),
+            password_hash: self.hash("password", &password).await?,
+            session_epoch: 0,
+            created_at: now,
+            updated_at: now,
+        };
+        // Another process may have been first since.
+        let made = self.stores.admin.initialise(&login).await?;
+        Ok((made && generated).then_some(password))
+    }
+
+    /// Checks a name and a password. A password that is stored in an old form is stored anew.
+    ///
+    /// An unknown name takes as long as a wrong password.
+    ///
+    /// # Errors
+    ///
+    /// [`OperatorError::WrongPassword`] without saying what was wrong, or the store's.
+    pub async fn login(
+        &self,
+        username: &str,
+        password: &SecretString,
+    ) -> Result<AdminCredentials, OperatorError> {
+        let Some(mut login) = self.stores.admin.credentials().await? else {
+            let password = password.clone();
+            self.heavy(move || password::hash(&password)).await?;
+            return Err(OperatorError::WrongPassword);
+        };
+        let verified = self.verify(password, &login.password_hash).await?;
+        if verified == Verified::No || username != login.username {
+            return Err(OperatorError::WrongPassword);
+        }
+        if verified == Verified::YesButRehash {
+            let password = password.clone();
+            let hash = self.heavy(move || password::hash(&password)).await?;
+            login.password_hash = PasswordHash::new(hash);
+            // A store that cannot write now must not keep the operator out.
+            if let Err(error) = self.stores.admin.replace(&login).await {
+                tracing::warn!(%error, "the password's old hash could not be replaced");
+            }
+        }
+        Ok(login)
+    }
+
+    /// Whether a session that `username` began in `epoch` still stands.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn session_stands(&self, username: &str, epoch: u64) -> Result<bool, OperatorError> {
+        let login = self.stores.admin.credentials().await?;
+        Ok(login.is_some_and(|login| login.username == username && login.session_epoch == epoch))
+    }
+
+    /// Replaces the password and ends every session.
+    ///
+    /// # Errors
+    ///
+    /// [`OperatorError::WrongPassword`] if `current` is wrong, [`OperatorError::Invalid`] if `new` is too
+    /// short, [`OperatorError::NoLogin`], or the store's.
+    pub async fn change_password(
+        &self,
+        current: &SecretString,
+        new: &SecretString,
+    ) -> Result<(), OperatorError> {
+        let login = self.stores.admin.credentials().await?.ok_or(OperatorError::NoLogin)?;
+        if self.verify(current, &login.password_hash).await? == Verified::No {
+            return Err(OperatorError::WrongPassword);
+        }
+        self.replace_password(login, "newPassword", new).await
+    }
+
+    /// Makes up a new password and ends every session. For whoever has access to the machine.
+    ///
+    /// # Errors
+    ///
+    /// [`OperatorError::NoLogin`], or the store's.
+    pub async fn reset_password(&self) -> Result<SecretString, OperatorError> {
+        let login = self.stores.admin.credentials().await?.ok_or(OperatorError::NoLogin)?;
+        let password = password::generate();
+        self.replace_password(login, "password", &password).await?;
+        Ok(password)
+    }
+
+    async fn replace_password(
+        &self,
+        login: AdminCredentials,
+        field: &'static str,
+        password: &SecretString,
+    ) -> Result<(), OperatorError> {
+        let next = AdminCredentials {
+            password_hash: self.hash(field, password).await?,
+            session_epoch: login.session_epoch.saturating_add(1),
+            updated_at: self.clock.now(),
+            ..login
+        };
+        self.stores.admin.replace(&next).await?;
+        tracing::info!("password changed; every session has ended");
+        Ok(())
+    }
+
+    async fn verify(
+        &self,
+        password: &SecretString,
+        stored: &PasswordHash,
+    ) -> Result<Verified, OperatorError> {
+        let (password, stored) = (password.clone(), stored.clone());
+        self.heavy(move || password::verify(&password, stored.as_stored())).await
+    }
+
+    /// The hash of a password that is long enough.
+    async fn hash(
+        &self,
+        field: &'static str,
+        password: &SecretString,
+    ) -> Result<PasswordHash, OperatorError> {
+        if password.expose_secret().chars().count() < MIN_PASSWORD_CHARS {
+            return Err(OperatorError::Invalid { field, why: "must have at least 8 characters" });
+        }
+        let password = password.clone();
+        self.heavy(move || password::hash(&password)).await.map(PasswordHash::new)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,184 @@
+//! API keys.
+
+use async_trait::async_trait;
+use relay_domain::{ApiKey, Expiry, KeyDigest, KeyId, Timestamp};
+use relay_store::{KeyRepository, StoreError};
+use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
+
+use crate::counters::KEY_SCOPE;
+use crate::error::{SqliteError, corrupt, is_taken};
+use crate::store::SqliteStore;
+use crate::stored::{ExpiryForm, KeyColumns, KeyForm, millis, moment};
+
+#[async_trait]
+impl KeyRepository for SqliteStore {
+    async fn create(&self, key: &ApiKey) -> Result<(), StoreError> {
+        let key = key.clone();
+        self.core().queue.run(move |connection| create(connection, &key)).await
+    }
+
+    async fn get(&self, id: &KeyId) -> Result<Option<ApiKey>, StoreError> {
+        let id = id.clone();
+        let read = move |connection: &mut Connection| {
+            let found = select(connection, "WHERE api_key.id = ?1", [id.as_str()])?;
+            Ok(found.into_iter().next())
+        };
+        self.core().queue.run(read).await
+    }
+
+    async fn find_by_digest(&self, digests: &[KeyDigest]) -> Result<Option<ApiKey>, StoreError> {
+        let digests = digests.to_vec();
+        let read = move |connection: &mut Connection| {
+            for digest in digests {
+                let found = select(connection, "WHERE digest = ?1", [digest.as_bytes()])?;
+                if let Some(key) = found.into_iter().next() {
+                    return Ok(Some(key));
+                }
+            }
+            Ok(None)
+        };
+        self.core().queue.run(read).await
+    }
+
+    async fn list(&self) -> Result<Vec<ApiKey>, StoreError> {
+        let read = |connection: &mut Connection| {
+            select(connection, "ORDER BY api_key.created_at DESC, api_key.id", [])
+        };
+        self.core().queue.run(read).await
+    }
+
+    async fn update(&self, key: &ApiKey) -> Result<bool, StoreError> {
+        let key = key.clone();
+        self.core().queue.run(move |connection| Ok(update(connection, &key)?)).await
+    }
+
+    async fn activate(
+        &self,
+        id: &KeyId,
+        now: Timestamp,
+        end: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let id = id.clone();
+        self.core().queue.run(move |connection| activate(connection, &id, now, end)).await
+    }
+}
+
+fn create(connection: &Connection, key: &ApiKey) -> Result<(), StoreError> {
+    let settings = serde_json::to_string(&KeyForm::of(key)).map_err(SqliteError::from)?;
+    let created = connection.execute(
+        "INSERT INTO api_key (id, digest, created_at, last_used_at, settings)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![
+            key.id.as_str(),
+            key.digest.as_bytes(),
+            millis(key.created_at),
+            key.last_used_at.map(millis),
+            settings,
+        ],
+    );
+    match created {
+        Ok(_) => Ok(()),
+        Err(error) if is_taken(&error) => {
+            Err(StoreError::Duplicate { what: format!("API key {}", key.id) })
+        }
+        Err(error) => Err(SqliteError::from(error).into()),
+    }
+}
+
+fn update(connection: &Connection, key: &ApiKey) -> Result<bool, SqliteError> {
+    let settings = serde_json::to_string(&KeyForm::of(key))?;
+    // A key that waits for its first use again was not activated.
+    let waits = matches!(key.expiry, Expiry::AfterFirstUse(_));
+    let changed = connection.execute(
+        "UPDATE api_key SET settings = ?2, activated_at = iif(?3, NULL, activated_at) WHERE id = ?1",
+        params![key.id.as_str(), settings, waits],
+    )?;
+    Ok(0 < changed)
+}
+
+fn activate(
+    connection: &mut Connection,
+    id: &KeyId,
+    now: Timestamp,
+    end: Timestamp,
+) -> Result<Option<Timestamp>, StoreError> {
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(SqliteError::from)?;
+    let found: Option<(String, bool)> = transaction
+        .query_row(
+            "SELECT settings, activated_at IS NOT NULL FROM api_key WHERE id = ?1",
+            [id.as_str()],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .optional()
+        .map_err(SqliteError::from)?;
+    let Some((settings, activated)) = found else { return Ok(None) };
+    let mut form = read_form(id, &settings)?;
+    match form.expiry {
+        ExpiryForm::At(at) => return Ok(activated.then_some(at)),
+        ExpiryForm::Never => return Ok(None),
+        ExpiryForm::AfterFirstUseMs(_) => form.expiry = ExpiryForm::At(end),
+    }
+    let settings = serde_json::to_string(&form).map_err(SqliteError::from)?;
+    let write = || {
+        transaction.execute(
+            "UPDATE api_key SET settings = ?2, activated_at = ?3 WHERE id = ?1",
+            params![id.as_str(), settings, millis(now)],
+        )?;
+        transaction.commit()
+    };
+    write().map_err(SqliteError::from)?;
+    Ok(Some(end))
+}
+
+/// The keys that `which` names, with the last use that was counted.
+fn select(
+    connection: &Connection,
+    which: &str,
+    values: impl rusqlite::Params,
+) -> Result<Vec<ApiKey>, StoreError> {
+    let sql = format!(
+        "SELECT api_key.id, digest, created_at, ifnull(usage.last_at, last_used_at), settings
+         FROM api_key LEFT JOIN usage ON usage.kind = 0 AND usage.period = ''
+             AND usage.scope = {KEY_SCOPE} AND usage.id = api_key.id
+         {which}"
+    );
+    let mut read = connection.prepare_cached(&sql).map_err(SqliteError::from)?;
+    let found = read.query_map(values, columns).map_err(SqliteError::from)?;
+    found.map(|row| into_key(row.map_err(SqliteError::from)?)).collect()
+}
+
+struct Columns {
+    id: String,
+    digest: [u8; 32],
+    created_at: i64,
+    last_used_at: Option<i64>,
+    settings: String,
+}
+
+fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
+    Ok(Columns {
+        id: row.get(0)?,
+        digest: row.get(1)?,
+        created_at: row.get(2)?,
+        last_used_at: row.get(3)?,
+        settings: row.get(4)?,
+    })
+}
+
+fn into_key(columns: Columns) -> Result<ApiKey, StoreError> {
+    let Columns { id, digest, created_at, last_used_at, settings } = columns;
+    let id = KeyId::try_from(id.as_str()).map_err(|why| corrupt(format!("API key {id}"), why))?;
+    let form = read_form(&id, &settings)?;
+    Ok(form.into_key(KeyColumns {
+        id,
+        digest: KeyDigest::new(digest),
+        created_at: moment(created_at),
+        last_used_at: last_used_at.map(moment),
+    }))
+}
+
+fn read_form(id: &KeyId, settings: &str) -> Result<KeyForm, StoreError> {
+    serde_json::from_str(settings).map_err(|why| corrupt(format!("API key {id}"), why))
+}

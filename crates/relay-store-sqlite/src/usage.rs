@@ -1,0 +1,60 @@
+//! What was used, and the records of single requests.
+
+use async_trait::async_trait;
+use relay_domain::{Period, RequestId, RequestRecord};
+use relay_store::{StoreError, StoredRecord, UsageRepository, UsageScope, UsageTotals};
+use rusqlite::{OptionalExtension as _, Row};
+
+use crate::batch::blob;
+use crate::counters;
+use crate::error::{SqliteError, corrupt};
+use crate::store::SqliteStore;
+
+#[async_trait]
+impl UsageRepository for SqliteStore {
+    async fn totals(&self, scope: &UsageScope, period: Period) -> Result<UsageTotals, StoreError> {
+        let scope = scope.clone();
+        let read = move |connection: &mut rusqlite::Connection| {
+            Ok(counters::totals(connection, &scope, period).map_err(SqliteError::from)?)
+        };
+        self.core().queue.run(read).await
+    }
+
+    async fn record(&self, id: RequestId) -> Result<Option<RequestRecord>, StoreError> {
+        let read = move |connection: &mut rusqlite::Connection| {
+            let mut read = connection
+                .prepare_cached("SELECT id, record FROM request WHERE id = ?1")
+                .map_err(SqliteError::from)?;
+            let found =
+                read.query_row([blob(id)], columns).optional().map_err(SqliteError::from)?;
+            found.map(into_record).transpose()
+        };
+        self.core().queue.run(read).await
+    }
+
+    async fn recent(&self, limit: usize) -> Result<Vec<RequestRecord>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let read = move |connection: &mut rusqlite::Connection| {
+            let mut read = connection
+                .prepare_cached("SELECT id, record FROM request ORDER BY seq DESC LIMIT ?1")
+                .map_err(SqliteError::from)?;
+            let found = read.query_map([limit], columns).map_err(SqliteError::from)?;
+            found.map(|row| into_record(row.map_err(SqliteError::from)?)).collect()
+        };
+        self.core().queue.run(read).await
+    }
+}
+
+type Columns = (Vec<u8>, String);
+
+fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
+    Ok((row.get(0)?, row.get(1)?))
+}
+
+fn into_record((id, record): Columns) -> Result<RequestRecord, StoreError> {
+    let form: StoredRecord = serde_json::from_str(&record).map_err(|why| {
+        let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+        corrupt(format!("the record of request {id}"), why)
+    })?;
+    Ok(form.into())
+}

@@ -1,0 +1,16 @@
+//! The store passes the conformance suite, in a file.
+
+use relay_store::Stores;
+use relay_store::contract::fixture::calendar;
+use relay_store_sqlite::{Access, SqliteOptions, SqliteStore};
+use tempfile::TempDir;
+
+async fn in_a_file() -> (TempDir, Stores) {
+    let folder = tempfile::tempdir().unwrap();
+    let options =
+        SqliteOptions { calendar: calendar(), record_capacity: 1_000, access: Access::Serve };
+    let store = SqliteStore::open(&folder.path().join("relay.db"), options).unwrap();
+    (folder, store.stores())
+}
+
+relay_store::contract_suite!(in_a_file);

@@ -1,0 +1,13 @@
+//! The store passes the conformance suite, in memory.
+
+use relay_store::Stores;
+use relay_store::contract::fixture::calendar;
+use relay_store_sqlite::{Access, SqliteOptions, SqliteStore};
+
+async fn in_memory() -> ((), Stores) {
+    let options =
+        SqliteOptions { calendar: calendar(), record_capacity: 1_000, access: Access::Serve };
+    ((), SqliteStore::in_memory(options).unwrap().stores())
+}
+
+relay_store::contract_suite!(in_memory);
