@@ -110,6 +110,13 @@ impl Intake {
         self.chunks.iter().map(Bytes::len).sum()
     }
 
+    /// Drops the unfinished frame and puts `event` in its place.
+    fn finish_with(&mut self, event: Option<Bytes>) {
+        self.chunks.clear();
+        self.ready = event.as_ref().map_or(0, Bytes::len);
+        self.chunks.extend(event);
+    }
+
     /// The next bytes that may go on.
     fn release(&mut self) -> Option<Bytes> {
         let front = self.chunks.front_mut().filter(|_| self.ready > 0)?;
@@ -192,9 +199,7 @@ impl StreamBody {
                     }
                     Poll::Ready(Some(Err(error))) => {
                         tracing::info!(request.id = %self.flight.record.id, %error, "upstream broke off");
-                        return Poll::Ready(Some(Ok(
-                            self.break_off("the provider's connection broke off")
-                        )));
+                        self.break_off("the provider's connection broke off");
                     }
                     Poll::Ready(None) => self.state = State::Ending,
                     Poll::Pending => {
@@ -206,15 +211,13 @@ impl StreamBody {
                 },
                 State::Ending => {
                     if !self.intake.tap.ended() {
-                        let why = "the provider ended the answer without finishing it";
-                        return Poll::Ready(Some(Ok(self.break_off(why))));
+                        self.break_off("the provider ended the answer without finishing it");
+                        continue;
                     }
                     self.state = State::Over;
-                    self.flight.land(
-                        Outcome::Completed,
-                        Some(AttemptOutcome::Answered),
-                        self.status,
-                    );
+                    self.count();
+                    let attempt = Some(AttemptOutcome::Answered);
+                    self.flight.land(Outcome::Completed, attempt, self.status);
                     // Whatever follows the last whole frame passes as well: the bytes are the client's.
                     self.intake.ready = self.intake.held();
                 }
@@ -241,7 +244,7 @@ impl StreamBody {
         let source = tap.usage_source();
         let known = source != UsageSource::None;
         if known && (!self.checkpointed || source != self.flight.record.usage_source) {
-            self.flight.count(tap.usage(), source, tap.served_model(), tap.served());
+            self.count();
         }
         if known
             && !std::mem::replace(&mut self.checkpointed, true)
@@ -257,7 +260,8 @@ impl StreamBody {
         let (keep_alive, patience) = (config.keep_alive, config.idle_timeout);
         let now = Instant::now();
         if self.heard + patience <= now {
-            return Some(self.break_off("the provider was silent for too long"));
+            self.break_off("the provider was silent for too long");
+            return None;
         }
         let due = self.spoken + keep_alive <= now;
         if due {
@@ -269,28 +273,23 @@ impl StreamBody {
 
     /// Ends a stream that has no end: with the protocol's error event, unless the provider sent one
     /// itself, and then with an abort. The unfinished frame is dropped; nobody could read it.
-    fn break_off(&mut self, why: &str) -> Bytes {
-        self.intake.chunks.clear();
-        self.intake.ready = 0;
-        let tap = &self.intake.tap;
-        self.flight.count(tap.usage(), tap.usage_source(), tap.served_model(), tap.served());
-        self.flight.land(
-            Outcome::UpstreamFailed,
-            Some(AttemptOutcome::BrokeOffMidStream),
-            self.status,
-        );
+    fn break_off(&mut self, why: &str) {
+        self.count();
+        let attempt = Some(AttemptOutcome::BrokeOffMidStream);
+        self.flight.land(Outcome::UpstreamFailed, attempt, self.status);
+        let id = self.flight.record.id.to_string();
+        let said_so = self.intake.tap.error().is_some();
+        let event =
+            (!said_so).then(|| error_event(ErrorType::Api, why, &id, Some("upstream_broke_off")));
+        self.intake.finish_with(event.map(Bytes::from));
         self.state = State::Aborting;
         self.timer.as_mut().reset(Instant::now() + ABORT_GRACE);
-        if self.intake.tap.error().is_some() {
-            // A comment, so that the client's own last word stays the provider's error event.
-            return Bytes::from_static(b": cut off\n\n");
-        }
-        Bytes::from(error_event(
-            ErrorType::Api,
-            why,
-            &self.flight.record.id.to_string(),
-            Some("upstream_broke_off"),
-        ))
+    }
+
+    /// Takes over what the tap has read.
+    fn count(&mut self) {
+        let tap = &self.intake.tap;
+        self.flight.count(tap.usage(), tap.usage_source(), tap.served_model(), tap.served());
     }
 }
 
@@ -298,8 +297,7 @@ impl Drop for StreamBody {
     fn drop(&mut self) {
         // The flight lands in its own drop; what the tap saw last has to be in its record by then.
         if matches!(self.state, State::Flowing | State::Ending) {
-            let tap = &self.intake.tap;
-            self.flight.count(tap.usage(), tap.usage_source(), tap.served_model(), tap.served());
+            self.count();
         }
     }
 }

@@ -194,7 +194,8 @@ impl NewAccount {
         require(sendable, "apiKey", "must be one line of printable ASCII characters")?;
         let named = |name: &str| ModelName::try_from(name).is_ok();
         let models = self.models.pairs().iter();
-        let all_named = models.into_iter().all(|(from, to)| named(from) && (to.is_empty() || named(to)));
+        let all_named =
+            models.into_iter().all(|(from, to)| named(from) && (to.is_empty() || named(to)));
         require(all_named, "supportedModels", "must be names of 1 to 256 bytes")?;
         let agent = self.user_agent.as_deref().unwrap_or_default();
         let why = "must be one line of printable ASCII characters";
