@@ -25,7 +25,7 @@ pub(crate) use logging::{LogFormat, LogLevel, LoggingSection};
 pub(crate) use redis::RedisSection;
 pub(crate) use security::{AdminSection, KeysSection, SecretsSection};
 pub(crate) use server::ServerSection;
-pub(crate) use settings::{SETTINGS, Setting};
+pub(crate) use settings::{SETTINGS, Setting, Shown};
 pub(crate) use store::{StoreKind, StoreSection};
 pub(crate) use upstream::UpstreamSection;
 
@@ -81,9 +81,11 @@ impl Config {
         for layer in environment.layers() {
             figment = figment.merge(layer);
         }
-        let sections: Sections = figment.extract().map_err(|error| ConfigError::of_value(&error))?;
+        let sections: Sections =
+            figment.extract().map_err(|error| ConfigError::of_value(&error))?;
         let origin = |path: &str| figment.find_metadata(path).map(|found| found.name.to_string());
-        let origins = SETTINGS.iter().filter_map(|setting| Some((setting.path, origin(setting.path)?)));
+        let origins =
+            SETTINGS.iter().filter_map(|setting| Some((setting.path, origin(setting.path)?)));
         let config = Self { origins: origins.collect(), strays: environment.strays(), sections };
         config.validate()?;
         Ok(config)
@@ -140,14 +142,24 @@ impl Objection {
 }
 
 /// Refuses a number outside of `range`, in the unit that the setting's name says.
-fn within(path: &'static str, value: u64, range: std::ops::RangeInclusive<u64>) -> Result<(), Objection> {
+fn within(
+    path: &'static str,
+    value: u64,
+    range: std::ops::RangeInclusive<u64>,
+) -> Result<(), Objection> {
     if range.contains(&value) {
         return Ok(());
     }
-    Err(Objection::new(path, format!("{value} is not between {} and {}", range.start(), range.end())))
+    Err(Objection::new(
+        path,
+        format!("{value} is not between {} and {}", range.start(), range.end()),
+    ))
 }
 
-fn read_file(environment: &Environment, choice: FileChoice) -> Result<Option<(PathBuf, String)>, ConfigError> {
+fn read_file(
+    environment: &Environment,
+    choice: FileChoice,
+) -> Result<Option<(PathBuf, String)>, ConfigError> {
     let named = match choice {
         FileChoice::Ignored => return Ok(None),
         FileChoice::Usual => environment.get(FILE_VARIABLE).map(PathBuf::from),

@@ -1,3 +1,74 @@
 //! Relay: the relay between AI coding clients and their model providers.
+//!
+//! This binary composes and nothing else: it reads the command line and the configuration, opens a store,
+//! and hands the parts to the crates that do the work. No other crate reads the environment.
 
-fn main() {}
+mod cli;
+mod commands;
+mod config;
+mod demo;
+mod installation;
+mod logging;
+mod secrets_file;
+mod serve;
+mod terminal;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::Parser as _;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::cli::{Cli, Command};
+use crate::config::{Config, ConfigError, Environment, FileChoice};
+
+// The allocator is the system's. To try another: `#[global_allocator] static ALLOCATOR: … = …;` here.
+
+/// What a shell knows as a configuration error (EX_USAGE in sysexits.h).
+const CONFIG_ERROR: u8 = 64;
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command.unwrap_or(Command::Serve)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal::say(format!("relay-server: {error:#}"));
+            let of_config = error.downcast_ref::<ConfigError>().is_some();
+            if of_config { ExitCode::from(CONFIG_ERROR) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    let configured = || Config::load(&Environment::of_process(), FileChoice::Usual);
+    // Only what serves logs at the configured level; a command's own words are enough.
+    match command {
+        Command::Serve => {
+            let config = configured()?;
+            logging::start(&config.sections.log)?;
+            runtime()?.block_on(serve::serve(&config))
+        }
+        Command::Demo(arguments) => demo::run(arguments),
+        Command::Sandbox(arguments) => runtime()?.block_on(commands::sandbox::run(arguments)),
+        Command::Account(command) => {
+            runtime()?.block_on(commands::account::run(command, &configured()?))
+        }
+        Command::Key(command) => runtime()?.block_on(commands::key::run(command, &configured()?)),
+        Command::Admin(command) => {
+            runtime()?.block_on(commands::admin::run(&command, &configured()?))
+        }
+        Command::Config(command) => commands::config::run(&command, &configured()?),
+        Command::Openapi => {
+            terminal::print(relay_api::openapi::document());
+            Ok(())
+        }
+    }
+}
+
+/// A runtime of one thread: the one that runs it.
+///
+/// # Errors
+///
+/// Fails if the operating system gives no event queue.
+fn runtime() -> Result<Runtime> {
+    Builder::new_current_thread().enable_all().build().context("cannot start a runtime")
+}

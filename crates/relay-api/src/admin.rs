@@ -1,1 +1,145 @@
+//! The admin REST: what an operator asks and changes over HTTP.
+//!
+//! A file for each endpoint, named by its verb below its resource. Who may call it is a value: all that
+//! an endpoint can reach hangs on the [`Session`](session::Session) that it takes as an argument, so one
+//! that forgets to ask for it has nothing to show. Secrets go in and never come out, but for the new
+//! API key's, once.
 
+mod accounts;
+mod auth;
+mod dollars;
+mod error;
+mod extract;
+mod keys;
+mod requests;
+mod session;
+mod throttle;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::middleware::map_response;
+use axum::response::Response;
+use axum::routing::get;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderValue, Method, Uri};
+use relay_crypto::TokenSigner;
+use relay_engine::Clock;
+use relay_engine::operator::Operator;
+use relay_store::Stores;
+use utoipa_axum::router::OpenApiRouter;
+
+use self::error::ApiError;
+use self::session::Sessions;
+use crate::health::{Draining, HealthProbe};
+use crate::openapi;
+
+/// The largest body of an admin request, in bytes.
+const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+/// How the admin REST is set.
+#[derive(Clone, Debug)]
+pub struct AdminConfig {
+    /// How long a login lasts.
+    pub session_ttl: Duration,
+    /// What the operator calls this installation; `GET /health` shows it.
+    pub environment: Option<String>,
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self { session_ttl: Duration::from_hours(24), environment: None }
+    }
+}
+
+/// What the admin REST works with.
+pub struct AdminParts {
+    /// Its settings.
+    pub config: AdminConfig,
+    /// What an operator does.
+    pub operator: Arc<Operator>,
+    /// Where everything is kept.
+    pub stores: Stores,
+    /// Which kind of store that is, for `GET /health`: `sqlite` or `redis`.
+    pub store_kind: &'static str,
+    /// Signs sessions.
+    pub signer: TokenSigner,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Whether the process is about to stop.
+    pub draining: Draining,
+}
+
+/// The address of whoever sent a request, as the listener saw it. The server puts it into the request's
+/// extensions; what a header says of it is not believed.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct PeerAddress(pub IpAddr);
+
+/// What the handlers find.
+#[derive(Clone)]
+pub(crate) struct AdminState {
+    sessions: Arc<Sessions>,
+    health: Arc<HealthProbe>,
+}
+
+impl FromRef<AdminState> for Arc<Sessions> {
+    fn from_ref(state: &AdminState) -> Self {
+        Self::clone(&state.sessions)
+    }
+}
+
+impl FromRef<AdminState> for Arc<HealthProbe> {
+    fn from_ref(state: &AdminState) -> Self {
+        Self::clone(&state.health)
+    }
+}
+
+/// The admin REST, the health endpoints and `/openapi.json`. Every other path is a 404 in the shape of
+/// the admin REST.
+pub fn router(parts: AdminParts) -> Router {
+    let state = AdminState {
+        health: Arc::new(HealthProbe::new(&parts)),
+        sessions: Arc::new(Sessions::new(parts)),
+    };
+    let (router, document) = openapi::routes().split_for_parts();
+    let document = openapi::print(&document);
+    let json = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    router
+        .route("/openapi.json", get(async move || (json, document)))
+        .fallback(no_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(map_response(keep_private))
+        .with_state(state)
+}
+
+/// The routes of the admin REST with their documentation.
+pub(crate) fn routes() -> OpenApiRouter<AdminState> {
+    OpenApiRouter::new()
+        .merge(auth::routes())
+        .merge(keys::routes())
+        .merge(accounts::routes())
+        .merge(requests::routes())
+}
+
+async fn no_route(method: Method, uri: Uri) -> ApiError {
+    ApiError::NoRoute { method, path: uri.path().to_owned() }
+}
+
+async fn wrong_method(method: Method) -> ApiError {
+    ApiError::MethodNotAllowed(method)
+}
+
+/// Tokens and new API keys are in these answers: nothing on the way may keep them.
+async fn keep_private(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,181 @@
+//! Whether Relay is well: `/health` for people, `/livez` and `/readyz` for orchestrators. Open to all, and
+//! told nobody more than that.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use relay_domain::Timestamp;
+use relay_engine::Clock;
+use relay_store::Ledger;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::admin::{AdminParts, AdminState};
+
+/// A store that has not answered after so long is away.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Whether the process is about to stop: it ends what it has begun, and new requests should go elsewhere.
+#[derive(Clone, Debug, Default)]
+pub struct Draining(Arc<AtomicBool>);
+
+impl Draining {
+    /// From now on the process is not ready.
+    pub fn begin(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has begun.
+    pub fn has_begun(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Looks how Relay is.
+pub(crate) struct HealthProbe {
+    ledger: Arc<dyn Ledger>,
+    store_kind: &'static str,
+    environment: Option<String>,
+    clock: Arc<dyn Clock>,
+    started_at: Timestamp,
+    draining: Draining,
+}
+
+impl HealthProbe {
+    pub(crate) fn new(parts: &AdminParts) -> Self {
+        Self {
+            ledger: Arc::clone(&parts.stores.ledger),
+            store_kind: parts.store_kind,
+            environment: parts.config.environment.clone(),
+            clock: Arc::clone(&parts.clock),
+            started_at: parts.clock.now(),
+            draining: parts.draining.clone(),
+        }
+    }
+
+    async fn store_is_there(&self) -> bool {
+        match tokio::time::timeout(PATIENCE, self.ledger.version()).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the store is away");
+                false
+            }
+            Err(_) => {
+                tracing::warn!(timeout_s = PATIENCE.as_secs(), "the store does not answer");
+                false
+            }
+        }
+    }
+}
+
+/// How Relay is.
+#[derive(Serialize, ToSchema)]
+struct Health {
+    status: Wellness,
+    /// Always `relay`.
+    service: &'static str,
+    version: &'static str,
+    /// When this was said.
+    #[schema(format = DateTime)]
+    timestamp: String,
+    /// How long the process has been serving, in seconds.
+    uptime: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    environment: Option<String>,
+    components: Components,
+}
+
+/// What Relay stands on.
+#[derive(Serialize, ToSchema)]
+struct Components {
+    store: StoreHealth,
+}
+
+/// How the store is.
+#[derive(Serialize, ToSchema)]
+struct StoreHealth {
+    status: Wellness,
+    /// `sqlite` or `redis`.
+    kind: &'static str,
+}
+
+/// Well or not.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Wellness {
+    Healthy,
+    Unhealthy,
+}
+
+/// Whether requests should come.
+#[derive(Serialize, ToSchema)]
+struct Readiness {
+    /// `ready`, or why not.
+    status: &'static str,
+}
+
+/// The health endpoints with their documentation.
+pub(crate) fn routes() -> OpenApiRouter<AdminState> {
+    OpenApiRouter::new().routes(routes!(health)).routes(routes!(livez)).routes(routes!(readyz))
+}
+
+/// Tells how Relay is.
+#[utoipa::path(
+    get,
+    path = "/health",
+    tag = "Health",
+    responses(
+        (status = 200, body = Health, description = "All is well"),
+        (status = 503, body = Health, description = "The store is away"),
+    ),
+)]
+async fn health(State(probe): State<Arc<HealthProbe>>) -> (StatusCode, Json<Health>) {
+    let (code, status) = if probe.store_is_there().await {
+        (StatusCode::OK, Wellness::Healthy)
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, Wellness::Unhealthy)
+    };
+    let now = probe.clock.now();
+    let health = Health {
+        status,
+        service: "relay",
+        version: env!("CARGO_PKG_VERSION"),
+        timestamp: now.to_string(),
+        uptime: now.since(probe.started_at).as_secs_f64(),
+        environment: probe.environment.clone(),
+        components: Components { store: StoreHealth { status, kind: probe.store_kind } },
+    };
+    (code, Json(health))
+}
+
+/// Tells that the process runs.
+#[utoipa::path(get, path = "/livez", tag = "Health", responses((status = 200, body = Readiness)))]
+async fn livez() -> Json<Readiness> {
+    Json(Readiness { status: "live" })
+}
+
+/// Tells whether requests should come.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "Health",
+    responses(
+        (status = 200, body = Readiness),
+        (status = 503, body = Readiness, description = "Not now; the status says why"),
+    ),
+)]
+async fn readyz(State(probe): State<Arc<HealthProbe>>) -> (StatusCode, Json<Readiness>) {
+    if probe.draining.has_begun() {
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(Readiness { status: "draining" }));
+    }
+    if !probe.store_is_there().await {
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(Readiness { status: "the store is away" }));
+    }
+    (StatusCode::OK, Json(Readiness { status: "ready" }))
+}

@@ -38,8 +38,7 @@ impl RedisAccounts {
     }
 
     async fn find(&self, id: &AccountId) -> Result<Option<Found>, StoreError> {
-        let names =
-            AccountFamily::ALL.map(|family| self.keyspace().account(family, id.as_str()));
+        let names = AccountFamily::ALL.map(|family| self.keyspace().account(family, id.as_str()));
         let hashes = scan::read_all(&self.shared.pool, &names).await?;
         let found = AccountFamily::ALL.into_iter().zip(names).zip(hashes);
         let mut found = found.map(|((family, name), hash)| Found { family, name, hash });

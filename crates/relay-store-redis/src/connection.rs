@@ -137,10 +137,7 @@ impl ConnectionPool {
             return Ok(Vec::new());
         }
         let mut connection = self.pool.get().await.map_err(fault::of_pool)?;
-        connection
-            .send_packed_commands(pipeline, 0, pipeline.len())
-            .await
-            .map_err(fault::of_redis)
+        connection.send_packed_commands(pipeline, 0, pipeline.len()).await.map_err(fault::of_redis)
     }
 }
 

@@ -31,26 +31,30 @@ pub(crate) enum Fault {
 
 /// Sorts an error of Redis by what the caller can do about it.
 pub(crate) fn of_redis(error: RedisError) -> StoreError {
-    let away = match error.kind() {
-        ErrorKind::Io => true,
-        ErrorKind::Server(
-            ServerErrorKind::BusyLoading
-            | ServerErrorKind::TryAgain
-            | ServerErrorKind::ClusterDown
-            | ServerErrorKind::MasterDown,
-        ) => true,
-        // The library may learn new kinds; what is not known to pass by itself is a refusal.
-        _ => false,
-    };
-    if away { StoreError::Unavailable(Box::new(error)) } else { StoreError::Refused(Box::new(error)) }
+    // What does not pass by itself is a refusal, kinds among it that the library may learn later.
+    let away = matches!(
+        error.kind(),
+        ErrorKind::Io
+            | ErrorKind::Server(
+                ServerErrorKind::BusyLoading
+                    | ServerErrorKind::TryAgain
+                    | ServerErrorKind::ClusterDown
+                    | ServerErrorKind::MasterDown,
+            )
+    );
+    if away {
+        StoreError::Unavailable(Box::new(error))
+    } else {
+        StoreError::Refused(Box::new(error))
+    }
 }
 
 /// Sorts an error of the pool in the same way.
 pub(crate) fn of_pool(error: deadpool_redis::PoolError) -> StoreError {
-    match error {
-        deadpool_redis::PoolError::Backend(error) => of_redis(error),
-        other => StoreError::Unavailable(Box::new(other)),
-    }
+    let deadpool_redis::PoolError::Backend(error) = error else {
+        return StoreError::Unavailable(Box::new(error));
+    };
+    of_redis(error)
 }
 
 /// No answer came within `limit`.

@@ -38,12 +38,7 @@ impl GuardedWrite {
     }
 
     /// Only if the field of a hash still is as it was read.
-    pub(crate) fn if_still(
-        &mut self,
-        name: impl Into<String>,
-        field: &str,
-        as_read: Option<&str>,
-    ) {
+    pub(crate) fn if_still(&mut self, name: impl Into<String>, field: &str, as_read: Option<&str>) {
         self.guard(name, field, as_read.map_or(Value::Bool(false), Value::from));
     }
 
@@ -95,13 +90,11 @@ impl GuardedWrite {
 
     fn position(&mut self, name: String) -> usize {
         // Lua counts from one.
-        match self.names.iter().position(|known| *known == name) {
-            Some(position) => position + 1,
-            None => {
-                self.names.push(name);
-                self.names.len()
-            }
+        if let Some(position) = self.names.iter().position(|known| *known == name) {
+            return position + 1;
         }
+        self.names.push(name);
+        self.names.len()
     }
 }
 

@@ -87,7 +87,8 @@ mod tests {
 
     #[test]
     fn numbers_are_read_as_javascript_reads_them() {
-        let cases = [("1.9", Some(1)), ("60", Some(60)), ("12px", Some(12)), ("", None), ("x", None)];
+        let cases =
+            [("1.9", Some(1)), ("60", Some(60)), ("12px", Some(12)), ("", None), ("x", None)];
         for (text, number) in cases {
             assert_eq!(Hash::from([("n", text)]).number("n"), number, "{text:?}");
         }

@@ -92,7 +92,9 @@ impl KeyRepository for RedisKeys {
         match write.run(&self.shared).await? {
             None => Ok(()),
             Some(0) => Err(StoreError::Duplicate { what: format!("the API key {}", key.id) }),
-            Some(_) => Err(StoreError::Duplicate { what: "an API key with this secret".to_owned() }),
+            Some(_) => {
+                Err(StoreError::Duplicate { what: "an API key with this secret".to_owned() })
+            }
         }
     }
 
@@ -219,4 +221,3 @@ fn index(write: &mut GuardedWrite, keyspace: &Keyspace, old: Option<&ApiKey>, ne
         write.write("HSET", keyspace.key_digests(), [&digest, id]);
     }
 }
-

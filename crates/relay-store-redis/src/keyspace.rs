@@ -71,6 +71,7 @@ impl AccountFamily {
     }
 }
 
+#[expect(clippy::unused_self, reason = "a layout with hash tags makes every name from its state")]
 impl Keyspace {
     /// The names of a store whose own names begin with `own`, such as `relay:`.
     pub(crate) fn new(own: &str) -> Self {

@@ -52,7 +52,8 @@ pub(crate) async fn read_all(
             pipeline.cmd("HGETALL").arg(name);
         }
         for answer in pool.send_leniently(&pipeline).await? {
-            let is_other = matches!(&answer, Value::ServerError(error) if error.code() == "WRONGTYPE");
+            let is_other =
+                matches!(&answer, Value::ServerError(error) if error.code() == "WRONGTYPE");
             hashes.push(if is_other { Hash::default() } else { Hash::from_value(answer)? });
         }
     }

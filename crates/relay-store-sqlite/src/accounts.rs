@@ -128,8 +128,8 @@ fn select(
     values: impl rusqlite::Params,
 ) -> Result<Vec<Account>, StoreError> {
     let sql = format!(
-        "SELECT account.id, priority, created_at, ifnull(usage.last_at, last_used_at), settings,
-             health
+        "SELECT account.id, priority, created_at, -- An account that was removed may have left usage under the same id.
+             iif(created_at <= usage.last_at, usage.last_at, last_used_at), settings, health
          FROM account LEFT JOIN usage ON usage.kind = 0 AND usage.period = ''
              AND usage.scope = {ACCOUNT_SCOPE} AND usage.id = account.id
          {which}"

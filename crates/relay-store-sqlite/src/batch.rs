@@ -1,11 +1,11 @@
 //! What one commit writes: every settlement, checkpoint and hold that came up meanwhile.
 
 use relay_domain::{Calendar, RequestId, Timestamp};
-use relay_store::{Charge, Rebind, Settlement, StoredRecord};
+use relay_store::{Charge, Rebind, Settlement, StoreError, StoredRecord};
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use crate::counters::Counters;
-use crate::error::SqliteError;
+use crate::error::{SqliteError, corrupt};
 use crate::holds::Hold;
 use crate::stored::{HoldForm, millis, moment};
 
@@ -103,18 +103,22 @@ fn write_binding(connection: &Connection, bind: &Rebind) -> rusqlite::Result<()>
     write.execute(columns).map(drop)
 }
 
-/// Every hold in the file, with what cannot be read of them.
-pub(crate) fn read_holds(
-    connection: &Connection,
-) -> Result<Vec<(RequestId, Result<Hold, serde_json::Error>)>, SqliteError> {
-    let mut read = connection.prepare("SELECT request, lease_until, hold FROM hold")?;
-    let rows = read.query_map([], |row| {
-        let (request, lease_until): ([u8; 16], i64) = (row.get(0)?, row.get(1)?);
-        let form = serde_json::from_str::<HoldForm>(row.get_ref(2)?.as_str()?);
-        let hold = form.map(|form| form.into_hold(moment(lease_until)));
-        Ok((request_id(request), hold))
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+/// Every hold in the file.
+pub(crate) fn read_holds(connection: &Connection) -> Result<Vec<(RequestId, Hold)>, StoreError> {
+    type Row = ([u8; 16], i64, String);
+    let read = || -> rusqlite::Result<Vec<Row>> {
+        let mut read = connection.prepare("SELECT request, lease_until, hold FROM hold")?;
+        let rows = read.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        rows.collect()
+    };
+    let holds =
+        read().map_err(SqliteError::from)?.into_iter().map(|(request, lease_until, hold)| {
+            let request = request_id(request);
+            let form: HoldForm = serde_json::from_str(&hold)
+                .map_err(|why| corrupt(format!("the hold of {request}"), why))?;
+            Ok((request, form.into_hold(moment(lease_until))))
+        });
+    holds.collect()
 }
 
 /// A request's id as a column has it. It sorts as the id does.
@@ -123,7 +127,7 @@ pub(crate) fn blob(request: RequestId) -> [u8; 16] {
 }
 
 /// The id of a column.
-fn request_id(blob: [u8; 16]) -> RequestId {
+pub(crate) fn request_id(blob: [u8; 16]) -> RequestId {
     let number = u128::from_be_bytes(blob);
     let millis = u64::try_from(number >> 80).unwrap_or(u64::MAX);
     RequestId::new(Timestamp::from_millis(millis), number)

@@ -8,6 +8,13 @@ use relay_store::{Binding, Rebind};
 /// How many bindings a generation has. Two are kept: at most about a megabyte.
 const GENERATION: usize = 2_048;
 
+/// Nothing is known of a conversation.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct Unknown {
+    /// When that was: to be given back with what the file says.
+    pub(crate) epoch: u64,
+}
+
 /// A bounded copy of the bindings. An entry that is not asked for while [`GENERATION`] others are is
 /// forgotten, and read from the file when it is asked for again.
 #[derive(Default)]
@@ -19,19 +26,18 @@ pub(crate) struct Bindings {
 }
 
 impl Bindings {
-    /// What is known of a conversation: `Some(None)` is that it has no binding.
-    pub(crate) fn get(&mut self, affinity: &AffinityKey) -> Option<Option<Binding>> {
+    /// The binding of a conversation, or that it has none, as far as memory has it.
+    ///
+    /// # Errors
+    ///
+    /// [`Unknown`] if the file has to be asked.
+    pub(crate) fn get(&mut self, affinity: &AffinityKey) -> Result<Option<Binding>, Unknown> {
         if let Some(known) = self.recent.get(affinity) {
-            return Some(known.clone());
+            return Ok(known.clone());
         }
-        let known = self.older.remove(affinity)?;
+        let known = self.older.remove(affinity).ok_or(Unknown { epoch: self.epoch })?;
         self.keep(affinity.clone(), known.clone());
-        Some(known)
-    }
-
-    /// The epoch, to be asked for before the file is read.
-    pub(crate) fn epoch(&self) -> u64 {
-        self.epoch
+        Ok(known)
     }
 
     /// Keeps what was read from the file in `epoch`.
@@ -79,13 +85,13 @@ mod tests {
     #[test]
     fn what_is_read_while_another_is_written_is_not_believed() {
         let mut bindings = Bindings::default();
-        let epoch = bindings.epoch();
+        let Err(Unknown { epoch }) = bindings.get(&affinity(1)) else { panic!("nothing is known") };
         bindings.written(bind(1, "new"));
         bindings.remember(&affinity(1), Some(bind(1, "old").binding), epoch);
-        assert_eq!(bindings.get(&affinity(1)), Some(Some(bind(1, "new").binding)));
-        bindings.remember(&affinity(2), None, bindings.epoch());
-        assert_eq!(bindings.get(&affinity(2)), Some(None));
-        assert_eq!(bindings.get(&affinity(3)), None);
+        assert_eq!(bindings.get(&affinity(1)), Ok(Some(bind(1, "new").binding)));
+        bindings.remember(&affinity(2), None, 1);
+        assert_eq!(bindings.get(&affinity(2)), Ok(None));
+        assert_eq!(bindings.get(&affinity(3)), Err(Unknown { epoch: 1 }));
     }
 
     #[test]
@@ -93,9 +99,9 @@ mod tests {
         let mut bindings = Bindings::default();
         for number in 0..10 * GENERATION {
             bindings.written(bind(number, "a"));
-            assert!(bindings.get(&affinity(0)).is_some(), "after {number}");
+            assert!(bindings.get(&affinity(0)).is_ok(), "after {number}");
         }
         assert!(bindings.recent.len() + bindings.older.len() <= 2 * GENERATION);
-        assert_eq!(bindings.get(&affinity(1)), None);
+        assert!(bindings.get(&affinity(1)).is_err());
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::error::SqliteError;
 use crate::owner_lock::beside;
 
-/// The header of SQLite's index of its write-ahead log. SQLite changes it with every commit, before the
+/// The header of `SQLite`'s index of its write-ahead log. `SQLite` changes it with every commit, before the
 /// commit returns, in memory that all connections share; the file is that memory.
 const HEADER_BYTES: usize = 48;
 
@@ -16,7 +16,7 @@ const HEADER_BYTES: usize = 48;
 /// One read of 48 bytes: a fifth of what `PRAGMA data_version` costs, which takes and frees locks. The
 /// bytes are compared and never understood; what may have changed is then read in the usual way.
 pub(crate) struct ChangeWatch {
-    // Never closed: that would free the locks that SQLite's own connections of this process hold on the
+    // Never closed: that would free the locks that `SQLite`'s own connections of this process hold on the
     // same file, as POSIX has it. A process serves one database for its whole life.
     index: ManuallyDrop<File>,
     seen: [u8; HEADER_BYTES],

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::stored::millis;
 
-/// SQLite makes a floating-point number of a sum that does not fit; `min` and `max` take it back to the
+/// `SQLite` makes a floating-point number of a sum that does not fit; `min` and `max` take it back to the
 /// nearest whole one.
 const ADD: &str = "
     INSERT INTO usage (kind, period, scope, id, requests, input, output, cache_read, cache_write_5m,
@@ -111,8 +111,10 @@ pub(crate) fn totals(
     let mut read = connection.prepare_cached(READ)?;
     let key = params![kind_number(period.kind()), period.to_string(), scope, id];
     let found = read.query_row(key, |row| {
-        let number = |column| Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0));
-        let tokens = |column| number(column).map(TokenCount::new);
+        let number = |column: usize| -> rusqlite::Result<u64> {
+            Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
+        };
+        let tokens = |column: usize| number(column).map(TokenCount::new);
         Ok(UsageTotals {
             requests: number(0)?,
             tokens: TokenUsage {

@@ -9,10 +9,10 @@ use rusqlite::ErrorCode;
 /// The causes behind a [`StoreError`] of this store.
 #[derive(Debug, thiserror::Error)]
 pub enum SqliteError {
-    /// SQLite's own word.
+    /// `SQLite`'s own word.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
-    /// SQLite's own word about a commit that several callers waited for.
+    /// `SQLite`'s own word about a commit that several callers waited for.
     #[error("a commit failed")]
     Commit(#[source] Arc<SqliteError>),
     /// A stored value has no form.

@@ -10,6 +10,7 @@ use relay_store::{
 };
 use rusqlite::{Connection, params};
 
+use crate::bindings::Unknown;
 use crate::counters;
 use crate::error::SqliteError;
 use crate::reader::read_version;
@@ -87,13 +88,10 @@ impl Core {
     /// The binding of a request's conversation, unless it has ended.
     fn binding(&self, request: &AdmitRequest) -> Result<Option<Binding>, StoreError> {
         let Some(affinity) = &request.affinity else { return Ok(None) };
-        let (known, epoch) = {
-            let mut state = self.queue.open_state()?;
-            (state.bindings.get(affinity), state.bindings.epoch())
-        };
+        let known = self.queue.open_state()?.bindings.get(affinity);
         let binding = match known {
-            Some(known) => known,
-            None => {
+            Ok(known) => known,
+            Err(Unknown { epoch }) => {
                 let read = self.reader()?.binding(affinity)?;
                 self.queue.open_state()?.bindings.remember(affinity, read.clone(), epoch);
                 read
@@ -119,4 +117,101 @@ fn drop_expired(
         .execute(params![capacity, RECORDS_DROPPED_AT_ONCE])?;
     connection.prepare_cached("DELETE FROM binding WHERE until <= ?1")?.execute([millis(now)])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use relay_domain::{Calendar, KeyLimits, Period};
+    use relay_store::contract::fixture::{
+        admit_request, admitted, at, checkpoint, key_id, record, request_id, settlement, usage,
+    };
+    use relay_store::{UsageRepository as _, UsageScope};
+
+    use super::*;
+    use crate::store::SqliteOptions;
+
+    fn store() -> SqliteStore {
+        let calendar = Calendar::UTC;
+        let options = SqliteOptions { calendar, record_capacity: 10, access: Access::Serve };
+        SqliteStore::in_memory(options).unwrap()
+    }
+
+    /// From now on every write is refused, or is not any more.
+    async fn refuse_writes(store: &SqliteStore, refuse: bool) {
+        let switch = move |connection: &mut Connection| {
+            connection.pragma_update(None, "query_only", refuse).map_err(SqliteError::from)?;
+            Ok(())
+        };
+        store.core().queue.run(switch).await.unwrap();
+    }
+
+    async fn requests(store: &SqliteStore) -> u64 {
+        let scope = UsageScope::Key(key_id("k"));
+        store.totals(&scope, Period::Total).await.unwrap().requests
+    }
+
+    fn one_at_a_time(number: u8) -> AdmitRequest {
+        let limits = KeyLimits { concurrency: Some(1), ..KeyLimits::default() };
+        AdmitRequest { limits, ..admit_request(number, "k", at(0)) }
+    }
+
+    #[tokio::test]
+    async fn a_settlement_that_failed_did_not_happen_and_can_be_repeated() {
+        let store = store();
+        assert!(store.admit(&one_at_a_time(0)).await.unwrap().decision.is_ok());
+        refuse_writes(&store, true).await;
+        let end = settlement(record(0, "k"), at(1));
+        let (first, second) = tokio::join!(store.settle(&end), store.settle(&end));
+        assert!(first.is_err() && second.is_err(), "{first:?}, {second:?}");
+        assert_eq!(requests(&store).await, 0);
+        assert_eq!(store.record(request_id(0)).await.unwrap(), None);
+        assert!(store.admit(&one_at_a_time(1)).await.unwrap().decision.is_err(), "it is held");
+
+        refuse_writes(&store, false).await;
+        assert!(store.settle(&end).await.unwrap());
+        assert!(!store.settle(&end).await.unwrap());
+        assert_eq!(requests(&store).await, 1);
+        assert!(store.admit(&one_at_a_time(2)).await.unwrap().decision.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_checkpoint_that_failed_says_so_and_is_not_forgotten() {
+        let store = store();
+        admitted(&store.stores(), 0, "k", at(0)).await;
+        refuse_writes(&store, true).await;
+        assert!(store.checkpoint(&checkpoint(0, at(60_000), usage(1))).await.is_err());
+        assert!(store.reap(at(60_000), 9).await.is_err());
+        refuse_writes(&store, false).await;
+        let reaped = store.reap(at(60_000), 9).await.unwrap();
+        assert_eq!(reaped.iter().map(|orphan| orphan.usage).collect::<Vec<_>>(), [usage(1)]);
+        assert_eq!(requests(&store).await, 1);
+    }
+
+    #[tokio::test]
+    async fn a_slot_is_free_before_the_settlement_is_written() {
+        let store = store();
+        assert!(store.admit(&one_at_a_time(0)).await.unwrap().decision.is_ok());
+        let end = settlement(record(0, "k"), at(1));
+        let mut settling = std::pin::pin!(store.settle(&end));
+        let polled = std::future::poll_fn(|context| {
+            std::task::Poll::Ready(settling.as_mut().poll(context).is_pending())
+        });
+        assert!(polled.await, "a settlement waits for its commit");
+        assert!(store.admit(&one_at_a_time(1)).await.unwrap().decision.is_ok());
+        assert!(settling.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn holds_of_requests_that_end_soon_are_never_written() {
+        let store = store();
+        let written = |connection: &mut Connection| Ok(connection.total_changes());
+        let before = store.core().queue.run(written).await.unwrap();
+        for number in 0..20 {
+            admitted(&store.stores(), number, "k", at(0)).await;
+            store.settle(&settlement(record(number, "k"), at(0))).await.unwrap();
+        }
+        let after = store.core().queue.run(written).await.unwrap();
+        // A record, and a counter of key, account and model in four periods.
+        assert_eq!(after - before, 20 * (1 + 3 * 4));
+    }
 }

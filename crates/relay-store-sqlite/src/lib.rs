@@ -1,4 +1,4 @@
-//! Relay's store in one embedded SQLite file.
+//! Relay's store in one embedded `SQLite` file.
 //!
 //! One process serves on a file, so what decides about a request is in that process's memory
 //! ([`holds`]), and an admission waits for no disk. One thread writes ([`writer`]): settlements that come

@@ -100,24 +100,37 @@ impl Queue {
 
     /// Writes the hold of a request with the next commit, and waits for it. `false`: it has ended.
     pub(crate) async fn store_now(&self, request: RequestId) -> Result<bool, StoreError> {
-        self.commit_with(|state, answer| state.checkpoints.push((request, answer))).await
+        self.commit_with(|state, answer| {
+            state.checkpoints.push((request, answer));
+            true
+        })
+        .await
     }
 
     /// Settles a request with the next commit, and waits for it. Its slot is free at once: whoever sends
     /// one request after the other does not wait for the disk in between.
     pub(crate) async fn settle(&self, settlement: &Settlement) -> Result<bool, StoreError> {
-        if !self.open_state()?.holds.end(settlement.record.id) {
-            return Ok(false);
-        }
-        let settlement = settlement.clone();
-        self.commit_with(|state, answer| state.settlements.push((settlement, answer))).await
+        self.commit_with(|state, answer| {
+            let is_held = state.holds.end(settlement.record.id);
+            if is_held {
+                state.settlements.push((settlement.clone(), answer));
+            }
+            is_held
+        })
+        .await
     }
 
-    async fn commit_with(&self, add: impl FnOnce(&mut State, Answer)) -> Result<bool, StoreError> {
+    /// Waits for the next commit with what `add` has added to it, if it has.
+    async fn commit_with(
+        &self,
+        add: impl FnOnce(&mut State, Answer) -> bool,
+    ) -> Result<bool, StoreError> {
         let (answer, waiting) = oneshot::channel();
         {
             let mut state = self.open_state()?;
-            add(&mut state, answer);
+            if !add(&mut state, answer) {
+                return Ok(false);
+            }
             // One that writes or lingers will find it without being told.
             if matches!(state.phase, Phase::Asleep | Phase::Ageing) {
                 self.work.notify_one();

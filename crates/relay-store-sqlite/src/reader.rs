@@ -33,7 +33,7 @@ impl Reader {
     /// whatever process.
     pub(crate) fn version(&mut self) -> Result<ConfigVersion, SqliteError> {
         let Self { connection, watch, version } = self;
-        let read = || {
+        let mut read = || {
             *version = read_version(connection)?;
             Ok(())
         };

@@ -10,7 +10,7 @@ use relay_store::{StoreError, Stores};
 use rusqlite::Connection;
 
 use crate::batch::read_holds;
-use crate::error::{SqliteError, corrupt};
+use crate::error::SqliteError;
 use crate::holds::Holds;
 use crate::owner_lock::OwnerLock;
 use crate::queue::Queue;
@@ -39,7 +39,7 @@ pub enum Access {
     Administer,
 }
 
-/// A store in one SQLite file. Clones are the same store; it is closed with the last of them, and what it
+/// A store in one `SQLite` file. Clones are the same store; it is closed with the last of them, and what it
 /// was asked to write is then written.
 #[derive(Clone)]
 pub struct SqliteStore(Arc<Core>);
@@ -58,7 +58,7 @@ impl SqliteStore {
     /// Opens the store in a file, which is made if there is none, and brings its schema up to date.
     ///
     /// Beside the file there are up to three of the same name with an ending: `-wal` and `-shm` belong to
-    /// SQLite, `-owner` says which process serves.
+    /// `SQLite`, `-owner` says which process serves.
     ///
     /// # Errors
     ///
@@ -161,14 +161,13 @@ impl Drop for Core {
 fn restore_holds(connection: &Connection) -> Result<Holds, StoreError> {
     let mut holds = Holds::default();
     for (request, hold) in read_holds(connection)? {
-        let hold = hold.map_err(|why| corrupt(format!("the hold of {request}"), why))?;
         holds.restore(request, hold);
     }
     Ok(holds)
 }
 
 /// Makes the file, if there is none, so that only its owner can read it: it holds digests and sealed
-/// secrets. SQLite gives its own files beside it the same permissions.
+/// secrets. `SQLite` gives its own files beside it the same permissions.
 fn make_private(path: &Path) -> Result<(), SqliteError> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);

@@ -5,7 +5,7 @@ use relay_domain::{Period, RequestId, RequestRecord};
 use relay_store::{StoreError, StoredRecord, UsageRepository, UsageScope, UsageTotals};
 use rusqlite::{OptionalExtension as _, Row};
 
-use crate::batch::blob;
+use crate::batch::{blob, request_id};
 use crate::counters;
 use crate::error::{SqliteError, corrupt};
 use crate::store::SqliteStore;
@@ -45,16 +45,15 @@ impl UsageRepository for SqliteStore {
     }
 }
 
-type Columns = (Vec<u8>, String);
+type Columns = ([u8; 16], String);
 
 fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
     Ok((row.get(0)?, row.get(1)?))
 }
 
 fn into_record((id, record): Columns) -> Result<RequestRecord, StoreError> {
-    let form: StoredRecord = serde_json::from_str(&record).map_err(|why| {
-        let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-        corrupt(format!("the record of request {id}"), why)
-    })?;
+    let id = request_id(id);
+    let form: StoredRecord =
+        serde_json::from_str(&record).map_err(|why| corrupt(format!("the record of {id}"), why))?;
     Ok(form.into())
 }

@@ -1,5 +1,7 @@
 //! The store passes the conformance suite, in a file.
 
+#![expect(clippy::unwrap_used, reason = "what fails fails the test")]
+
 use relay_store::Stores;
 use relay_store::contract::fixture::calendar;
 use relay_store_sqlite::{Access, SqliteOptions, SqliteStore};

@@ -217,12 +217,11 @@ fn spawn(folder: &Path, port: Option<u16>, persistence: Persistence) -> Child {
         command.arg("--unixsocket").arg(folder.join("redis.sock"));
     }
     command.spawn().unwrap_or_else(|error| {
-        if error.kind() == ErrorKind::NotFound {
-            panic!(
-                "this test needs redis-server; install it with: apt-get install redis-server \
-                 (or name a server to flush in RELAY_TEST_REDIS_URL)"
-            );
-        }
+        assert!(
+            error.kind() != ErrorKind::NotFound,
+            "this test needs redis-server; install it with: apt-get install redis-server \
+             (or name a server to flush in RELAY_TEST_REDIS_URL)"
+        );
         panic!("redis-server does not start: {error}")
     })
 }
@@ -263,7 +262,10 @@ fn flush(url: &str) {
     let commands = login.into_iter().chain([format!("SELECT {database}"), "FLUSHDB".to_owned()]);
     for command in commands {
         let answer = ask(&mut &stream, &stream, &command).unwrap_or_default();
-        assert!(answer.starts_with("+OK"), "RELAY_TEST_REDIS_URL: cannot flush database {database}");
+        assert!(
+            answer.starts_with("+OK"),
+            "RELAY_TEST_REDIS_URL: cannot flush database {database}"
+        );
     }
 }
 
@@ -299,8 +301,7 @@ mod tests {
     #[test]
     fn a_server_on_tcp_says_where() {
         let server = RedisServer::tcp();
-        let address =
-            server.url().trim_start_matches("redis://").trim_end_matches('/').to_owned();
+        let address = server.url().trim_start_matches("redis://").trim_end_matches('/').to_owned();
         let stream = TcpStream::connect(address).unwrap();
         assert!(ping(&stream, &stream));
         flush(server.url());

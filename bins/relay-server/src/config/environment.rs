@@ -22,14 +22,21 @@ pub(crate) struct Environment(BTreeMap<String, String>);
 impl Environment {
     /// This process's. What is not Unicode cannot be a setting.
     pub(crate) fn of_process() -> Self {
-        let unicode = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let unicode = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
         Self(unicode.collect())
     }
 
     /// The value of `name`, unless it is empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Gives `name` a value.
+    #[cfg(test)]
+    pub(super) fn set(&mut self, name: &str, value: &str) {
+        self.0.insert(name.to_owned(), value.to_owned());
     }
 
     /// One layer for each setting that is given.
@@ -47,7 +54,9 @@ impl Environment {
 
     /// Variables that begin like Relay's but are none of its settings.
     pub(super) fn strays(&self) -> Vec<String> {
-        let known = |name: &str| name == FILE_VARIABLE || SETTINGS.iter().any(|setting| setting.variable == name);
+        let known = |name: &str| {
+            name == FILE_VARIABLE || SETTINGS.iter().any(|setting| setting.variable == name)
+        };
         let ours = |name: &str| name.starts_with(OWN_PREFIX) && !name.starts_with(TEST_PREFIX);
         self.0.keys().filter(|name| ours(name) && !known(name)).cloned().collect()
     }
@@ -100,9 +109,10 @@ pub(super) struct FileLayer {
 impl FileLayer {
     /// Reads `text`, the content of the file at `path`.
     pub(super) fn new(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        let data = Toml::string(text)
-            .data()
-            .map_err(|error| ConfigError::NotToml { path: path.to_owned(), why: error.kind.to_string() })?;
+        let data = Toml::string(text).data().map_err(|error| ConfigError::NotToml {
+            path: path.to_owned(),
+            why: error.kind.to_string(),
+        })?;
         Ok(Self { name: path.display().to_string(), data })
     }
 }

@@ -60,12 +60,17 @@ impl ConfigError {
     /// Says what figment found wrong with a value. A secret may stand in the wrong place, so found text
     /// is not repeated.
     pub(super) fn of_value(error: &figment::Error) -> Self {
-        let origin = error.metadata.as_ref().map_or("relay.toml".into(), |source| source.name.to_string());
+        let origin =
+            error.metadata.as_ref().map_or("relay.toml".into(), |source| source.name.to_string());
         let path = error.path.join(".");
         match &error.kind {
             Kind::UnknownField(field, known) => {
                 let name = if path.is_empty() { field.clone() } else { format!("{path}.{field}") };
-                let known = if known.is_empty() { "are none".into() } else { format!("are {}", OneOf(known)) };
+                let known = if known.is_empty() {
+                    "are none".into()
+                } else {
+                    format!("are {}", OneOf(known))
+                };
                 Self::Unknown { origin, name, known }
             }
             Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => {

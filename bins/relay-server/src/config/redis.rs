@@ -26,7 +26,10 @@ pub(crate) struct RedisSection {
 impl RedisSection {
     pub(super) fn validate(&self) -> Result<(), Objection> {
         if self.tls {
-            return Err(Objection::new("redis.tls", "this version of Relay does not speak TLS to Redis"));
+            return Err(Objection::new(
+                "redis.tls",
+                "this version of Relay does not speak TLS to Redis",
+            ));
         }
         let Some(url) = &self.url else { return Ok(()) };
         let url = url.expose_secret();
@@ -40,9 +43,19 @@ impl RedisSection {
             (self.db.is_some(), "redis.db"),
         ];
         match also.into_iter().find(|(given, _)| *given) {
-            Some((_, path)) => Err(Objection::new(path, "redis.url is set too; set one or the other")),
+            Some((_, path)) => {
+                Err(Objection::new(path, "redis.url is set too; set one or the other"))
+            }
             None => Ok(()),
         }
+    }
+
+    /// Where the URL leads, without what may be secret in it.
+    pub(crate) fn place_of_url(&self) -> String {
+        let url = self.url.as_ref().map_or("", |url| url.expose_secret());
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+        place.split(['?', '#']).next().unwrap_or_default().to_owned()
     }
 
     /// Whether a Redis is named at all.

@@ -11,7 +11,8 @@ use super::{Objection, within};
 /// Below this a token could be forged by trying secrets. v2 asks for as much.
 const SHORTEST_JWT_SECRET: usize = 32;
 /// What stands in the examples of v1, v2 and their installers instead of a secret.
-const PLACEHOLDERS: &[&str] = &["change-this", "change_this", "changethis", "change-me", "change_me", "changeme"];
+const PLACEHOLDERS: &[&str] =
+    &["change-this", "change_this", "changethis", "change-me", "change_me", "changeme"];
 
 /// Secrets that the operator gives. Those left out are generated, once.
 #[derive(Debug, Default, Deserialize)]
@@ -45,9 +46,15 @@ pub(crate) struct KeysSection {
 impl SecretsSection {
     pub(super) fn validate(&self) -> Result<(), Objection> {
         let hint = "choose a random one, or leave it out and Relay generates one";
-        for (path, secret) in [("secrets.jwt_secret", &self.jwt_secret), ("secrets.encryption_key", &self.encryption_key)] {
+        for (path, secret) in [
+            ("secrets.jwt_secret", &self.jwt_secret),
+            ("secrets.encryption_key", &self.encryption_key),
+        ] {
             if secret.as_ref().is_some_and(is_placeholder) {
-                return Err(Objection::new(path, format!("it is a placeholder that everybody knows; {hint}")));
+                return Err(Objection::new(
+                    path,
+                    format!("it is a placeholder that everybody knows; {hint}"),
+                ));
             }
         }
         let short = |secret: &SecretString| secret.expose_secret().len() < SHORTEST_JWT_SECRET;
@@ -68,7 +75,10 @@ impl Default for AdminSection {
 impl AdminSection {
     pub(super) fn validate(&self) -> Result<(), Objection> {
         if self.password.as_ref().is_some_and(is_placeholder) {
-            return Err(Objection::new("admin.password", "it is a placeholder that everybody knows; choose another"));
+            return Err(Objection::new(
+                "admin.password",
+                "it is a placeholder that everybody knows; choose another",
+            ));
         }
         within("admin.session_timeout_ms", self.session_timeout_ms, 60_000..=31_536_000_000)
     }
@@ -102,7 +112,9 @@ fn is_placeholder(secret: &SecretString) -> bool {
 }
 
 /// A secret; an empty one is none.
-pub(super) fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+pub(super) fn secret<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SecretString>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?;
     Ok(text.filter(|text| !text.is_empty()).map(SecretString::from))
 }

@@ -62,5 +62,7 @@ fn host<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpAddr, D::Error> 
     if text == "localhost" {
         return Ok(IpAddr::V4(Ipv4Addr::LOCALHOST));
     }
-    text.parse().map_err(|_| serde::de::Error::custom("expected an IP address, such as 127.0.0.1 or 0.0.0.0"))
+    text.parse().map_err(|_| {
+        serde::de::Error::custom("expected an IP address, such as 127.0.0.1 or 0.0.0.0")
+    })
 }

@@ -32,12 +32,19 @@ pub(crate) enum StoreKind {
     Redis,
 }
 
-impl fmt::Display for StoreKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl StoreKind {
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
             Self::Sqlite => "sqlite",
             Self::Redis => "redis",
-        })
+        }
+    }
+}
+
+impl fmt::Display for StoreKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -65,7 +72,7 @@ fn calendar<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Calendar, D::E
     let hours = f64::deserialize(deserializer)?;
     let same = |minutes: &i32| (f64::from(*minutes) - hours * 60.0).abs() < 1e-6;
     let minutes = (-12 * 60..=14 * 60).find(same);
-    minutes
-        .and_then(Calendar::with_offset_minutes)
-        .ok_or_else(|| serde::de::Error::custom("expected hours ahead of UTC from -12 to 14, such as 8 or 5.5"))
+    minutes.and_then(Calendar::with_offset_minutes).ok_or_else(|| {
+        serde::de::Error::custom("expected hours ahead of UTC from -12 to 14, such as 8 or 5.5")
+    })
 }

@@ -125,7 +125,8 @@ pub(super) fn fields(
         AccountKind::Shared => "shared",
         AccountKind::Dedicated => "dedicated",
     };
-    let quota = account.daily_quota.map_or_else(|| "0".to_owned(), |quota: NanoUsd| quota.to_string());
+    let quota =
+        account.daily_quota.map_or_else(|| "0".to_owned(), |quota: NanoUsd| quota.to_string());
     Ok(vec![
         ("name", account.name.clone()),
         ("description", account.description.clone()),

@@ -101,10 +101,9 @@ fn usable(form: AnyForm) -> Option<Proxy> {
     let username = form.username.or(nested_username).filter(|text| !text.is_empty());
     let password = form.password.or(nested_password).filter(|text| !text.is_empty());
     // Both or none, as in v1.
-    let auth = username.zip(password).map(|(username, password)| ProxyAuth {
-        username,
-        password: SealedSecret::new(password),
-    });
+    let auth = username
+        .zip(password)
+        .map(|(username, password)| ProxyAuth { username, password: SealedSecret::new(password) });
     Some(Proxy { scheme, host: form.host, port, auth })
 }
 

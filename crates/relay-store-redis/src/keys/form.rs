@@ -38,7 +38,8 @@ pub(super) enum Activation {
 ///
 /// [`StoreError::Corrupt`] if what it cannot be without is missing.
 pub(super) fn parse(id: &str, hash: &Hash) -> Result<ApiKey, StoreError> {
-    let corrupt = |why: &str| StoreError::Corrupt { what: format!("apikey:{id}"), why: why.to_owned() };
+    let corrupt =
+        |why: &str| StoreError::Corrupt { what: format!("apikey:{id}"), why: why.to_owned() };
     let digest = KeyDigest::from_hex(hash.text("apiKey").unwrap_or_default())
         .map_err(|_| corrupt("apiKey is no digest"))?;
     let created_at = hash.moment("createdAt").unwrap_or_default();
@@ -102,7 +103,10 @@ pub(super) fn fields(key: &ApiKey) -> Vec<(&'static str, String)> {
         (ACTIVE_BEFORE, (key.is_active && is_deleted).to_string()),
         ("isDeleted", is_deleted.to_string()),
         ("deletedAt", moment_or_empty(key.deleted.as_ref().map(|deletion| deletion.at))),
-        ("deletedBy", key.deleted.as_ref().map_or_else(String::new, |deletion| deletion.by.clone())),
+        (
+            "deletedBy",
+            key.deleted.as_ref().map_or_else(String::new, |deletion| deletion.by.clone()),
+        ),
         ("permissions", permissions_text(&key.permissions)),
         ("enableModelRestriction", (!key.restricted_models.is_empty()).to_string()),
         ("restrictedModels", list_text(&key.restricted_models)),

@@ -12,7 +12,7 @@ use crate::scripts::Script;
 /// A settlement with what can be computed of it before it meets others in a batch.
 pub(super) struct Prepared {
     settlement: Settlement,
-    record: String,
+    record_json: String,
     periods: [Period; 4],
 }
 
@@ -33,10 +33,12 @@ impl Prepared {
     ///
     /// [`StoreError::Refused`] if its record cannot be written as JSON.
     pub(super) fn new(settlement: &Settlement, calendar: Calendar) -> Result<Self, StoreError> {
-        let record = serde_json::to_string(&StoredRecord::from(settlement.record.clone()))
-            .map_err(|error| StoreError::Refused(Box::new(error)))?;
-        let periods = calendar.periods(settlement.now);
-        Ok(Self { settlement: settlement.clone(), record, periods })
+        let Settlement { record, charge, bind, now } = settlement.clone();
+        let stored = StoredRecord::from(record);
+        let record_json =
+            serde_json::to_string(&stored).map_err(|error| StoreError::Refused(Box::new(error)))?;
+        let settlement = Settlement { record: stored.into(), charge, bind, now };
+        Ok(Self { settlement, record_json, periods: calendar.periods(now) })
     }
 
     /// Which request it ends.
@@ -95,7 +97,7 @@ pub(super) fn call(batch: &[&Prepared], terms: &Terms<'_>) -> Result<Pipeline, S
     };
     for prepared in batch {
         let record = &prepared.settlement.record;
-        command.arg(record.id.to_string()).arg(&prepared.record);
+        command.arg(record.id.to_string()).arg(&prepared.record_json);
         command.arg(record.started_at.as_millis());
     }
     for (_, value, lifetime_ms) in bindings {

@@ -135,10 +135,7 @@ impl<F: Flush> Queue<F> {
 
     /// The next batch, `own` first. Of several settlements of one request, one: the others wait, to
     /// learn that it was done.
-    fn take(
-        &self,
-        own: Arc<Prepared>,
-    ) -> (Vec<Arc<Prepared>>, Vec<oneshot::Sender<Signal<F>>>) {
+    fn take(&self, own: Arc<Prepared>) -> (Vec<Arc<Prepared>>, Vec<oneshot::Sender<Signal<F>>>) {
         let mut state = self.state();
         let (mut batch, mut signals) = (vec![own], Vec::new());
         let mut left = VecDeque::new();
@@ -177,7 +174,7 @@ impl<F> Drop for Leadership<F> {
                 next
             };
             let Some(next) = next else { return };
-            let passed = Signal::Lead(Leadership { queue: Some(Arc::clone(&queue)) });
+            let passed = Signal::Lead(Leadership { queue: None });
             match next.signal.send(passed) {
                 Ok(()) => return,
                 // It no longer waits. Its leadership is taken back without a second drop.

@@ -1,1 +1,312 @@
-//! .
+//! What is really in Redis afterwards: v1's names, fields and lifetimes, and a bound for everything.
+
+use std::collections::BTreeMap;
+
+use redis::AsyncCommands as _;
+use redis::aio::MultiplexedConnection;
+use relay_domain::{AccountKind, HealthEvent, KeyLimits, Timestamp};
+use relay_store::contract::fixture::{
+    LEASE, account, admit_request, admitted, affinity, at, checkpoint, key, rebind, record,
+    request_id, rich_account, rich_key, settlement, usage,
+};
+use relay_store::{AdminCredentials, AdmitRequest, PasswordHash, Settlement, Stores};
+use relay_store_redis::{RedisOptions, RedisStore};
+use relay_testkit::RedisServer;
+
+const DAY_S: i64 = 24 * 3_600;
+
+async fn opened() -> (RedisServer, Stores, MultiplexedConnection) {
+    let server = RedisServer::start();
+    let stores = crate::store(&server).await.stores();
+    let raw = crate::raw(&server).await;
+    (server, stores, raw)
+}
+
+async fn fields(raw: &mut MultiplexedConnection, name: &str) -> BTreeMap<String, String> {
+    raw.hgetall(name).await.unwrap()
+}
+
+async fn check_fields(raw: &mut MultiplexedConnection, name: &str, expected: &[(&str, &str)]) {
+    let written = fields(raw, name).await;
+    for (field, value) in expected {
+        assert_eq!(written.get(*field).map(String::as_str), Some(*value), "{name} {field}");
+    }
+}
+
+/// Everything that one request with everything leaves.
+async fn one_of_everything(stores: &Stores) {
+    stores.keys.create(&rich_key("rich", 1)).await.unwrap();
+    stores.keys.create(&key("k", 2)).await.unwrap();
+    stores.accounts.create(&rich_account("rich")).await.unwrap();
+    stores.accounts.create(&account("account-one")).await.unwrap();
+    let now = at(0);
+    let login = AdminCredentials {
+        username: "admin".to_owned(),
+        password_hash: PasswordHash::new("$argon2id$x".to_owned()),
+        session_epoch: 3,
+        created_at: now,
+        updated_at: now,
+    };
+    stores.admin.initialise(&login).await.unwrap();
+    let limits = KeyLimits { concurrency: Some(3), ..KeyLimits::default() };
+    let affinity = Some(affinity("aa"));
+    for number in 0..3 {
+        let asked =
+            AdmitRequest { limits, affinity: affinity.clone(), ..admit_request(number, "k", now) };
+        assert!(stores.ledger.admit(&asked).await.unwrap().decision.is_ok());
+        let told = checkpoint(number, now.plus(LEASE), usage(1));
+        assert!(stores.ledger.checkpoint(&told).await.unwrap());
+    }
+    let bind = Some(rebind("aa", "account-one", at(15 * 24 * 3_600_000)));
+    let ended = Settlement { bind, ..settlement(record(0, "k"), at(1)) };
+    assert!(stores.ledger.settle(&ended).await.unwrap());
+    assert!(stores.ledger.settle(&settlement(record(1, "k"), at(2))).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_key_is_stored_as_v1_stores_it() {
+    let (_server, stores, mut raw) = opened().await;
+    let mut rich = rich_key("rich", 1);
+    (rich.is_active, rich.deleted, rich.last_used_at) = (true, None, None);
+    stores.keys.create(&rich).await.unwrap();
+    let digest = "01".repeat(32);
+    check_fields(
+        &mut raw,
+        "apikey:rich",
+        &[
+            ("id", "rich"),
+            ("name", "第一 key 🔑"),
+            ("apiKey", &digest),
+            ("isActive", "true"),
+            ("isDeleted", "false"),
+            ("permissions", r#"["openai","claude"]"#),
+            ("enableModelRestriction", "true"),
+            ("restrictedModels", r#"["claude-opus-4-1","模型"]"#),
+            ("claudeConsoleAccountId", "account-one"),
+            ("openaiAccountId", "responses:account-two"),
+            ("codexAccountId", "account-two"),
+            ("concurrencyLimit", "10"),
+            ("rateLimitWindow", "90"),
+            ("rateLimitRequests", "100"),
+            ("tokenLimit", "1000000"),
+            ("rateLimitCost", "1.50"),
+            ("dailyCostLimit", "2.75"),
+            ("totalCostLimit", "100.000000001"),
+            ("weeklyOpusCostLimit", "10.00"),
+            ("tags", r#"["team a","标签"]"#),
+            ("expirationMode", "fixed"),
+            ("expiresAt", "2040-01-01T16:30:00.123Z"),
+            ("createdAt", "2039-12-31T16:30:00.000Z"),
+            ("lastUsedAt", ""),
+        ],
+    )
+    .await;
+    let by_name: Vec<String> = raw.zrange("apikey:idx:name", 0, -1).await.unwrap();
+    assert_eq!(by_name, ["第一 key 🔑\0rich"]);
+    let created: u64 = raw.zscore("apikey:idx:createdAt", "rich").await.unwrap();
+    assert_eq!(created, at(0).as_millis());
+    for set in ["apikey:idx:all", "apikey:set:active", "apikey:tag:team a", "apikey:tag:标签"] {
+        assert!(raw.sismember::<_, _, bool>(set, "rich").await.unwrap(), "{set}");
+    }
+    let mapped: String = raw.hget("apikey:hash_map", &digest).await.unwrap();
+    assert_eq!(mapped, "rich");
+}
+
+#[tokio::test]
+async fn an_account_is_stored_as_v1_stores_it() {
+    let (_server, stores, mut raw) = opened().await;
+    let shared = relay_domain::Account { kind: AccountKind::Shared, ..rich_account("codex") };
+    stores.accounts.create(&shared).await.unwrap();
+    let proxy = concat!(
+        r#"{"type":"socks5","host":"proxy.example","port":1080,"#,
+        r#""username":"user:name","password":"sealed-password"}"#
+    );
+    check_fields(
+        &mut raw,
+        "openai_responses_account:codex",
+        &[
+            ("id", "codex"),
+            ("platform", "openai-responses"),
+            ("baseApi", "http://127.0.0.1:8080/base/path"),
+            ("apiKey", "v1:other:sealed=secret"),
+            ("priority", "7"),
+            ("proxy", proxy),
+            ("accountType", "shared"),
+            ("status", "unauthorized"),
+            ("rateLimitDuration", "0"),
+            ("dailyQuota", "25.50"),
+        ],
+    )
+    .await;
+    let console = account("console");
+    stores.accounts.create(&console).await.unwrap();
+    let now = at(0);
+    let until = Some(at(60_000));
+    let limited = HealthEvent::RateLimited { until, rest: None, model: None };
+    stores.accounts.apply_health(&console.id, &limited, now).await.unwrap().unwrap();
+    check_fields(
+        &mut raw,
+        "claude_console_account:console",
+        &[
+            ("platform", "claude-console"),
+            ("apiUrl", "https://upstream.example"),
+            ("supportedModels", "{}"),
+            ("proxy", ""),
+            ("status", "rate_limited"),
+            ("rateLimitedAt", &now.to_string()),
+            ("rateLimitStatus", "limited"),
+            ("isActive", "true"),
+            ("schedulable", "true"),
+        ],
+    )
+    .await;
+    for (set, id) in [
+        ("claude_console_account:index", "console"),
+        ("shared_claude_console_accounts", "console"),
+        ("openai_responses_account:index", "codex"),
+        ("shared_openai_responses_accounts", "codex"),
+    ] {
+        assert!(raw.sismember::<_, _, bool>(set, id).await.unwrap(), "{set}");
+    }
+}
+
+#[tokio::test]
+async fn usage_is_counted_in_the_hashes_of_v1() {
+    let (_server, stores, mut raw) = opened().await;
+    for number in 0..2 {
+        admitted(&stores, number, "k", at(0)).await;
+        assert!(stores.ledger.settle(&settlement(record(number, "k"), at(0))).await.unwrap());
+    }
+    let total = [
+        ("totalRequests", "2"),
+        ("totalTokens", "42"),
+        ("totalInputTokens", "2"),
+        ("totalOutputTokens", "40"),
+        ("totalCacheCreateTokens", "108000"),
+        ("totalCacheReadTokens", "600"),
+        ("totalEphemeral5mTokens", "8000"),
+        ("totalEphemeral1hTokens", "100000"),
+        ("totalAllTokens", "108642"),
+        ("costNano", "21000002"),
+    ];
+    let period = [
+        ("requests", "2"),
+        ("inputTokens", "2"),
+        ("outputTokens", "40"),
+        ("cacheCreateTokens", "108000"),
+        ("cacheReadTokens", "600"),
+        ("ephemeral5mTokens", "8000"),
+        ("ephemeral1hTokens", "100000"),
+        ("allTokens", "108642"),
+        ("costNano", "21000002"),
+    ];
+    let model = "claude-sonnet-4-5-20250929";
+    let as_map = |fields: &[(&str, &str)]| -> BTreeMap<String, String> {
+        fields.iter().map(|(field, value)| ((*field).to_owned(), (*value).to_owned())).collect()
+    };
+    let with_core = [&period[..], &[("tokens", "42")]].concat();
+    for (name, expected, lifetime_days) in [
+        ("usage:k".to_owned(), &total[..], None),
+        ("usage:monthly:k:2040-01".to_owned(), &with_core, Some(365)),
+        ("usage:daily:k:2040-01-01".to_owned(), &with_core, Some(32)),
+        ("usage:hourly:k:2040-01-01:00".to_owned(), &with_core, Some(7)),
+        ("account_usage:account-one".to_owned(), &total[..], None),
+        ("account_usage:monthly:account-one:2040-01".to_owned(), &with_core, Some(365)),
+        ("account_usage:daily:account-one:2040-01-01".to_owned(), &with_core, Some(32)),
+        ("account_usage:hourly:account-one:2040-01-01:00".to_owned(), &with_core, Some(7)),
+        (format!("relay:usage:model:total:{model}"), &period[..], None),
+        (format!("usage:model:monthly:{model}:2040-01"), &period[..], Some(365)),
+        (format!("usage:model:daily:{model}:2040-01-01"), &period[..], Some(32)),
+        (format!("usage:model:hourly:{model}:2040-01-01:00"), &period[..], Some(7)),
+    ] {
+        assert_eq!(fields(&mut raw, &name).await, as_map(expected), "{name}");
+        let lifetime: i64 = raw.ttl(&name).await.unwrap();
+        match lifetime_days {
+            None => assert_eq!(lifetime, -1, "{name}"),
+            Some(days) => {
+                assert!((days * DAY_S - 60..=days * DAY_S).contains(&lifetime), "{name}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_slot_is_a_member_of_the_set_of_v1() {
+    let (_server, stores, mut raw) = opened().await;
+    let limits = KeyLimits { concurrency: Some(3), ..KeyLimits::default() };
+    let asked = AdmitRequest { limits, ..admit_request(0, "k", at(0)) };
+    assert!(stores.ledger.admit(&asked).await.unwrap().decision.is_ok());
+    let slots: Vec<(String, u64)> = raw.zrange_withscores("concurrency:k", 0, -1).await.unwrap();
+    assert_eq!(slots, [(request_id(0).to_string(), at(0).plus(LEASE).as_millis())]);
+    let lifetime_ms: i64 = raw.pttl("concurrency:k").await.unwrap();
+    assert!((80_000..=90_000).contains(&lifetime_ms), "{lifetime_ms}");
+    assert!(stores.ledger.settle(&settlement(record(0, "k"), at(1))).await.unwrap());
+    assert!(!raw.exists::<_, bool>("concurrency:k").await.unwrap());
+
+    admitted(&stores, 1, "k", at(0)).await;
+    assert!(!raw.exists::<_, bool>("concurrency:k").await.unwrap(), "no limit, no slot");
+}
+
+#[tokio::test]
+async fn everything_has_a_bound_and_redis_is_never_asked_for_all_names() {
+    let (_server, stores, mut raw) = opened().await;
+    one_of_everything(&stores).await;
+    stores.keys.list().await.unwrap();
+    stores.accounts.list().await.unwrap();
+    stores.ledger.reap(at(0), 10).await.unwrap();
+    stores.usage.recent(10).await.unwrap();
+
+    // What is configured, totals, and what is capped or swept: everything else has a lifetime.
+    let bounded = [
+        "admin:credentials",
+        "apikey:hash_map",
+        "apikey:idx:",
+        "apikey:set:",
+        "apikey:tag:",
+        "apikey:tags:all",
+        "claude_console_account:",
+        "openai_responses_account:",
+        "shared_openai_responses_accounts",
+        "shared_claude_console_accounts",
+        "usage:k",
+        "account_usage:account-one",
+        "relay:usage:model:total:",
+        "relay:version:",
+        "relay:deleted_key_digests",
+        "relay:holds",
+        "relay:records",
+    ];
+    let names: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut raw).await.unwrap();
+    assert!(names.len() > 30, "{names:?}");
+    for name in names {
+        let lifetime: i64 = raw.ttl(&name).await.unwrap();
+        let is_bounded = bounded.iter().any(|prefix| name.starts_with(prefix));
+        assert!(lifetime > 0 || is_bounded, "{name} lives forever");
+    }
+    let stats: String = redis::cmd("INFO").arg("commandstats").query_async(&mut raw).await.unwrap();
+    assert!(stats.contains("cmdstat_keys:calls=1,"), "the only KEYS is this test's: {stats}");
+}
+
+#[tokio::test]
+async fn the_oldest_records_go_first() {
+    let server = RedisServer::start();
+    let options = RedisOptions { record_capacity: 3, ..crate::options(&server) };
+    let stores = RedisStore::connect(&options).await.unwrap().stores();
+    let mut raw = crate::raw(&server).await;
+    for number in 0..5 {
+        admitted(&stores, number, "k", at(0)).await;
+        assert!(stores.ledger.settle(&settlement(record(number, "k"), at(1))).await.unwrap());
+    }
+    let recent = stores.usage.recent(10).await.unwrap();
+    let ids: Vec<_> = recent.iter().map(|record| record.id).collect();
+    assert_eq!(ids, [request_id(4), request_id(3), request_id(2)]);
+    assert_eq!(stores.usage.record(request_id(1)).await.unwrap(), None);
+    assert_eq!(raw.hlen::<_, u64>("relay:records").await.unwrap(), 3);
+
+    let later = |days: u64| Timestamp::from_millis(at(0).as_millis() + days * 24 * 3_600_000);
+    stores.ledger.reap(later(29), 10).await.unwrap();
+    assert_eq!(stores.usage.recent(10).await.unwrap().len(), 3);
+    stores.ledger.reap(later(30), 10).await.unwrap();
+    assert_eq!(stores.usage.recent(10).await.unwrap(), []);
+    assert!(!raw.exists::<_, bool>("relay:records").await.unwrap());
+}

@@ -1,5 +1,8 @@
 //! The store on a real Redis.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failing store fails the test")]
+#![expect(clippy::panic, reason = "so does a fixture that is not as it should be")]
+
 mod contract;
 mod layout;
 mod outage;

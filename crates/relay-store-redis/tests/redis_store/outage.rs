@@ -1,1 +1,168 @@
-//! .
+//! Redis stops answering, comes back, forgets its scripts; callers give up halfway.
+
+use std::time::Duration;
+
+use redis::AsyncCommands as _;
+use relay_domain::{KeyLimits, Period};
+use relay_store::contract::fixture::{
+    admit_request, admitted, at, key, key_id, record, settlement,
+};
+use relay_store::{AdmitRequest, StoreError, Stores, UsageScope};
+use relay_store_redis::RedisStore;
+use relay_testkit::{Listen, Persistence, RedisServer, eventually};
+use tokio::task::JoinSet;
+
+/// Longer than any single call may take, however busy the machine.
+const BOUND: Duration = Duration::from_secs(5);
+
+fn limited(number: u8) -> AdmitRequest {
+    let limits = KeyLimits { concurrency: Some(100), ..KeyLimits::default() };
+    AdmitRequest { limits, ..admit_request(number, "k", at(0)) }
+}
+
+async fn total(stores: &Stores) -> u64 {
+    let scope = UsageScope::Key(key_id("k"));
+    stores.usage.totals(&scope, Period::Total).await.unwrap().requests
+}
+
+async fn is_unavailable<T>(call: impl Future<Output = Result<T, StoreError>>) -> bool {
+    let result = tokio::time::timeout(BOUND, call).await.expect("every wait has a bound");
+    matches!(result, Err(StoreError::Unavailable(_)))
+}
+
+#[tokio::test]
+async fn a_frozen_redis_is_unavailable_and_a_thawed_one_is_not() {
+    let mut server = RedisServer::private(Listen::UnixSocket, Persistence::None);
+    let stores = crate::store(&server).await.stores();
+    admitted(&stores, 0, "k", at(0)).await;
+    admitted(&stores, 1, "k", at(0)).await;
+    server.freeze();
+    for _ in 0..2 {
+        assert!(is_unavailable(stores.ledger.admit(&admit_request(2, "k", at(0)))).await);
+        assert!(is_unavailable(stores.ledger.version()).await);
+        assert!(is_unavailable(stores.keys.list()).await);
+    }
+    let ends = [0, 1].map(|number| settlement(record(number, "k"), at(1)));
+    let (first, second) = tokio::join!(
+        is_unavailable(stores.ledger.settle(&ends[0])),
+        is_unavailable(stores.ledger.settle(&ends[1])),
+    );
+    assert!(first && second, "all of a batch learn it");
+    server.thaw();
+    eventually("the store recovers", async || stores.ledger.version().await.is_ok()).await;
+    eventually("the pool recovers", async || stores.keys.list().await.is_ok()).await;
+    for end in &ends {
+        // Whether it was done in the thaw or is done now: it is done once.
+        stores.ledger.settle(end).await.unwrap();
+    }
+    assert_eq!(total(&stores).await, 2);
+}
+
+#[tokio::test]
+async fn a_restart_of_redis_is_not_noticed() {
+    let mut server = RedisServer::private(Listen::UnixSocket, Persistence::AppendOnly);
+    let stores = crate::store(&server).await.stores();
+    stores.keys.create(&key("k", 1)).await.unwrap();
+    admitted(&stores, 0, "k", at(0)).await;
+    server.restart();
+    assert!(stores.ledger.admit(&limited(1)).await.unwrap().decision.is_ok());
+    server.restart();
+    for number in 0..2 {
+        assert!(stores.ledger.settle(&settlement(record(number, "k"), at(1))).await.unwrap());
+    }
+    server.restart();
+    assert_eq!(stores.keys.list().await.unwrap().len(), 1);
+    assert_eq!(total(&stores).await, 2);
+}
+
+#[tokio::test]
+async fn forgotten_scripts_are_taught_again() {
+    let server = RedisServer::start();
+    let stores = crate::store(&server).await.stores();
+    let mut raw = crate::raw(&server).await;
+    let mut forget = async || {
+        let () = redis::cmd("SCRIPT").arg("FLUSH").query_async(&mut raw).await.unwrap();
+    };
+    forget().await;
+    assert!(stores.ledger.admit(&limited(0)).await.unwrap().decision.is_ok());
+    forget().await;
+    assert!(stores.ledger.settle(&settlement(record(0, "k"), at(1))).await.unwrap());
+    forget().await;
+    stores.keys.create(&key("k", 1)).await.unwrap();
+    assert_eq!(total(&stores).await, 1);
+}
+
+#[tokio::test]
+async fn a_store_opens_before_redis_is_there() {
+    let server = RedisServer::private(Listen::UnixSocket, Persistence::None);
+    let options = crate::options(&server);
+    drop(server);
+    assert!(is_unavailable(RedisStore::connect(&options)).await);
+    let stores = RedisStore::open(&options).unwrap().stores();
+    assert!(is_unavailable(stores.ledger.version()).await);
+    assert!(is_unavailable(stores.accounts.list()).await);
+}
+
+#[tokio::test]
+async fn handles_are_one_store() {
+    let server = RedisServer::start();
+    let store = crate::store(&server).await;
+    let (one, other) = (store.handle().stores(), store.handle().stores());
+    admitted(&one, 0, "k", at(0)).await;
+    assert!(other.ledger.settle(&settlement(record(0, "k"), at(1))).await.unwrap());
+    assert!(!one.ledger.settle(&settlement(record(0, "k"), at(1))).await.unwrap());
+    assert_eq!(total(&one).await, 1);
+}
+
+#[tokio::test]
+async fn whoever_gives_up_holds_nobody_up() {
+    let server = RedisServer::start();
+    let stores = crate::store(&server).await.stores();
+    for number in 0..200 {
+        admitted(&stores, number, "k", at(0)).await;
+    }
+    let mut settling = JoinSet::new();
+    let calls: Vec<_> = (0..200_u8)
+        .map(|number| {
+            let ledger = stores.ledger.clone();
+            settling.spawn(async move {
+                ledger.settle(&settlement(record(number, "k"), at(1))).await.unwrap();
+            })
+        })
+        .collect();
+    // The first one leads; one of the next few is told to lead while it is given up.
+    tokio::task::yield_now().await;
+    for (at, call) in calls.iter().enumerate() {
+        if at % 3 == 0 {
+            call.abort();
+            tokio::task::yield_now().await;
+        }
+    }
+    let (mut done, mut given_up) = (0, 0);
+    let all = async {
+        while let Some(ended) = settling.join_next().await {
+            if ended.is_ok() { done += 1 } else { given_up += 1 }
+        }
+    };
+    tokio::time::timeout(BOUND, all).await.expect("nobody waits forever");
+    assert!(given_up > 0 && done >= 133, "{done} done, {given_up} given up");
+    let counted = total(&stores).await;
+    assert!(done <= counted && counted <= 200, "{done} done, {counted} counted");
+    admitted(&stores, 200, "k", at(0)).await;
+    assert!(stores.ledger.settle(&settlement(record(200, "k"), at(1))).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_foreign_value_under_a_counters_name_costs_that_counter_alone() {
+    let server = RedisServer::start();
+    let stores = crate::store(&server).await.stores();
+    let mut raw = crate::raw(&server).await;
+    raw.set::<_, _, ()>("usage:daily:k:2040-01-01", "not a hash").await.unwrap();
+    admitted(&stores, 0, "k", at(0)).await;
+    assert!(stores.ledger.settle(&settlement(record(0, "k"), at(0))).await.unwrap());
+    assert!(!stores.ledger.settle(&settlement(record(0, "k"), at(0))).await.unwrap());
+    assert_eq!(total(&stores).await, 1);
+    let hour = Period::Hour { year: 2040, month: 1, day: 1, hour: 0 };
+    let scope = UsageScope::Key(key_id("k"));
+    assert_eq!(stores.usage.totals(&scope, hour).await.unwrap().requests, 1);
+}

@@ -1,1 +1,343 @@
-//! .
+//! Databases that a v1 and a v2 left behind (rows of real ones), read and carried on.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use redis::AsyncCommands as _;
+use redis::aio::MultiplexedConnection;
+use relay_domain::{
+    Account, AccountId, AccountKind, AffinityKey, ApiKey, Expiry, HealthEvent, KeyDigest, KeyId,
+    NanoUsd, PenaltyReason, Period, Permissions, Platform, ProxySetting, Timestamp, TokenCount,
+    TokenUsage,
+};
+use relay_store::contract::fixture::{admit_request, at, rebind, record, settlement};
+use relay_store::{AdmitRequest, Settlement, Stores, UsageScope};
+use relay_testkit::RedisServer;
+
+const V1: &str = include_str!("../fixtures/v1.tsv");
+const V2: &str = include_str!("../fixtures/v2.tsv");
+
+const V1_KEY: &str = "ed32293a-3b89-473b-ac89-d2287c65052b";
+const V1_ACCOUNT: &str = "9587c04b-d968-4df8-81a7-48f8307b10d1";
+const V1_LIMITED_ACCOUNT: &str = "73dd5758-e82c-4fbb-a4d4-ae0cd7da5dbc";
+const V1_CODEX_ACCOUNT: &str = "bdd3a26f-1155-4e4b-8f38-933467ee1e1b";
+const V2_KEY: &str = "564245ffbb9c1c6f";
+const V2_CODEX_ACCOUNT: &str = "e7d357ded0e3b8c4";
+
+/// Puts rows of a database (type, lifetime in seconds, name, value; the last two as JSON) into Redis.
+async fn load(raw: &mut MultiplexedConnection, rows: &str) {
+    for row in rows.lines() {
+        let columns: Vec<&str> = row.split('\t').collect();
+        let [kind, lifetime, name, value] = columns[..] else { panic!("a row has four columns") };
+        let name: String = serde_json::from_str(name).unwrap();
+        let texts = || serde_json::from_str::<Vec<String>>(value).unwrap();
+        match kind {
+            "string" => {
+                let text: String = serde_json::from_str(value).unwrap();
+                raw.set::<_, _, ()>(&name, text).await.unwrap();
+            }
+            "hash" => {
+                let fields: BTreeMap<String, String> = serde_json::from_str(value).unwrap();
+                let fields: Vec<_> = fields.into_iter().collect();
+                raw.hset_multiple::<_, _, _, ()>(&name, &fields).await.unwrap();
+            }
+            "set" => raw.sadd::<_, _, ()>(&name, texts()).await.unwrap(),
+            "zset" => {
+                for pair in texts().chunks(2) {
+                    raw.zadd::<_, _, _, ()>(&name, &pair[0], &pair[1]).await.unwrap();
+                }
+            }
+            other => panic!("no such type: {other}"),
+        }
+        let lifetime: i64 = lifetime.strip_prefix("ttl=").unwrap().parse().unwrap();
+        if lifetime > 0 {
+            raw.expire::<_, ()>(&name, lifetime).await.unwrap();
+        }
+    }
+}
+
+async fn left_by(rows: &str) -> (RedisServer, Stores, MultiplexedConnection) {
+    let server = RedisServer::start();
+    let mut raw = crate::raw(&server).await;
+    load(&mut raw, rows).await;
+    let stores = crate::store(&server).await.stores();
+    (server, stores, raw)
+}
+
+fn moment(text: &str) -> Timestamp {
+    Timestamp::parse_rfc3339(text).unwrap()
+}
+
+fn key_id(id: &str) -> KeyId {
+    KeyId::try_from(id).unwrap()
+}
+
+fn account_id(id: &str) -> AccountId {
+    AccountId::try_from(id).unwrap()
+}
+
+async fn fields(raw: &mut MultiplexedConnection, name: &str) -> BTreeMap<String, String> {
+    raw.hgetall(name).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_key_of_v1_is_read() {
+    let (_server, stores, _raw) = left_by(V1).await;
+    let key = stores.keys.get(&key_id(V1_KEY)).await.unwrap().unwrap();
+    assert_eq!(key.name, "k-one");
+    assert!(key.is_active);
+    assert_eq!(key.deleted, None);
+    assert_eq!(key.expiry, Expiry::Never);
+    let both = Permissions::Only(vec![Platform::ClaudeConsole, Platform::Codex]);
+    assert_eq!(key.permissions, both);
+    assert_eq!(key.limits.concurrency, Some(3));
+    let window = key.limits.window.unwrap();
+    assert_eq!((window.length, window.requests), (Duration::from_hours(1), Some(100)));
+    assert_eq!((window.tokens, window.cost), (None, Some(NanoUsd::from_nanos(5_000_000_000))));
+    assert_eq!(key.limits.daily_cost, Some(NanoUsd::from_nanos(10_000_000_000)));
+    assert_eq!(key.limits.total_cost, Some(NanoUsd::from_nanos(100_000_000_000)));
+    assert_eq!(key.limits.weekly_claude_cost, Some(NanoUsd::from_nanos(50_000_000_000)));
+    assert_eq!(key.tags, ["t1"]);
+    assert_eq!(key.created_at, moment("2026-11-23T04:22:33.255Z"));
+    assert_eq!(key.last_used_at, Some(moment("2026-11-23T04:23:35.884Z")));
+    let digest = "ce95c5732a820f41e40f17e872eb58a615087e7df10979929d59e73c5a3b3a71";
+    assert_eq!(key.digest, KeyDigest::from_hex(digest).unwrap());
+    assert_eq!(stores.keys.find_by_digest(&[key.digest]).await.unwrap(), Some(key.clone()));
+    assert_eq!(stores.keys.list().await.unwrap(), [key], "ids whose keys are gone are passed over");
+}
+
+#[tokio::test]
+async fn a_change_of_a_key_leaves_what_relay_does_not_know() {
+    let (_server, stores, mut raw) = left_by(V1).await;
+    let name = format!("apikey:{V1_KEY}");
+    let before = fields(&mut raw, &name).await;
+    let key = stores.keys.get(&key_id(V1_KEY)).await.unwrap().unwrap();
+    let updated_at = Some(at(0));
+    let renamed = ApiKey { name: "New Name".to_owned(), tags: Vec::new(), updated_at, ..key };
+    assert!(stores.keys.update(&renamed).await.unwrap());
+    let mut expected = before;
+    expected.insert("name".to_owned(), "New Name".to_owned());
+    expected.insert("tags".to_owned(), "[]".to_owned());
+    expected.insert("updatedAt".to_owned(), at(0).to_string());
+    assert_eq!(fields(&mut raw, &name).await, expected);
+
+    let by_name: Vec<String> = raw.zrange("apikey:idx:name", 0, -1).await.unwrap();
+    assert!(by_name.contains(&format!("new name\0{V1_KEY}")), "{by_name:?}");
+    assert!(!by_name.iter().any(|entry| entry.starts_with("k-one")), "{by_name:?}");
+    assert!(!raw.exists::<_, bool>("apikey:tag:t1").await.unwrap(), "nobody has the tag any more");
+    let lifetime: i64 = raw.ttl(&name).await.unwrap();
+    assert!(31_535_900 < lifetime && lifetime <= 31_536_000, "renewed: {lifetime}");
+}
+
+#[tokio::test]
+async fn a_deleted_key_is_out_for_v1_and_comes_back() {
+    let (_server, stores, mut raw) = left_by(V1).await;
+    let key = stores.keys.get(&key_id(V1_KEY)).await.unwrap().unwrap();
+    let digest = key.digest.to_hex();
+    let deletion = relay_domain::key::Deletion { at: at(0), by: "admin".to_owned() };
+    let deleted = ApiKey { deleted: Some(deletion), ..key.clone() };
+    assert!(stores.keys.update(&deleted).await.unwrap());
+    assert_eq!(stores.keys.find_by_digest(&[key.digest]).await.unwrap(), Some(deleted));
+    let written = fields(&mut raw, &format!("apikey:{V1_KEY}")).await;
+    assert_eq!((&*written["isDeleted"], &*written["isActive"]), ("true", "false"));
+    assert!(!raw.hexists::<_, _, bool>("apikey:hash_map", &digest).await.unwrap());
+    assert!(!raw.sismember::<_, _, bool>("apikey:set:active", V1_KEY).await.unwrap());
+    assert!(raw.sismember::<_, _, bool>("apikey:set:deleted", V1_KEY).await.unwrap());
+
+    assert!(stores.keys.update(&key).await.unwrap());
+    assert_eq!(stores.keys.find_by_digest(&[key.digest]).await.unwrap(), Some(key));
+    let mapped: String = raw.hget("apikey:hash_map", &digest).await.unwrap();
+    assert_eq!(mapped, V1_KEY);
+    assert!(raw.sismember::<_, _, bool>("apikey:set:active", V1_KEY).await.unwrap());
+    assert!(!raw.sismember::<_, _, bool>("apikey:set:deleted", V1_KEY).await.unwrap());
+}
+
+#[tokio::test]
+async fn accounts_of_v1_are_read() {
+    let (_server, stores, _raw) = left_by(V1).await;
+    let listed = stores.accounts.list().await.unwrap();
+    let names: Vec<_> = listed.iter().map(|account| account.name.as_str()).collect();
+    assert_eq!(names, ["cons1", "c429", "oai1"]);
+
+    let account = stores.accounts.get(&account_id(V1_ACCOUNT)).await.unwrap().unwrap();
+    assert_eq!(account.platform, Platform::ClaudeConsole);
+    assert_eq!(account.base_url, "http://127.0.0.1:18080/api");
+    assert!(account.secret.as_stored().starts_with("e0237ade62c8e7292633bc17c3a3d514:"));
+    assert_eq!(u8::from(account.priority), 10);
+    assert_eq!(account.models.upstream_name("claude-sonnet-4-20250514"), Some("mapped-sonnet"));
+    assert_eq!(account.proxy, ProxySetting::Direct);
+    assert_eq!(account.daily_quota, Some(NanoUsd::from_nanos(100_000_000_000)));
+    assert_eq!(account.max_concurrent, Some(5));
+    assert_eq!(account.kind, AccountKind::Shared);
+    assert_eq!(account.health.status(), "active");
+
+    let codex = stores.accounts.get(&account_id(V1_CODEX_ACCOUNT)).await.unwrap().unwrap();
+    assert_eq!(codex.platform, Platform::Codex);
+    assert_eq!(codex.base_url, "http://127.0.0.1:18080/oai");
+    assert_eq!(codex.user_agent, None);
+}
+
+#[tokio::test]
+async fn an_account_that_v1_stopped_by_itself_rests_and_comes_back() {
+    let (_server, stores, mut raw) = left_by(V1).await;
+    let id = account_id(V1_LIMITED_ACCOUNT);
+    let account = stores.accounts.get(&id).await.unwrap().unwrap();
+    assert!(account.is_active && account.schedulable, "no operator switched it off");
+    let penalty = account.health.penalty.unwrap();
+    assert_eq!(penalty.reason, PenaltyReason::RateLimited);
+    let end = moment("2026-11-23T05:24:03.447Z");
+    assert_eq!(penalty.until, Some(end), "v1's hour");
+
+    let health = stores.accounts.apply_health(&id, &HealthEvent::Succeeded, end).await.unwrap();
+    assert_eq!(health.unwrap().status(), "active");
+    let written = fields(&mut raw, &format!("claude_console_account:{V1_LIMITED_ACCOUNT}")).await;
+    for (field, value) in [
+        ("status", "active"),
+        ("isActive", "true"),
+        ("schedulable", "true"),
+        ("rateLimitedAt", ""),
+        ("rateLimitStatus", ""),
+        ("rateLimitAutoStopped", ""),
+        ("quotaResetTime", "00:00"),
+    ] {
+        assert_eq!(written[field], value, "{field}");
+    }
+
+    let account = stores.accounts.get(&id).await.unwrap().unwrap();
+    let off = Account { is_active: false, ..account };
+    assert!(stores.accounts.update(&off).await.unwrap());
+    assert!(
+        !stores.accounts.get(&id).await.unwrap().unwrap().is_active,
+        "an operator's word holds"
+    );
+}
+
+#[tokio::test]
+async fn usage_of_v1_is_read_and_carried_on() {
+    let (_server, stores, mut raw) = left_by(V1).await;
+    let key = UsageScope::Key(key_id(V1_KEY));
+    let day = Period::Day { year: 2026, month: 11, day: 23 };
+    let hour = Period::Hour { year: 2026, month: 11, day: 23, hour: 12 };
+    let usage = TokenUsage {
+        input: TokenCount::new(2_140),
+        output: TokenCount::new(194),
+        cache_read: TokenCount::new(10_060),
+        cache_write_5m: TokenCount::new(200),
+        cache_write_1h: TokenCount::new(400),
+    };
+    for period in [Period::Total, day, hour] {
+        let totals = stores.usage.totals(&key, period).await.unwrap();
+        assert_eq!((totals.requests, totals.tokens), (4, usage), "{period:?}");
+    }
+    let account = UsageScope::Account(account_id(V1_ACCOUNT));
+    assert_eq!(stores.usage.totals(&account, day).await.unwrap().requests, 2);
+
+    let asked = AdmitRequest { key: key_id(V1_KEY), ..admit_request(0, "k", at(0)) };
+    assert!(stores.ledger.admit(&asked).await.unwrap().decision.is_ok());
+    let mut ended = record(0, V1_KEY);
+    ended.account = Some(account_id(V1_ACCOUNT));
+    let spent = ended.usage;
+    assert!(stores.ledger.settle(&settlement(ended, at(1))).await.unwrap());
+    let total = stores.usage.totals(&key, Period::Total).await.unwrap();
+    assert_eq!((total.requests, total.tokens), (5, usage + spent));
+    let written = fields(&mut raw, &format!("usage:{V1_KEY}")).await;
+    assert_eq!(written["totalAllTokens"], (12_994 + spent.total().get()).to_string());
+    assert_eq!(written["totalTokens"], (2_334 + 21).to_string());
+    let used = fields(&mut raw, &format!("apikey:{V1_KEY}")).await;
+    assert_eq!(used["lastUsedAt"], at(1).to_string());
+    let score: u64 = raw.zscore("apikey:idx:lastUsedAt", V1_KEY).await.unwrap();
+    assert_eq!(score, at(1).as_millis());
+}
+
+#[tokio::test]
+async fn a_binding_of_v1_lasts_as_long_as_its_name() {
+    let (_server, stores, _raw) = left_by(V1).await;
+    let affinity = AffinityKey::try_from("9b96a1fe1d548cbbc960cc6a0286668f").unwrap();
+    let asked = AdmitRequest { affinity: Some(affinity), ..admit_request(0, "k", at(0)) };
+    let grant = stores.ledger.admit(&asked).await.unwrap().decision.unwrap();
+    let binding = grant.binding.unwrap();
+    assert_eq!(binding.account, account_id(V1_ACCOUNT));
+    let left = binding.until.since(at(0)).as_secs();
+    assert!(3_000 < left && left <= 3_292, "{left}");
+}
+
+#[tokio::test]
+async fn keys_of_v2_are_found_without_an_index() {
+    let (_server, stores, mut raw) = left_by(V2).await;
+    let listed = stores.keys.list().await.unwrap();
+    let ids: Vec<_> = listed.iter().map(|key| key.id.as_str()).collect();
+    assert_eq!(ids, ["564245ffbb9c1c6f", "879efb2a3eb273f0"]);
+    let key = stores.keys.get(&key_id(V2_KEY)).await.unwrap().unwrap();
+    assert_eq!(key.name, "n2");
+    assert!(!key.is_active);
+    assert_eq!(key.deleted, None);
+    assert_eq!(key.permissions, Permissions::Only(vec![Platform::ClaudeConsole]));
+    assert_eq!(key.restricted_models, ["m1"]);
+    assert_eq!(key.expiry, Expiry::AfterFirstUse(Duration::from_hours(30)));
+    assert_eq!(key.limits.daily_cost, Some(NanoUsd::from_nanos(1_250_000_000)));
+    assert_eq!(key.limits.window, None);
+    assert_eq!(stores.keys.find_by_digest(&[key.digest]).await.unwrap(), Some(key.clone()));
+    let indexed: Vec<String> = raw.smembers("apikey:idx:all").await.unwrap();
+    assert_eq!(indexed.len(), 2, "they are in v1's indexes now");
+
+    let end = stores.keys.activate(&key.id, at(0), at(9)).await.unwrap();
+    assert_eq!(end, Some(at(9)));
+    let written = fields(&mut raw, &format!("apikey:{V2_KEY}")).await;
+    assert_eq!(written["icon"], "i");
+    assert_eq!((&*written["isActivated"], &*written["expiresAt"]), ("true", &*at(9).to_string()));
+}
+
+#[tokio::test]
+async fn accounts_of_v2_are_found_without_an_index() {
+    let (_server, stores, mut raw) = left_by(V2).await;
+    let listed = stores.accounts.list().await.unwrap();
+    let ids: Vec<_> = listed.iter().map(|account| account.id.as_str()).collect();
+    assert_eq!(ids, ["08a03886bddea1d5", V2_CODEX_ACCOUNT, "2826fefc97caa164"]);
+    let codex = stores.accounts.get(&account_id(V2_CODEX_ACCOUNT)).await.unwrap().unwrap();
+    assert_eq!(codex.platform, Platform::Codex);
+    assert_eq!(codex.base_url, "http://127.0.0.1:18080/s429");
+    let penalty = codex.health.penalty.unwrap();
+    assert_eq!(penalty.until, Some(moment("2026-11-23T05:27:37.058Z")), "no longer forever");
+
+    let renamed = Account { name: "renamed".to_owned(), ..codex };
+    assert!(stores.accounts.update(&renamed).await.unwrap());
+    let written = fields(&mut raw, &format!("codex_account:{V2_CODEX_ACCOUNT}")).await;
+    assert_eq!(written["name"], "renamed", "changed where it is");
+    assert!(stores.accounts.delete(&renamed.id).await.unwrap());
+    assert_eq!(stores.accounts.list().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_binding_of_v2_is_none_and_is_replaced() {
+    let (_server, stores, mut raw) = left_by(V2).await;
+    let conversation = "7a72131bf1ec0604107dcf201fb2274e";
+    let affinity = AffinityKey::try_from(conversation).unwrap();
+    let asked = |number| AdmitRequest {
+        affinity: Some(affinity.clone()),
+        ..admit_request(number, "k", at(0))
+    };
+    let grant = stores.ledger.admit(&asked(0)).await.unwrap().decision.unwrap();
+    assert_eq!(grant.binding, None);
+    let bind = Some(rebind(conversation, "account-one", at(60_000)));
+    let ended = Settlement { bind, ..settlement(record(0, "k"), at(1)) };
+    assert!(stores.ledger.settle(&ended).await.unwrap());
+    let name = format!("unified_claude_session_mapping:{conversation}");
+    let json: String = raw.get(&name).await.unwrap();
+    let expected = format!(
+        r#"{{"accountId":"account-one","accountType":"claude-console","until":{}}}"#,
+        at(60_000).as_millis()
+    );
+    assert_eq!(json, expected);
+    let grant = stores.ledger.admit(&asked(1)).await.unwrap().decision.unwrap();
+    assert_eq!(grant.binding.unwrap().account, account_id("account-one"));
+}
+
+#[tokio::test]
+async fn the_login_of_v2_is_read() {
+    let (_server, stores, _raw) = left_by(V2).await;
+    let login = stores.admin.credentials().await.unwrap().unwrap();
+    assert_eq!(login.username, "admin");
+    assert!(login.password_hash.as_stored().starts_with("682c214c02786a4d1238d06a844fa1b8."));
+    assert_eq!(login.created_at, Timestamp::from_millis(1_795_407_888_686));
+    assert_eq!(login.session_epoch, 0);
+}

@@ -1,1 +1,145 @@
+use std::sync::Arc;
+use std::time::Duration;
 
+use relay_store::{MockAdminRepository, StoreError};
+
+use super::*;
+use crate::operator::fixture::{Desk, NOW, refused_field};
+
+async fn desk_with(password: &str) -> Desk {
+    let desk = Desk::new();
+    desk.operator.initialise_admin("root", Some(password.into())).await.unwrap();
+    desk
+}
+
+async fn stored(desk: &Desk) -> AdminCredentials {
+    desk.stores.admin.credentials().await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn the_first_start_makes_a_login_and_later_ones_leave_it() {
+    let desk = Desk::new();
+    let generated = desk.operator.initialise_admin("root", None).await.unwrap().unwrap();
+    assert_eq!(generated.expose_secret().chars().count(), 20);
+    assert!(desk.operator.login("root", &generated).await.is_ok());
+    let again = desk.operator.initialise_admin("other", Some("another one".into())).await.unwrap();
+    assert!(again.is_none());
+    assert!(desk.operator.login("root", &generated).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_given_password_is_not_shown() {
+    let desk = Desk::new();
+    let shown = desk.operator.initialise_admin("root", Some("long enough".into())).await.unwrap();
+    assert!(shown.is_none());
+    assert!(desk.operator.login("root", &"long enough".into()).await.is_ok());
+    assert!(stored(&desk).await.password_hash.as_stored().starts_with("$argon2id$"));
+}
+
+#[tokio::test]
+async fn a_login_that_cannot_be_is_not_made() {
+    let desk = Desk::new();
+    let start = async |name: &str, password: &str| {
+        refused_field(desk.operator.initialise_admin(name, Some(password.into())).await)
+    };
+    assert_eq!(start(" ", "long enough").await, "username");
+    assert_eq!(start("root", "7 chars").await, "password");
+    assert_eq!(desk.stores.admin.credentials().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn only_the_right_name_and_password_are_let_in() {
+    let desk = desk_with("long enough").await;
+    let cases = [
+        ("root", "long enough", true),
+        ("root", "long enougH", false),
+        ("root", "", false),
+        ("Root", "long enough", false),
+        ("nobody", "long enough", false),
+    ];
+    for (name, password, expected) in cases {
+        match desk.operator.login(name, &password.into()).await {
+            Ok(login) => assert!(expected && login.username == "root", "{name} {password}"),
+            Err(OperatorError::WrongPassword) => assert!(!expected, "{name} {password}"),
+            Err(other) => panic!("{other}"),
+        }
+    }
+    let nobody = Desk::new().operator.login("root", &"long enough".into()).await;
+    assert!(matches!(nobody, Err(OperatorError::WrongPassword)), "before the first start");
+}
+
+/// A login of v1's.
+fn old_login() -> AdminCredentials {
+    let hash = "$2a$10$abcdefghijklmnopqrstuuafHMtS1B3W5Ogp06c62F1mNQFNM2876".to_owned();
+    AdminCredentials {
+        username: "root".to_owned(),
+        password_hash: PasswordHash::new(hash),
+        session_epoch: 4,
+        created_at: NOW,
+        updated_at: NOW,
+    }
+}
+
+#[tokio::test]
+async fn an_old_hash_is_replaced_at_the_first_right_login() {
+    let desk = Desk::new();
+    desk.stores.admin.initialise(&old_login()).await.unwrap();
+    desk.operator.login("root", &"wrong password".into()).await.unwrap_err();
+    assert_eq!(stored(&desk).await, old_login());
+
+    desk.operator.login("root", &"S3cretPassw0rd".into()).await.unwrap();
+    let renewed = stored(&desk).await;
+    assert!(renewed.password_hash.as_stored().starts_with("$argon2id$"));
+    assert_eq!(renewed.session_epoch, 4, "no session ends by it");
+    assert!(desk.operator.login("root", &"S3cretPassw0rd".into()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_write_keeps_nobody_out() {
+    let mut admin = MockAdminRepository::new();
+    admin.expect_credentials().returning(|| Ok(Some(old_login())));
+    admin.expect_replace().times(1).returning(|_| Err(StoreError::Refused("read-only".into())));
+    let mut stores = Desk::new().stores;
+    stores.admin = Arc::new(admin);
+    assert!(Desk::on(stores).operator.login("root", &"S3cretPassw0rd".into()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_changed_password_ends_every_session() {
+    let desk = desk_with("long enough").await;
+    assert!(desk.operator.session_stands("root", 0).await.unwrap());
+    assert!(!desk.operator.session_stands("other", 0).await.unwrap());
+
+    let change = async |current: &str, new: &str| {
+        desk.operator.change_password(&current.into(), &new.into()).await
+    };
+    let wrong = change("wrong", "even longer").await;
+    assert!(matches!(wrong, Err(OperatorError::WrongPassword)), "{wrong:?}");
+    assert_eq!(refused_field(change("long enough", "7 chars").await), "newPassword");
+    assert!(desk.operator.session_stands("root", 0).await.unwrap());
+
+    desk.clock.advance(Duration::from_secs(1));
+    change("long enough", "even longer").await.unwrap();
+    assert!(!desk.operator.session_stands("root", 0).await.unwrap());
+    assert!(desk.operator.session_stands("root", 1).await.unwrap());
+    assert!(desk.operator.login("root", &"even longer".into()).await.is_ok());
+    assert!(desk.operator.login("root", &"long enough".into()).await.is_err());
+    assert_eq!(stored(&desk).await.updated_at, NOW.plus(Duration::from_secs(1)));
+}
+
+#[tokio::test]
+async fn a_reset_password_ends_every_session() {
+    let desk = desk_with("long enough").await;
+    let password = desk.operator.reset_password().await.unwrap();
+    assert!(!desk.operator.session_stands("root", 0).await.unwrap());
+    assert_eq!(desk.operator.login("root", &password).await.unwrap().session_epoch, 1);
+}
+
+#[tokio::test]
+async fn without_a_login_there_is_nothing_to_change() {
+    let operator = Desk::new().operator;
+    assert!(matches!(operator.reset_password().await, Err(OperatorError::NoLogin)));
+    let changed = operator.change_password(&"long enough".into(), &"even longer".into()).await;
+    assert!(matches!(changed, Err(OperatorError::NoLogin)));
+    assert!(!operator.session_stands("root", 0).await.unwrap());
+}

@@ -1,0 +1,224 @@
+//! Serving: runtimes side by side, one a processor, each with its own listener and upstream connections.
+//!
+//! The main thread is the first of them and keeps house besides. A first signal lets open streams end, a
+//! second one ends them.
+
+mod connection;
+mod descriptors;
+mod lifecycle;
+mod listener;
+mod worker;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use axum::Router;
+use relay_api::admin::{AdminConfig, AdminParts};
+use relay_api::health::Draining;
+use relay_api::{Edge, EdgeConfig};
+use relay_crypto::{KeyHasher, TokenSigner};
+use relay_engine::{Engine, EngineParts, Relay};
+use relay_pricing::PriceBook;
+use secrecy::ExposeSecret as _;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub(crate) use lifecycle::Lifecycle;
+
+use crate::config::Config;
+use crate::installation::{Access, Installation, keyring};
+use crate::terminal::say;
+
+/// The administrator's name unless the operator chooses one. v2's.
+const DEFAULT_ADMIN: &str = "cr_admin";
+/// How long settlements may take once the last stream has ended.
+const SETTLING: Duration = Duration::from_secs(10);
+
+/// What every worker needs to serve.
+#[derive(Clone)]
+pub(crate) struct Plan {
+    engine: Arc<Engine>,
+    router: Router,
+    edge: EdgeConfig,
+    lifecycle: Lifecycle,
+}
+
+/// A server that is bound to its address and ready to accept.
+pub(crate) struct Server {
+    plan: Plan,
+    listeners: Vec<TcpListener>,
+    address: SocketAddr,
+    drain: Duration,
+    /// Settlements and what else goes on beside the requests.
+    tasks: TaskTracker,
+    draining: Draining,
+}
+
+/// Serves until a signal ends it.
+///
+/// # Errors
+///
+/// Fails if the server cannot start, saying what to do.
+pub(crate) async fn serve(config: &Config) -> Result<()> {
+    for name in config.strays() {
+        say(format!("warning: {name} is not a setting of Relay; see `relay-server config show`"));
+    }
+    let installation = Installation::open(config, Access::Serve).await?;
+    let password = initialise_admin(config, &installation).await?;
+    let server = Server::prepare(config, &installation).await?;
+    introduce(config, &installation, &server, password.as_deref()).await?;
+    drop(password);
+    server.run().await
+}
+
+impl Server {
+    /// Settles what a killed predecessor left, and binds.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the store fails or the address is taken.
+    pub(crate) async fn prepare(config: &Config, installation: &Installation) -> Result<Self> {
+        let sections = &config.sections;
+        descriptors::raise_limit();
+        // First, so that a second server on one port touches nothing.
+        let listeners = listener::bind(sections.server.address(), sections.server.workers())?;
+        let address =
+            listeners.first().context("no listener")?.local_addr().context("no address")?;
+        let tasks = TaskTracker::new();
+        let prices = PriceBook::builtin().context("the built-in prices cannot be read")?;
+        let engine = Engine::start(EngineParts {
+            config: sections.upstream.engine(&sections.keys.prefix),
+            clock: Arc::clone(&installation.clock),
+            stores: installation.stores.clone(),
+            hasher: KeyHasher::new(&installation.secrets.encryption_key),
+            keyring: keyring(&installation.secrets, installation.store_kind),
+            prices: Arc::new(prices),
+            tasks: tasks.clone(),
+        })
+        .await
+        .context("the store cannot be read")?;
+        engine.reap().await;
+        let draining = Draining::default();
+        let router = relay_api::admin::router(AdminParts {
+            config: AdminConfig {
+                session_ttl: sections.admin.session_timeout(),
+                environment: None,
+            },
+            operator: Arc::clone(&installation.operator),
+            stores: installation.stores.clone(),
+            store_kind: installation.store_kind.name(),
+            signer: TokenSigner::new(&installation.secrets.jwt),
+            clock: Arc::clone(&installation.clock),
+            draining: draining.clone(),
+        });
+        let edge = EdgeConfig { max_body_bytes: sections.server.max_body_bytes() };
+        let plan = Plan { engine: Arc::new(engine), router, edge, lifecycle: Lifecycle::default() };
+        Ok(Self { plan, listeners, address, drain: sections.server.drain(), tasks, draining })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// For stopping it from elsewhere.
+    pub(crate) fn lifecycle(&self) -> Lifecycle {
+        self.plan.lifecycle.clone()
+    }
+
+    /// Serves until it is told to stop, by a signal or by its [`Lifecycle`], and until what it has begun
+    /// has ended.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a worker cannot start.
+    pub(crate) async fn run(self) -> Result<()> {
+        let Self { plan, listeners, drain, tasks, draining, address: _ } = self;
+        let lifecycle = plan.lifecycle.clone();
+        let beside = TaskTracker::new();
+        let house_closed = CancellationToken::new();
+        let engine = Arc::clone(&plan.engine);
+        let keeping = house_closed.clone();
+        beside.spawn(async move { engine.keep_house(keeping).await });
+        let watching = lifecycle.clone();
+        beside.spawn(async move { watching.watch(draining, drain).await });
+
+        let mut listeners = listeners.into_iter();
+        let ours = listeners.next().context("no listener")?;
+        let mut threads = Vec::new();
+        for (listener, number) in listeners.zip(1..) {
+            threads.push(worker::start(number, listener, plan.clone())?);
+        }
+        worker::serve(ours, &plan).await?;
+        lifecycle.all_drained().await;
+
+        // Leases were renewed to the last stream's end; now only settlements are under way.
+        house_closed.cancel();
+        tasks.close();
+        if tokio::time::timeout(SETTLING, tasks.wait()).await.is_err() {
+            tracing::warn!(
+                unsettled = tasks.len(),
+                "stopping with requests unsettled; the next start settles them"
+            );
+        }
+        lifecycle.finish();
+        for thread in threads {
+            // One that panicked has said so.
+            thread.join().ok();
+        }
+        Ok(())
+    }
+}
+
+impl Plan {
+    /// The edge of one worker, with upstream connections of its own.
+    fn edge(&self) -> Edge {
+        Edge::new(Relay::new(&self.engine), self.router.clone(), self.edge)
+    }
+}
+
+/// Makes the administrator's login at the first start. Returns what to show once.
+async fn initialise_admin(config: &Config, installation: &Installation) -> Result<Option<String>> {
+    let admin = &config.sections.admin;
+    let username = admin.username.as_deref().unwrap_or(DEFAULT_ADMIN);
+    let made = installation.operator.initialise_admin(username, admin.password.clone()).await;
+    let password = made.context(
+        "the administrator's login cannot be made; see ADMIN_USERNAME and ADMIN_PASSWORD",
+    )?;
+    Ok(password.map(|password| {
+        format!(
+            "\n  The administrator's login, shown this once:\n    username  {username}\n    password  {}\n",
+            password.expose_secret()
+        )
+    }))
+}
+
+/// Says where Relay is and what to do next.
+async fn introduce(
+    config: &Config,
+    installation: &Installation,
+    server: &Server,
+    login: Option<&str>,
+) -> Result<()> {
+    let accounts =
+        installation.operator.accounts().await.context("the accounts cannot be read")?.len();
+    let keys = installation.operator.keys().await.context("the API keys cannot be read")?.len();
+    say(format!("Relay {} on http://{}", env!("CARGO_PKG_VERSION"), server.address()));
+    say(format!("  store     {}, {}", installation.store_kind, installation.store_place));
+    say(format!("  data      {}", config.sections.store.data_dir.display()));
+    say(format!("  accounts  {accounts}, API keys {keys}"));
+    if let Some(login) = login {
+        say(login);
+    }
+    if accounts == 0 {
+        say("  There is no account yet. Add one (its key is read from standard input):");
+        say("    relay-server account add --name main --url https://api.anthropic.com --key-stdin");
+    }
+    if keys == 0 {
+        say("  There is no API key yet. Create one for a client:");
+        say("    relay-server key create --name me");
+    }
+    Ok(())
+}

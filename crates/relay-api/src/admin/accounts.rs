@@ -1,0 +1,18 @@
+//! `/api/v2/accounts`: upstream accounts.
+
+mod create;
+mod list;
+mod new;
+mod read;
+mod view;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::AdminState;
+
+pub(super) fn routes() -> OpenApiRouter<AdminState> {
+    OpenApiRouter::new()
+        .routes(routes!(list::list_accounts, create::create_account))
+        .routes(routes!(read::read_account))
+}

@@ -1,0 +1,35 @@
+//! `GET /api/v2/accounts/{platform}/{id}`
+
+use axum::Json;
+use relay_domain::{AccountId, Platform};
+
+use super::view::{AccountView, OneAccount};
+use crate::admin::error::{ApiError, ErrorBody};
+use crate::admin::extract::PathOf;
+use crate::admin::session::Session;
+
+/// Shows an account, without its credential.
+#[utoipa::path(
+    get,
+    path = "/api/v2/accounts/{platform}/{id}",
+    tag = "Accounts",
+    security(("bearerAuth" = [])),
+    params(
+        ("platform" = String, Path, description = "`claude-console` or `codex`"),
+        ("id" = String, Path, description = "The account's id"),
+    ),
+    responses(
+        (status = 200, body = OneAccount),
+        (status = 404, body = ErrorBody, description = "The platform has no such account"),
+        ApiError,
+    ),
+)]
+pub(super) async fn read_account(
+    session: Session,
+    PathOf((platform, id)): PathOf<(Platform, AccountId)>,
+) -> Result<Json<OneAccount>, ApiError> {
+    let account = session.operator().account(&id).await?;
+    let account = account.filter(|account| account.platform == platform);
+    let account = account.ok_or(ApiError::NotFound("Account"))?;
+    Ok(Json(OneAccount { account: AccountView::new(account, session.now()) }))
+}

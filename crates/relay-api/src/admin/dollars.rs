@@ -1,0 +1,54 @@
+//! Money in the admin REST's JSON: a number of dollars, as v2 has it. Inside it is never a float.
+
+use relay_domain::NanoUsd;
+use serde_json::Number;
+
+use super::error::ApiError;
+
+/// Reads a limit. Zero and nothing mean none.
+pub(super) fn limit(field: &'static str, given: Option<&Number>) -> Result<Option<NanoUsd>, ApiError> {
+    let why = "must be an amount of dollars, at least 0, with up to nine decimals";
+    let amount = given.map_or(Ok(NanoUsd::ZERO), |dollars| NanoUsd::parse_dollars(&dollars.to_string()));
+    match amount {
+        Ok(amount) if amount >= NanoUsd::ZERO => Ok((amount > NanoUsd::ZERO).then_some(amount)),
+        Ok(_) | Err(_) => Err(ApiError::Invalid { field, why }),
+    }
+}
+
+/// Shows a limit. None is zero.
+pub(super) fn show(limit: Option<NanoUsd>) -> Number {
+    let dollars = limit.unwrap_or(NanoUsd::ZERO).to_string();
+    // Its text is a decimal number, so that it is one in JSON too.
+    dollars.strip_suffix(".00").unwrap_or(&dollars).parse().unwrap_or_else(|_| Number::from(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_read_and_shown_exactly() {
+        let cases = [
+            ("0", None, "0"),
+            ("0.0", None, "0"),
+            ("2.75", Some(2_750_000_000), "2.75"),
+            ("100", Some(100_000_000_000), "100"),
+            ("0.000000001", None, "refused"),
+            ("0.0001", Some(100_000), "0.0001"),
+            ("-1", None, "refused"),
+        ];
+        for (text, nanos, shown) in cases {
+            match limit("dailyCostLimit", Some(&text.parse().unwrap())) {
+                Ok(limit) => {
+                    assert_eq!(limit, nanos.map(NanoUsd::from_nanos), "{text}");
+                    assert_eq!(show(limit).to_string(), shown, "{text}");
+                }
+                Err(error) => {
+                    assert_eq!(shown, "refused", "{text}");
+                    assert!(error.to_string().starts_with("dailyCostLimit must be"), "{error}");
+                }
+            }
+        }
+        assert!(matches!(limit("dailyCostLimit", None), Ok(None)));
+    }
+}

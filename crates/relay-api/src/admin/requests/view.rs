@@ -1,0 +1,172 @@
+//! A request's record as operators see it.
+
+use relay_domain::{
+    AttemptOutcome, AttemptRecord, Edit, Outcome, RequestRecord, RequestTimes, TokenUsage,
+    UsageSource,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// What happened to one request.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RequestView {
+    id: String,
+    key_id: String,
+    /// `claude-console` or `codex`.
+    platform: &'static str,
+    /// The model that the client asked for.
+    model: String,
+    /// The model that the provider says it used.
+    served_model: Option<String>,
+    /// The account that gave the answer, or the last one tried.
+    account_id: Option<String>,
+    stream: bool,
+    /// `completed`, `rejected`, `no_account`, `client_gone`, `upstream_failed` or `orphaned`.
+    #[schema(value_type = String)]
+    outcome: Outcome,
+    /// The status that the client got; 0 if it left before there was one.
+    status: u16,
+    started_at: String,
+    times: TimesView,
+    usage: UsageView,
+    /// `final`, `partial` or `none`.
+    #[schema(value_type = String)]
+    usage_source: UsageSource,
+    /// Decimal dollars, exact. Null: the model has no price, which is not the same as free.
+    cost: Option<String>,
+    /// The same in nano-dollars.
+    cost_nanos: Option<i64>,
+    /// In order.
+    attempts: Vec<AttemptView>,
+    /// What Relay changed in the request's body.
+    edits: Vec<EditView>,
+}
+
+/// Where the time went, in microseconds after the request's arrival. Null: it did not get there.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TimesView {
+    admitted_us: Option<u64>,
+    /// The winning attempt was sent.
+    sent_us: Option<u64>,
+    /// The head of the winning answer came.
+    head_us: Option<u64>,
+    first_content_us: Option<u64>,
+    end_us: Option<u64>,
+    /// The longest silence of the upstream within the answer.
+    longest_stall_us: u64,
+    /// Relay's own share of the time to the first content.
+    added_us: Option<u64>,
+}
+
+/// Tokens by kind. The kinds do not overlap.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct UsageView {
+    input_tokens: u64,
+    output_tokens: u64,
+    cache_read_tokens: u64,
+    #[serde(rename = "cacheWrite5mTokens")]
+    cache_write_5m_tokens: u64,
+    #[serde(rename = "cacheWrite1hTokens")]
+    cache_write_1h_tokens: u64,
+    total_tokens: u64,
+}
+
+/// One attempt on one account.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AttemptView {
+    account_id: String,
+    /// What came of it: `answered`, or what went wrong.
+    #[schema(value_type = String)]
+    outcome: AttemptOutcome,
+    /// The upstream's status, if there was one.
+    status: Option<u16>,
+    /// Microseconds after the request's arrival.
+    started_us: u64,
+    took_us: u64,
+}
+
+/// A change to the request's body.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub(super) enum EditView {
+    /// The model's name was replaced by the account's.
+    Model {
+        /// The name that was sent on.
+        to: String,
+    },
+}
+
+impl From<RequestRecord> for RequestView {
+    fn from(record: RequestRecord) -> Self {
+        Self {
+            id: record.id.to_string(),
+            key_id: record.key.into(),
+            platform: record.platform.as_str(),
+            model: record.model.into(),
+            served_model: record.served_model.map(String::from),
+            account_id: record.account.map(String::from),
+            stream: record.stream,
+            outcome: record.outcome,
+            status: record.status,
+            started_at: record.started_at.to_string(),
+            times: record.times.into(),
+            usage: record.usage.into(),
+            usage_source: record.usage_source,
+            cost: record.cost.map(|cost| cost.to_string()),
+            cost_nanos: record.cost.map(|cost| cost.as_nanos()),
+            attempts: record.attempts.into_iter().map(AttemptView::from).collect(),
+            edits: record.edits.into_iter().map(EditView::from).collect(),
+        }
+    }
+}
+
+impl From<RequestTimes> for TimesView {
+    fn from(times: RequestTimes) -> Self {
+        Self {
+            admitted_us: times.admitted_us,
+            sent_us: times.sent_us,
+            head_us: times.head_us,
+            first_content_us: times.first_content_us,
+            end_us: times.end_us,
+            longest_stall_us: times.longest_stall_us,
+            added_us: times.added_us,
+        }
+    }
+}
+
+impl From<TokenUsage> for UsageView {
+    fn from(usage: TokenUsage) -> Self {
+        Self {
+            input_tokens: usage.input.get(),
+            output_tokens: usage.output.get(),
+            cache_read_tokens: usage.cache_read.get(),
+            cache_write_5m_tokens: usage.cache_write_5m.get(),
+            cache_write_1h_tokens: usage.cache_write_1h.get(),
+            total_tokens: usage.total().get(),
+        }
+    }
+}
+
+impl From<AttemptRecord> for AttemptView {
+    fn from(attempt: AttemptRecord) -> Self {
+        Self {
+            account_id: attempt.account.into(),
+            outcome: attempt.outcome,
+            status: attempt.status,
+            started_us: attempt.started_us,
+            took_us: attempt.took_us,
+        }
+    }
+}
+
+impl From<Edit> for EditView {
+    fn from(edit: Edit) -> Self {
+        match edit {
+            Edit::Model { to } => Self::Model { to },
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What a request's two trips to the ledger cost the process that makes them, in CPU time.
+//!
+//! `cargo run --release -p relay-store-redis --example ledger_bench [URL [CONCURRENCY]]`; without a
+//! URL it starts a Redis of its own, and with one it fills that database with test usage. Pin both sides to get steady
+//! figures: `taskset -c 1 redis-server --port 7777 &`, then `taskset -c 0` and `redis://127.0.0.1:7777`.
+
+#![expect(clippy::print_stdout, reason = "printing figures is all that it does")]
+#![expect(clippy::unwrap_used, reason = "a failing benchmark has nothing to say")]
+
+use std::time::{Duration, Instant};
+
+use relay_domain::{
+    AccountId, AffinityKey, AttemptOutcome, AttemptRecord, Calendar, KeyId, KeyLimits, ModelName,
+    NanoUsd, Outcome, Platform, RequestId, RequestRecord, RequestTimes, Timestamp, TokenCount,
+    TokenUsage, UsageSource,
+};
+use relay_store::{AdmitRequest, Charge, Settlement, Stores};
+use relay_store_redis::{RedisAddress, RedisOptions, RedisStore};
+use relay_testkit::{NOW, RedisServer};
+
+const ROUNDS: u32 = 40_000;
+const WARM_UP: u32 = 4_000;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let concurrency = std::env::args().nth(2).map(|given| given.parse().unwrap());
+    let (_server, url) = if let Some(url) = std::env::args().nth(1) {
+        (None, url)
+    } else {
+        let server = RedisServer::tcp();
+        let url = server.url().to_owned();
+        (Some(server), url)
+    };
+    let options = RedisOptions {
+        address: RedisAddress::Url(url.into()),
+        calendar: Calendar::UTC,
+        record_capacity: 10_000,
+        prefix: "relay:".to_owned(),
+    };
+    let stores = RedisStore::connect(&options).await.unwrap().stores();
+    println!(
+        "{:<22} {:>11} {:>12} {:>12}",
+        "requests", "concurrency", "CPU µs each", "wall µs each"
+    );
+    for (name, limit) in [("without limits", None), ("with a limit of 1000", Some(1_000))] {
+        for concurrency in concurrency.map_or_else(|| vec![1, 16, 64], |given| vec![given]) {
+            run(&stores, limit, concurrency, WARM_UP).await;
+            let (began, used) = (Instant::now(), cpu_time());
+            run(&stores, limit, concurrency, ROUNDS).await;
+            let each = |time: Duration| time.as_secs_f64() * 1e6 / f64::from(ROUNDS);
+            let (cpu, wall) = (each(cpu_time().saturating_sub(used)), each(began.elapsed()));
+            println!("{name:<22} {concurrency:>11} {cpu:>12.1} {wall:>12.1}");
+        }
+    }
+}
+
+/// Admits and settles `rounds` requests, `concurrency` at once.
+async fn run(stores: &Stores, limit: Option<u32>, concurrency: u32, rounds: u32) {
+    let workers = tokio::task::LocalSet::new();
+    for worker in 0..concurrency {
+        let ledger = stores.ledger.clone();
+        workers.spawn_local(async move {
+            for round in 0..rounds / concurrency {
+                let request = request(worker, round, limit);
+                assert!(ledger.admit(&request).await.unwrap().decision.is_ok());
+                assert!(ledger.settle(&end_of(request)).await.unwrap());
+            }
+        });
+    }
+    workers.await;
+}
+
+fn request(worker: u32, round: u32, limit: Option<u32>) -> AdmitRequest {
+    let now = NOW.plus(Duration::from_millis(u64::from(round)));
+    AdmitRequest {
+        request: RequestId::new(now, u128::from(worker)),
+        key: KeyId::try_from("0f8fad5b-d9cb-469f-a165-70867728950e").unwrap(),
+        limits: KeyLimits { concurrency: limit, ..KeyLimits::default() },
+        platform: Platform::ClaudeConsole,
+        model: ModelName::try_from("claude-sonnet-4-5").unwrap(),
+        stream: true,
+        estimate: Some(NanoUsd::from_nanos(5_000_000)),
+        affinity: AffinityKey::try_from("9b96a1fe1d548cbbc960cc6a0286668f").ok(),
+        now,
+        lease_until: now.plus(Duration::from_mins(5)),
+    }
+}
+
+fn end_of(request: AdmitRequest) -> Settlement {
+    let account = AccountId::try_from("9587c04b-d968-4df8-81a7-48f8307b10d1").unwrap();
+    let attempt = AttemptRecord {
+        account: account.clone(),
+        outcome: AttemptOutcome::Answered,
+        status: Some(200),
+        started_us: 120,
+        took_us: 1_500_000,
+    };
+    let record = RequestRecord {
+        id: request.request,
+        key: request.key,
+        platform: request.platform,
+        model: request.model,
+        served_model: ModelName::try_from("claude-sonnet-4-5-20250929").ok(),
+        account: Some(account),
+        stream: true,
+        outcome: Outcome::Completed,
+        status: 200,
+        started_at: request.now,
+        times: RequestTimes {
+            admitted_us: Some(100),
+            end_us: Some(1_500_120),
+            ..RequestTimes::default()
+        },
+        usage: TokenUsage {
+            input: TokenCount::new(12),
+            output: TokenCount::new(345),
+            cache_read: TokenCount::new(50_000),
+            cache_write_5m: TokenCount::new(1_200),
+            cache_write_1h: TokenCount::ZERO,
+        },
+        usage_source: UsageSource::Final,
+        cost: Some(NanoUsd::from_nanos(24_711_000)),
+        attempts: vec![attempt],
+        edits: Vec::new(),
+    };
+    Settlement {
+        record,
+        charge: Charge::Count,
+        bind: None,
+        now: Timestamp::from_millis(request.now.as_millis()),
+    }
+}
+
+/// The CPU time of this thread, which is all that the benchmark uses.
+fn cpu_time() -> Duration {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(told.split(' ').next().unwrap().parse().unwrap())
+}

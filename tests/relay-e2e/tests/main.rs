@@ -1,0 +1,20 @@
+//! What Relay promises, each on both stores, against the real binary and a scripted upstream.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod admin;
+mod bytes;
+mod claude_code;
+mod cli;
+mod concurrency;
+mod conversation;
+mod crash;
+mod disconnect;
+mod failover;
+mod keepalive;
+mod redis_client;
+mod refusals;
+mod secrets;
+mod splits;
+mod sticky;
+mod stored;
