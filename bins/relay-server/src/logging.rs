@@ -1,6 +1,6 @@
 //! The log: on standard error, little of it, never a secret.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer as _;
@@ -19,7 +19,9 @@ const OWN: &str = "relay";
 ///
 /// Fails if there is one already.
 pub(crate) fn start(section: &LoggingSection) -> Result<(), TryInitError> {
-    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
     let layer = match section.format {
         LogFormat::Text => layer.boxed(),
         LogFormat::Json => layer.json().flatten_event(true).boxed(),

@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     match run(Cli::parse().command.unwrap_or(Command::Serve)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            terminal::say(format!("relay-server: {error:#}"));
+            terminal::say(format!("relay-server: {}", in_full(&error)));
             let of_config = error.downcast_ref::<ConfigError>().is_some();
             if of_config { ExitCode::from(CONFIG_ERROR) } else { ExitCode::FAILURE }
         }
@@ -64,6 +64,15 @@ fn run(command: Command) -> Result<()> {
     }
 }
 
+/// An error with its causes. Some say their cause themselves; those are not repeated.
+fn in_full(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        _ if told.contains(&cause) => told,
+        _ => format!("{told}: {cause}"),
+    })
+}
+
 /// A runtime of one thread: the one that runs it.
 ///
 /// # Errors
@@ -71,4 +80,17 @@ fn run(command: Command) -> Result<()> {
 /// Fails if the operating system gives no event queue.
 fn runtime() -> Result<Runtime> {
     Builder::new_current_thread().enable_all().build().context("cannot start a runtime")
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn an_error_is_told_with_its_causes_and_without_repetition() {
+        let error = anyhow!("refused").context("no Redis: refused").context("cannot start");
+        assert_eq!(in_full(&error), "cannot start: no Redis: refused");
+    }
 }

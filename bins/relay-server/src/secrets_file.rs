@@ -126,6 +126,14 @@ impl Secrets {
         self.new_jwt || self.new_encryption_key
     }
 
+    /// Whether this process works with a secret from the file.
+    pub(crate) fn are_kept(&self) -> bool {
+        let in_use = |kept: &Option<SecretString>, used: &SecretString| {
+            kept.as_ref().is_some_and(|kept| kept.expose_secret() == used.expose_secret())
+        };
+        in_use(&self.kept.jwt, &self.jwt) || in_use(&self.kept.encryption_key, &self.encryption_key)
+    }
+
     /// Where they are kept.
     pub(crate) fn path(&self) -> &Path {
         &self.path

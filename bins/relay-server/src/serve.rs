@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use axum::Router;
 use relay_api::admin::{AdminConfig, AdminParts};
 use relay_api::health::Draining;
 use relay_api::{Edge, EdgeConfig};
@@ -26,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use lifecycle::Lifecycle;
+use lifecycle::Signals;
 
 use crate::config::Config;
 use crate::installation::{Access, Installation, keyring};
@@ -40,8 +40,8 @@ const SETTLING: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub(crate) struct Plan {
     engine: Arc<Engine>,
-    router: Router,
-    edge: EdgeConfig,
+    /// Makes an edge around a worker's own Relay.
+    edge: Arc<dyn Fn(Relay) -> Edge + Send + Sync>,
     lifecycle: Lifecycle,
 }
 
@@ -82,7 +82,7 @@ impl Server {
     pub(crate) async fn prepare(config: &Config, installation: &Installation) -> Result<Self> {
         let sections = &config.sections;
         descriptors::raise_limit();
-        // First, so that a second server on one port touches nothing.
+        // Before the orphans: of two servers, the one that cannot listen settles nothing.
         let listeners = listener::bind(sections.server.address(), sections.server.workers())?;
         let address =
             listeners.first().context("no listener")?.local_addr().context("no address")?;
@@ -114,7 +114,8 @@ impl Server {
             draining: draining.clone(),
         });
         let edge = EdgeConfig { max_body_bytes: sections.server.max_body_bytes() };
-        let plan = Plan { engine: Arc::new(engine), router, edge, lifecycle: Lifecycle::default() };
+        let edge = Arc::new(move |relay| Edge::new(relay, router.clone(), edge));
+        let plan = Plan { engine: Arc::new(engine), edge, lifecycle: Lifecycle::default() };
         Ok(Self { plan, listeners, address, drain: sections.server.drain(), tasks, draining })
     }
 
@@ -136,6 +137,7 @@ impl Server {
     /// Fails if a worker cannot start.
     pub(crate) async fn run(self) -> Result<()> {
         let Self { plan, listeners, drain, tasks, draining, address: _ } = self;
+        let signals = Signals::new().context("signals cannot be received")?;
         let lifecycle = plan.lifecycle.clone();
         let beside = TaskTracker::new();
         let house_closed = CancellationToken::new();
@@ -143,7 +145,7 @@ impl Server {
         let keeping = house_closed.clone();
         beside.spawn(async move { engine.keep_house(keeping).await });
         let watching = lifecycle.clone();
-        beside.spawn(async move { watching.watch(draining, drain).await });
+        beside.spawn(async move { watching.watch(signals, draining, drain).await });
 
         let mut listeners = listeners.into_iter();
         let ours = listeners.next().context("no listener")?;
@@ -175,7 +177,7 @@ impl Server {
 impl Plan {
     /// The edge of one worker, with upstream connections of its own.
     fn edge(&self) -> Edge {
-        Edge::new(Relay::new(&self.engine), self.router.clone(), self.edge)
+        (self.edge)(Relay::new(&self.engine))
     }
 }
 
@@ -208,6 +210,12 @@ async fn introduce(
     say(format!("Relay {} on http://{}", env!("CARGO_PKG_VERSION"), server.address()));
     say(format!("  store     {}, {}", installation.store_kind, installation.store_place));
     say(format!("  data      {}", config.sections.store.data_dir.display()));
+    if installation.secrets.are_kept() {
+        say(format!(
+            "  secrets   {} (keep it together with the store)",
+            installation.secrets.path().display()
+        ));
+    }
     say(format!("  accounts  {accounts}, API keys {keys}"));
     if let Some(login) = login {
         say(login);
@@ -222,3 +230,6 @@ async fn introduce(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

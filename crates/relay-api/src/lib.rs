@@ -1,4 +1,4 @@
-//! Relay's HTTP edge: client routes, admin REST, error dialects, OpenAPI.
+//! Relay's HTTP edge: client routes, admin REST, error dialects, `OpenAPI`.
 //!
 //! The client routes are a plain service in front of the admin router: they are the hot path, and a
 //! router has nothing to tell them. What a refusal looks like to a client is decided in one place,

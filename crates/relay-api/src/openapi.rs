@@ -1,4 +1,4 @@
-//! The OpenAPI document, made from the handlers, so that it cannot say what they do not do.
+//! The `OpenAPI` document, made from the handlers, so that it cannot say what they do not do.
 
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, OpenApi};

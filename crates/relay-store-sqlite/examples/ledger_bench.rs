@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let load = Load { tasks, waits, keys, length };
         let (before, began) = (cpu()?, Instant::now());
         let mut admissions = run(&store.stores(), load).await?;
-        let (cpu, took) = (cpu()? - before, began.elapsed());
+        let (cpu, took) = (cpu()?.saturating_sub(before), began.elapsed());
         admissions.sort_unstable();
         let pairs = u32::try_from(admissions.len())?;
         let at = |percent: usize| admissions.get(admissions.len() * percent / 100);
@@ -100,7 +100,7 @@ async fn drive(
         admissions.push(asked_at.elapsed());
         let Ok(grant) = admission.decision else { return Err("a limit is reached".into()) };
         tokio::task::yield_now().await;
-        let settlement = settlement(&asked, grant.binding)?;
+        let settlement = settlement(&asked, grant.binding.as_ref())?;
         if load.waits {
             stores.ledger.settle(&settlement).await?;
         } else {
@@ -143,7 +143,7 @@ fn request(
 
 fn settlement(
     asked: &AdmitRequest,
-    binding: Option<Binding>,
+    binding: Option<&Binding>,
 ) -> Result<Settlement, Box<dyn Error + Send + Sync>> {
     let account = AccountId::try_from("7c9e6679-7425-40de-944b-e07fc1f90ae7")?;
     let until = Timestamp::from_millis(asked.now.as_millis() + 15 * 24 * 3_600_000);

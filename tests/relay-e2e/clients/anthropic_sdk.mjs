@@ -13,11 +13,11 @@ const [folder, baseURL, apiKey, name] = process.argv.slice(2);
 const entry = join(folder, "node_modules", "@anthropic-ai", "sdk", "index.mjs");
 const { default: Anthropic, APIError } = await import(pathToFileURL(entry).href);
 
-const MODEL = "claude-sonnet-5-5";
+const MODEL = "claude-sonnet-5";
 // Each of these is served by an account that refuses in its own way.
 const REFUSED_MODELS = {
-  bad_request: "claude-opus-4-5",
-  rate_limited: "claude-sonnet-4-5",
+  bad_request: "claude-opus-5",
+  rate_limited: "claude-sonnet-5",
   overloaded: "claude-haiku-4-5",
 };
 const QUESTION = [{ role: "user", content: "Say hello. 打个招呼 👋" }];

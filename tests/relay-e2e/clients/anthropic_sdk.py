@@ -10,11 +10,11 @@ import sys
 
 import anthropic
 
-MODEL = "claude-sonnet-5-5"
+MODEL = "claude-sonnet-5"
 # Each of these is served by an account that refuses in its own way.
 REFUSED_MODELS = {
-    "bad_request": "claude-opus-4-5",
-    "rate_limited": "claude-sonnet-4-5",
+    "bad_request": "claude-opus-5",
+    "rate_limited": "claude-sonnet-5",
     "overloaded": "claude-haiku-4-5",
 }
 QUESTION = [{"role": "user", "content": "Say hello. 打个招呼 👋"}]

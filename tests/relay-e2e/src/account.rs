@@ -120,7 +120,8 @@ impl From<&str> for AccountSettings {
     }
 }
 
-/// An account, and the sandbox that answers for it.
+/// An account, and the sandbox that answers for it until this is dropped.
+#[must_use = "its sandbox ends with it"]
 #[derive(Debug)]
 pub struct Account {
     /// Its id in Relay.

@@ -1,7 +1,11 @@
 //! What an operator does takes effect with the next request.
 
+use std::time::Duration;
+
+use relay_domain::Timestamp;
 use relay_e2e::{Relay, Request, Store, on_both_stores};
 use relay_sandbox::Step;
+use relay_testkit::eventually;
 use serde_json::{Value, json};
 
 use crate::conversation::whole;
@@ -49,7 +53,9 @@ async fn what_is_created_is_used_by_the_next_request(store: Store) {
         "--json",
     ];
     let added = relay.command(&words).await.json();
-    let answer = relay.send(&Request::messages(&key.secret, whole())).await;
+    // Another conversation: the first is bound to the first account.
+    let fresh = whole().replace("Say hello", "Say goodbye");
+    let answer = relay.send(&Request::messages(&key.secret, fresh)).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(other.sandbox().requests().requests.len(), 1, "it is preferred at once");
 
@@ -88,13 +94,23 @@ async fn what_is_revoked_is_refused_by_the_next_request(store: Store) {
 
 async fn keys_end_when_they_say(store: Store) {
     let relay = Relay::start(store).await;
-    relay.account("a").await;
-    let created =
-        relay.command(&["key", "create", "--name", "k", "--expires", "1m", "--json"]).await.json();
-    let answer = relay.send(&Request::messages(created["key"].as_str().unwrap(), whole())).await;
+    let _account = relay.account("a").await;
+    let words = ["key", "create", "--name", "k", "--expires", "1m", "--json"];
+    let later = relay.command(&words).await.json();
+    let answer = relay.send(&Request::messages(later["key"].as_str().unwrap(), whole())).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
-    let key = relay.key_with(json!({"expiresAt": "2020-01-01T00:00:00Z"})).await;
-    let answer = relay.send(&Request::messages(&key.secret, whole())).await;
+
+    let health = relay.send(&Request::get("/health")).await.json();
+    let now = Timestamp::parse_rfc3339(health["timestamp"].as_str().unwrap()).unwrap();
+    let soon = now.plus(Duration::from_secs(2)).to_string();
+    let key = relay.key_with(json!({"expiresAt": soon})).await;
+    let mut answer = relay.send(&Request::messages(&key.secret, whole())).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    eventually("it ends", async || {
+        answer = relay.send(&Request::messages(&key.secret, whole())).await;
+        answer.status != 200
+    })
+    .await;
     assert_eq!(answer.status, 401, "{}", answer.text());
     assert_eq!(answer.json()["error"]["code"], "api_key_expired");
 }

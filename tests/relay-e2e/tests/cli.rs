@@ -68,11 +68,10 @@ async fn a_new_password_ends_every_session(store: Store) {
     let relay = Relay::with(store).without("ADMIN_PASSWORD").start().await;
     let output = relay.command(&["admin", "reset-password"]).await;
     assert!(output.success, "{}", output.stderr);
-    let said = format!("{}{}", output.stdout, output.stderr);
-    let word = said.split_whitespace().skip_while(|word| !word.starts_with("password")).nth(1);
-    let login = json!({"username": "admin", "password": word.unwrap()}).to_string();
+    // Nothing else is on standard output, so that a script can take it.
+    let login = json!({"username": "admin", "password": output.stdout.trim()}).to_string();
     let answer = relay.send(&Request::post("/api/v2/auth/admin/login", login)).await;
-    assert_eq!(answer.status, 200, "{said}");
+    assert_eq!(answer.status, 200, "{}", answer.text());
     let token = format!("Bearer {}", answer.json()["token"].as_str().unwrap());
     let me = Request::get("/api/v2/auth/me").header("authorization", &token);
     assert_eq!(relay.send(&me).await.status, 200);

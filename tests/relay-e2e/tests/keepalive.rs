@@ -1,7 +1,10 @@
 //! Silence of the upstream is filled with the protocol's own sign of life, and has an end.
 
+use std::time::Duration;
+
 use relay_e2e::{End, Relay, Request, Store, Upstream, on_both_stores};
 use relay_sandbox::{Outcome, Step};
+use tokio::time::timeout;
 
 use crate::conversation::{TEXT, streamed};
 use crate::stored::the_record;
@@ -37,7 +40,8 @@ async fn silence_has_an_end(store: Store) {
     let relay = Relay::with(store).env("RELAY_IDLE_TIMEOUT_SECONDS", "1").start().await;
     let (account, key) = (relay.account("a").await, relay.key().await);
     account.script(Step::new().deltas(6).silence_after_frame(4, 60_000));
-    let answer = relay.send(&Request::messages(&key.secret, streamed())).await;
+    let request = Request::messages(&key.secret, streamed());
+    let answer = timeout(Duration::from_secs(5), relay.send(&request)).await.unwrap();
     assert_eq!((answer.status, answer.end), (200, End::Aborted));
     let events = answer.events();
     assert_eq!(answer.count_of("content_block_delta"), 2);

@@ -78,10 +78,7 @@ async fn secrets_are_kept(store: Store) {
     let mut secrets = everywhere(&upstream_keys);
     secrets.extend([key.secret.as_str(), token.as_str()]);
     let printed = relay.printed();
-    assert!(
-        printed.contains("TRACE") || printed.contains("\"level\":\"trace\""),
-        "it is talkative: {printed}"
-    );
+    assert!(printed.contains(&failing.id), "failed attempts are logged: {printed}");
     let conversation = [PROMPT, ANSWER];
     assert_secret_free("the log", &printed, &[&secrets[..], &conversation].concat());
     for answer in &told {
@@ -135,7 +132,7 @@ fn assert_secret_free(place: &str, text: &str, secrets: &[&str]) {
 async fn what_relay_generates_is_for_its_user_alone(store: Store) {
     use std::os::unix::fs::PermissionsExt as _;
     let relay = Relay::start(store).await;
-    relay.account("a").await;
+    let _account = relay.account("a").await;
     let mut files = 0;
     for entry in std::fs::read_dir(relay.data_dir()).unwrap() {
         let path = entry.unwrap().path();

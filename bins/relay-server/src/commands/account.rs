@@ -1,6 +1,6 @@
 //! `account add` and `account list`.
 
-use std::io::Read as _;
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
 
 use anyhow::{Context as _, Result, bail};
 use relay_domain::{Account, ModelMap, ProxyScheme, ProxySetting};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::cli::{AccountArgs, AccountCommand};
 use crate::config::Config;
 use crate::installation::{Access, Installation};
-use crate::terminal::{print, print_json, print_table};
+use crate::terminal::{print, print_json, print_table, say};
 
 /// A credential is a line; this leaves room for any.
 const LONGEST_CREDENTIAL: u64 = 64 * 1024;
@@ -114,10 +114,17 @@ fn described(account: &Account) -> Value {
     })
 }
 
+/// Reads a line from a person, and everything from a pipe.
 fn read_credential() -> Result<SecretString> {
     let mut text = String::new();
-    let mut input = std::io::stdin().lock().take(LONGEST_CREDENTIAL);
-    input.read_to_string(&mut text).context("standard input cannot be read")?;
+    let mut input = io::stdin().lock();
+    let read = if input.is_terminal() {
+        say("Paste the account's key and press Enter:");
+        input.take(LONGEST_CREDENTIAL).read_line(&mut text)
+    } else {
+        input.by_ref().take(LONGEST_CREDENTIAL).read_to_string(&mut text)
+    };
+    read.context("standard input cannot be read")?;
     if text.trim().is_empty() {
         bail!("standard input holds no key; pipe it in, or use --key");
     }

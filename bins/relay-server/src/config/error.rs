@@ -65,7 +65,7 @@ impl ConfigError {
         let path = error.path.join(".");
         match &error.kind {
             Kind::UnknownField(field, known) => {
-                let name = if path.is_empty() { field.clone() } else { format!("{path}.{field}") };
+                let name = if path.is_empty() { field.clone() } else { path };
                 let known = if known.is_empty() {
                     "are none".into()
                 } else {
@@ -73,10 +73,23 @@ impl ConfigError {
                 };
                 Self::Unknown { origin, name, known }
             }
-            Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => {
-                Self::Malformed { path, origin, why: format!("expected {expected}") }
-            }
+            Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => Self::Malformed {
+                path,
+                origin,
+                why: format!("expected {}", in_words(expected.as_str())),
+            },
             other => Self::Malformed { path, origin, why: other.to_string() },
         }
+    }
+}
+
+/// A type as people call it.
+fn in_words(expected: &str) -> &str {
+    match expected {
+        "u8" => "a whole number from 0 to 255",
+        "u16" => "a whole number from 0 to 65535",
+        "u64" => "a whole number",
+        "f64" => "a number",
+        other => other,
     }
 }

@@ -238,7 +238,7 @@ fn a_redis_is_named_in_one_way_only() {
 #[test]
 fn mistakes_in_the_file_are_named() {
     let cases = [
-        ("a misspelled name", "[server]\nprot = 1", "server.prot"),
+        ("a misspelled name", "[server]\nprot = 1", "`server.prot`"),
         ("a misspelled section", "[sever]\nport = 1", "sever"),
         ("a name outside of its section", "port = 1", "port"),
         ("a text for a number", "[server]\nport = \"hidden\"", "server.port"),

@@ -62,39 +62,35 @@ impl Lifecycle {
     }
 
     /// Turns signals into stages: the first stops, and the second or `drain` later kills.
-    pub(super) async fn watch(&self, draining: Draining, drain: Duration) {
-        let mut signals = match Signals::new() {
-            Ok(signals) => signals,
-            Err(error) => {
-                tracing::warn!(%error, "signals cannot be received");
-                return;
-            }
-        };
+    pub(super) async fn watch(&self, mut signals: Signals, draining: Draining, drain: Duration) {
         tokio::select! {
             () = self.stop.cancelled() => {}
-            () = signals.next() => tracing::info!(drain_s = drain.as_secs(), "stopping; a second signal stops at once"),
+            () = signals.next() => {
+                tracing::info!(drain_s = drain.as_secs(), "stopping; a second signal stops at once");
+            }
         }
         draining.begin();
         self.stop.cancel();
         tokio::select! {
             () = signals.next() => {}
             () = tokio::time::sleep(drain) => {}
-            // Nothing is open any more.
-            () = self.serving.wait() => return,
         }
         tracing::warn!("open requests are cut off");
         self.kill.cancel();
     }
 }
 
-/// SIGTERM and SIGINT.
-struct Signals {
+/// What asks a process to end: SIGTERM and SIGINT.
+pub(super) struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    /// # Errors
+    ///
+    /// Fails if the operating system does not hand them over.
+    pub(super) fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,

@@ -96,12 +96,13 @@ impl ApiError {
                 OperatorError::WrongPassword => {
                     (StatusCode::BAD_REQUEST, Some("Current password is incorrect"))
                 }
-                OperatorError::NoLogin => (StatusCode::CONFLICT, None),
                 OperatorError::Store(StoreError::Unavailable(_)) => (
                     StatusCode::SERVICE_UNAVAILABLE,
                     Some("The store cannot be reached; try again later"),
                 ),
-                OperatorError::Store(StoreError::Duplicate { .. }) => (StatusCode::CONFLICT, None),
+                OperatorError::NoLogin | OperatorError::Store(StoreError::Duplicate { .. }) => {
+                    (StatusCode::CONFLICT, None)
+                }
                 OperatorError::Store(StoreError::Refused(_) | StoreError::Corrupt { .. })
                 | OperatorError::Crypto(_)
                 | OperatorError::Interrupted(_) => {
@@ -145,7 +146,10 @@ impl IntoResponses for ApiError {
         let response = |description: &str| {
             let schema = Ref::from_schema_name(ErrorBody::name());
             let content = ContentBuilder::new().schema(Some(schema)).build();
-            ResponseBuilder::new().description(description).content("application/json", content).build()
+            ResponseBuilder::new()
+                .description(description)
+                .content("application/json", content)
+                .build()
         };
         answers.map(|(status, why)| (status.to_owned(), response(why).into())).into()
     }

@@ -76,7 +76,9 @@ impl Sessions {
         let guesser = (username, origin.0);
         self.throttle.begin(&guesser, self.clock.now()).map_err(|wait| {
             // Whole seconds, and never too few.
-            ApiError::Throttled { retry_after_s: wait.as_millis().div_ceil(1_000).try_into().unwrap_or(1) }
+            ApiError::Throttled {
+                retry_after_s: wait.as_millis().div_ceil(1_000).try_into().unwrap_or(1),
+            }
         })?;
         let outcome = attempt.await?;
         self.throttle.succeeded(&guesser);

@@ -1,0 +1,9 @@
+//! The admin REST through its router, on a real store in memory.
+
+mod accounts;
+mod doors;
+mod fixture;
+mod health;
+mod keys;
+mod login;
+mod requests;

@@ -46,8 +46,12 @@ impl LoginThrottle {
     pub(super) fn begin(&self, guesser: &Guesser, now: Timestamp) -> Result<(), Duration> {
         let mut guessers = self.guessers();
         let in_a_row = match guessers.get(guesser) {
-            Some(failures) if now < failures.not_before => return Err(failures.not_before.since(now)),
-            Some(failures) if now.since(failures.last) < MEMORY => failures.in_a_row.saturating_add(1),
+            Some(failures) if now < failures.not_before => {
+                return Err(failures.not_before.since(now));
+            }
+            Some(failures) if now.since(failures.last) < MEMORY => {
+                failures.in_a_row.saturating_add(1)
+            }
             Some(_) | None => 1,
         };
         if guessers.len() >= MAX_GUESSERS && !guessers.contains_key(guesser) {
@@ -72,9 +76,7 @@ impl LoginThrottle {
 fn delay(in_a_row: u32) -> Duration {
     match in_a_row.checked_sub(FREE_FAILURES) {
         None => Duration::ZERO,
-        Some(beyond) => {
-            FIRST_DELAY.saturating_mul(2_u32.saturating_pow(beyond)).min(LONGEST_DELAY)
-        }
+        Some(beyond) => FIRST_DELAY.saturating_mul(2_u32.saturating_pow(beyond)).min(LONGEST_DELAY),
     }
 }
 

@@ -207,8 +207,9 @@ impl NewAccount {
         )?;
         self.proxy.as_ref().map_or(Ok(()), |proxy| {
             let address = format!("{}:{}", proxy.host, proxy.port).parse::<Authority>();
-            let whole = address.is_ok_and(|address| address.host() == proxy.host);
-            require(whole && proxy.port > 0, "proxy", "must name a host and a port")?;
+            let is_host = address.is_ok_and(|address| address.host() == proxy.host);
+            let whole = is_host && !proxy.host.is_empty() && proxy.port > 0;
+            require(whole, "proxy", "must name a host and a port")?;
             let named = proxy.auth.as_ref().is_none_or(|auth| !auth.username.is_empty());
             require(named, "proxy", "must name a user if it has a password")
         })

@@ -174,7 +174,7 @@ impl<F> Drop for Leadership<F> {
                 next
             };
             let Some(next) = next else { return };
-            let passed = Signal::Lead(Leadership { queue: None });
+            let passed = Signal::Lead(Leadership { queue: Some(Arc::clone(&queue)) });
             match next.signal.send(passed) {
                 Ok(()) => return,
                 // It no longer waits. Its leadership is taken back without a second drop.

@@ -6,6 +6,7 @@
 mod contract;
 mod layout;
 mod outage;
+mod races;
 mod take_over;
 
 use relay_store_redis::{RedisAddress, RedisOptions, RedisStore};

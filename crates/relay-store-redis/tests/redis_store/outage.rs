@@ -1,4 +1,4 @@
-//! Redis stops answering, comes back, forgets its scripts; callers give up halfway.
+//! Redis stops answering, comes back, forgets its scripts, or vanishes without a word.
 
 use std::time::Duration;
 
@@ -8,8 +8,11 @@ use relay_store::contract::fixture::{
     admit_request, admitted, at, key, key_id, record, settlement,
 };
 use relay_store::{AdmitRequest, StoreError, Stores, UsageScope};
-use relay_store_redis::RedisStore;
+use relay_store_redis::{RedisAddress, RedisOptions, RedisStore};
 use relay_testkit::{Listen, Persistence, RedisServer, eventually};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// Longer than any single call may take, however busy the machine.
@@ -56,6 +59,69 @@ async fn a_frozen_redis_is_unavailable_and_a_thawed_one_is_not() {
         stores.ledger.settle(end).await.unwrap();
     }
     assert_eq!(total(&stores).await, 2);
+}
+
+/// A way to Redis whose connections can be cut without either side being told.
+struct Line {
+    url: String,
+    cut: watch::Sender<usize>,
+    opened: watch::Receiver<usize>,
+    _carrying: JoinSet<()>,
+}
+
+impl Line {
+    async fn to(server: &RedisServer) -> Self {
+        let target = server.url().trim_start_matches("redis://").trim_end_matches('/').to_owned();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let url = format!("redis://{}/", listener.local_addr().unwrap());
+        let (cut, cuts) = watch::channel(0);
+        let (count, opened) = watch::channel(0);
+        let mut carrying = JoinSet::new();
+        carrying.spawn(async move {
+            let mut connections = JoinSet::new();
+            for number in 0.. {
+                let (mut client, _) = listener.accept().await.unwrap();
+                let mut redis = TcpStream::connect(&target).await.unwrap();
+                let mut cuts = cuts.clone();
+                count.send_replace(number + 1);
+                connections.spawn(async move {
+                    let is_cut = async { cuts.wait_for(|cut| number < *cut).await.is_ok() };
+                    let fell_silent = tokio::select! {
+                        _ = copy_bidirectional(&mut client, &mut redis) => false,
+                        is_cut = is_cut => is_cut,
+                    };
+                    if fell_silent {
+                        std::future::pending::<()>().await;
+                    }
+                });
+            }
+        });
+        Self { url, cut, opened, _carrying: carrying }
+    }
+
+    /// Lets all connections that are open now fall silent.
+    fn cut(&self) {
+        self.cut.send_replace(*self.opened.borrow());
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_falls_silent_is_replaced() {
+    let server = RedisServer::tcp();
+    let line = Line::to(&server).await;
+    let options = RedisOptions {
+        address: RedisAddress::Url(line.url.clone().into()),
+        ..crate::options(&server)
+    };
+    let stores = RedisStore::connect(&options).await.unwrap().stores();
+    line.cut();
+    assert!(is_unavailable(stores.ledger.version()).await);
+    eventually("a new connection", async || stores.ledger.version().await.is_ok()).await;
+    admitted(&stores, 0, "k", at(0)).await;
+    line.cut();
+    let end = settlement(record(0, "k"), at(1));
+    assert!(is_unavailable(stores.ledger.settle(&end)).await);
+    assert!(stores.ledger.settle(&end).await.unwrap(), "it was not done, and is done now");
 }
 
 #[tokio::test]
@@ -112,44 +178,6 @@ async fn handles_are_one_store() {
     assert!(other.ledger.settle(&settlement(record(0, "k"), at(1))).await.unwrap());
     assert!(!one.ledger.settle(&settlement(record(0, "k"), at(1))).await.unwrap());
     assert_eq!(total(&one).await, 1);
-}
-
-#[tokio::test]
-async fn whoever_gives_up_holds_nobody_up() {
-    let server = RedisServer::start();
-    let stores = crate::store(&server).await.stores();
-    for number in 0..200 {
-        admitted(&stores, number, "k", at(0)).await;
-    }
-    let mut settling = JoinSet::new();
-    let calls: Vec<_> = (0..200_u8)
-        .map(|number| {
-            let ledger = stores.ledger.clone();
-            settling.spawn(async move {
-                ledger.settle(&settlement(record(number, "k"), at(1))).await.unwrap();
-            })
-        })
-        .collect();
-    // The first one leads; one of the next few is told to lead while it is given up.
-    tokio::task::yield_now().await;
-    for (at, call) in calls.iter().enumerate() {
-        if at % 3 == 0 {
-            call.abort();
-            tokio::task::yield_now().await;
-        }
-    }
-    let (mut done, mut given_up) = (0, 0);
-    let all = async {
-        while let Some(ended) = settling.join_next().await {
-            if ended.is_ok() { done += 1 } else { given_up += 1 }
-        }
-    };
-    tokio::time::timeout(BOUND, all).await.expect("nobody waits forever");
-    assert!(given_up > 0 && done >= 133, "{done} done, {given_up} given up");
-    let counted = total(&stores).await;
-    assert!(done <= counted && counted <= 200, "{done} done, {counted} counted");
-    admitted(&stores, 200, "k", at(0)).await;
-    assert!(stores.ledger.settle(&settlement(record(200, "k"), at(1))).await.unwrap());
 }
 
 #[tokio::test]

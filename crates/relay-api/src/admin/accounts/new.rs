@@ -110,10 +110,9 @@ impl From<SupportedModels> for ModelMap {
 
 impl From<NewProxyRecord> for NewProxy {
     fn from(record: NewProxyRecord) -> Self {
-        let auth = record.auth.map(|NewProxyAuthRecord { username, password }| NewProxyAuth {
-            username,
-            password,
-        });
+        let auth = record
+            .auth
+            .map(|NewProxyAuthRecord { username, password }| NewProxyAuth { username, password });
         Self { scheme: record.protocol, host: record.host, port: record.port, auth }
     }
 }

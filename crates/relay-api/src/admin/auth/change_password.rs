@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::admin::error::ApiError;
+use crate::admin::error::{ApiError, ErrorBody};
 use crate::admin::extract::{JsonBody, Origin, secret};
 use crate::admin::session::Session;
 
@@ -34,7 +34,12 @@ pub(super) struct Done {
     tag = "Authentication",
     security(("bearerAuth" = [])),
     request_body = PasswordChange,
-    responses((status = 200, body = Done), ApiError),
+    responses(
+        (status = 200, body = Done),
+        (status = 415, body = ErrorBody, description = "The body is not JSON"),
+        (status = 429, body = ErrorBody, description = "Too many failed attempts; `retry-after` says when to try again"),
+        ApiError,
+    ),
 )]
 pub(super) async fn change_password(
     session: Session,

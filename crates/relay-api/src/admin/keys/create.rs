@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::new::NewKeyRecord;
 use super::view::KeyView;
-use crate::admin::error::ApiError;
+use crate::admin::error::{ApiError, ErrorBody};
 use crate::admin::extract::JsonBody;
 use crate::admin::session::Session;
 
@@ -28,7 +28,11 @@ pub(super) struct CreatedKey {
     tag = "API Keys",
     security(("bearerAuth" = [])),
     request_body = NewKeyRecord,
-    responses((status = 201, body = CreatedKey), ApiError),
+    responses(
+        (status = 201, body = CreatedKey),
+        (status = 415, body = ErrorBody, description = "The body is not JSON"),
+        ApiError,
+    ),
 )]
 pub(super) async fn create_key(
     session: Session,

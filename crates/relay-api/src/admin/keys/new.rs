@@ -91,7 +91,8 @@ pub(super) enum PermissionName {
 impl PermissionName {
     /// Whether `permissions` are just this.
     pub(super) fn is(self, permissions: &Permissions) -> bool {
-        let (claude, codex) = (permissions.allow(Platform::ClaudeConsole), permissions.allow(Platform::Codex));
+        let (claude, codex) =
+            (permissions.allow(Platform::ClaudeConsole), permissions.allow(Platform::Codex));
         match self {
             Self::All => claude && codex,
             Self::Claude => claude && !codex,
@@ -140,7 +141,10 @@ impl NewKeyRecord {
             return Err(invalid("allowedClients", clients));
         }
         if any(&self.restricted_models) && self.enable_model_restriction == Some(false) {
-            return Err(invalid("restrictedModels", "must be empty if enableModelRestriction is false"));
+            return Err(invalid(
+                "restrictedModels",
+                "must be empty if enableModelRestriction is false",
+            ));
         }
         Ok(())
     }
@@ -149,7 +153,10 @@ impl NewKeyRecord {
         let text = self.expires_at.as_deref().filter(|text| !text.is_empty());
         if self.expiration_mode == Some(ExpirationMode::Activation) {
             if text.is_some() {
-                return Err(invalid("expiresAt", "must be left out if expirationMode is activation"));
+                return Err(invalid(
+                    "expiresAt",
+                    "must be left out if expirationMode is activation",
+                ));
             }
             let unit_hours = match self.activation_unit.unwrap_or(ActivationUnit::Days) {
                 ActivationUnit::Hours => 1,

@@ -12,6 +12,7 @@ const HOURS_A_DAY: u64 = 24;
 /// An API key. Where v2 has an empty text for what has not happened yet, so has this.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "the shape of v2's JSON")]
 pub(super) struct KeyView {
     id: String,
     name: String,
@@ -128,7 +129,11 @@ fn activation(expiry: Expiry) -> (u64, &'static str) {
         Expiry::Never | Expiry::At(_) => (0, "days"),
         Expiry::AfterFirstUse(lifetime) => {
             let hours = lifetime.as_secs() / 3_600;
-            if hours.is_multiple_of(HOURS_A_DAY) { (hours / HOURS_A_DAY, "days") } else { (hours, "hours") }
+            if hours.is_multiple_of(HOURS_A_DAY) {
+                (hours / HOURS_A_DAY, "days")
+            } else {
+                (hours, "hours")
+            }
         }
     }
 }

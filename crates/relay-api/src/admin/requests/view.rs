@@ -1,7 +1,7 @@
 //! A request's record as operators see it.
 
 use relay_domain::{
-    AttemptOutcome, AttemptRecord, Edit, Outcome, RequestRecord, RequestTimes, TokenUsage,
+    AttemptOutcome, AttemptRecord, Edit, NanoUsd, Outcome, RequestRecord, RequestTimes, TokenUsage,
     UsageSource,
 };
 use serde::Serialize;
@@ -46,6 +46,7 @@ pub(super) struct RequestView {
 /// Where the time went, in microseconds after the request's arrival. Null: it did not get there.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "in JSON a number needs its unit in its name")]
 pub(super) struct TimesView {
     admitted_us: Option<u64>,
     /// The winning attempt was sent.
@@ -63,6 +64,7 @@ pub(super) struct TimesView {
 /// Tokens by kind. The kinds do not overlap.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "in JSON a number needs its unit in its name")]
 pub(super) struct UsageView {
     input_tokens: u64,
     output_tokens: u64,
@@ -117,7 +119,7 @@ impl From<RequestRecord> for RequestView {
             usage: record.usage.into(),
             usage_source: record.usage_source,
             cost: record.cost.map(|cost| cost.to_string()),
-            cost_nanos: record.cost.map(|cost| cost.as_nanos()),
+            cost_nanos: record.cost.map(NanoUsd::as_nanos),
             attempts: record.attempts.into_iter().map(AttemptView::from).collect(),
             edits: record.edits.into_iter().map(EditView::from).collect(),
         }

@@ -21,7 +21,8 @@ async fn an_added_account_is_kept_with_its_secrets_sealed() {
             auth: Some(auth),
         };
         let secret = " sk-secret\n".into();
-        let new = NewAccount { proxy: Some(proxy), secret, max_concurrent: Some(0), ..new(platform) };
+        let new =
+            NewAccount { proxy: Some(proxy), secret, max_concurrent: Some(0), ..new(platform) };
         let account = desk.operator.create_account(new).await.unwrap();
         let name = format!("{platform} Account {}", &account.id.as_str()[..8]);
         assert_eq!((account.name.as_str(), account.max_concurrent), (name.as_str(), None));
@@ -29,11 +30,16 @@ async fn an_added_account_is_kept_with_its_secrets_sealed() {
         let kept = desk.operator.account(&account.id).await.unwrap().unwrap();
         assert_eq!(kept, account);
         let opened = |sealed: &SealedSecret| {
-            assert!(!sealed.as_stored().contains("sk-secret") && !sealed.as_stored().contains("hunter2"));
+            assert!(
+                !sealed.as_stored().contains("sk-secret")
+                    && !sealed.as_stored().contains("hunter2")
+            );
             keyring().open(sealed.as_stored(), salt).unwrap().expose_secret().to_owned()
         };
         assert_eq!(opened(&kept.secret), "sk-secret");
-        let ProxySetting::Via(Proxy { auth: Some(auth), .. }) = kept.proxy else { panic!("no proxy") };
+        let ProxySetting::Via(Proxy { auth: Some(auth), .. }) = kept.proxy else {
+            panic!("no proxy")
+        };
         assert_eq!(opened(&auth.password), "hunter2");
     }
     assert_eq!(desk.operator.accounts().await.unwrap().len(), 2);
@@ -81,8 +87,16 @@ async fn an_account_that_cannot_be_is_refused_by_field() {
         ("a secret of two lines", with("sk-1\r\nx-evil: 1"), "apiKey"),
         ("a model without a name", serving("", "m"), "supportedModels"),
         ("a model under its own name", serving("m", ""), ""),
-        ("an agent of two lines", NewAccount { user_agent: Some("a\nb".to_owned()), ..base() }, "userAgent"),
-        ("a quota", NewAccount { daily_quota: Some(NanoUsd::from_nanos(1)), ..base() }, "dailyQuota"),
+        (
+            "an agent of two lines",
+            NewAccount { user_agent: Some("a\nb".to_owned()), ..base() },
+            "userAgent",
+        ),
+        (
+            "a quota",
+            NewAccount { daily_quota: Some(NanoUsd::from_nanos(1)), ..base() },
+            "dailyQuota",
+        ),
         ("a proxy", behind("proxy.example", 8_080, "user"), ""),
         ("a proxy by address", behind("[::1]", 8_080, "user"), ""),
         ("a proxy without a host", behind("", 8_080, "user"), "proxy"),
@@ -95,7 +109,11 @@ async fn an_account_that_cannot_be_is_refused_by_field() {
     for (name, new, field) in cases {
         assert_eq!(refused_field(desk.operator.create_account(new).await), field, "{name}");
     }
-    assert_eq!(desk.operator.accounts().await.unwrap().len(), 3, "what was refused was not written");
+    assert_eq!(
+        desk.operator.accounts().await.unwrap().len(),
+        3,
+        "what was refused was not written"
+    );
 }
 
 #[test]

@@ -42,7 +42,10 @@ async fn a_key_that_cannot_be_is_refused_by_field() {
     let dollar = Some(NanoUsd::from_nanos(1));
     let window = |requests, tokens, cost| {
         let window = RateWindow { length: Duration::from_mins(1), requests, tokens, cost };
-        NewKey { limits: KeyLimits { window: Some(window), ..KeyLimits::default() }, ..NewKey::default() }
+        NewKey {
+            limits: KeyLimits { window: Some(window), ..KeyLimits::default() },
+            ..NewKey::default()
+        }
     };
     let limited = |limits| NewKey { limits, ..NewKey::default() };
     let none = KeyLimits::default();
@@ -53,10 +56,22 @@ async fn a_key_that_cannot_be_is_refused_by_field() {
         ("a name of 101", named(&"名".repeat(101)), "name"),
         ("a blank name", named(" "), "name"),
         ("a long note", NewKey { description: "x".repeat(501), ..key() }, "description"),
-        ("an end in the future", NewKey { expiry: Expiry::At(NOW.plus(Duration::from_secs(1))), ..key() }, ""),
+        (
+            "an end in the future",
+            NewKey { expiry: Expiry::At(NOW.plus(Duration::from_secs(1))), ..key() },
+            "",
+        ),
         ("an end that is now", NewKey { expiry: Expiry::At(NOW), ..key() }, "expiresAt"),
-        ("no life at all", NewKey { expiry: Expiry::AfterFirstUse(Duration::ZERO), ..key() }, "activationDays"),
-        ("a nameless model", NewKey { restricted_models: vec![String::new()], ..key() }, "restrictedModels"),
+        (
+            "no life at all",
+            NewKey { expiry: Expiry::AfterFirstUse(Duration::ZERO), ..key() },
+            "activationDays",
+        ),
+        (
+            "a nameless model",
+            NewKey { restricted_models: vec![String::new()], ..key() },
+            "restrictedModels",
+        ),
         ("a nameless tag", NewKey { tags: vec![String::new()], ..key() }, "tags"),
         ("a window", window(None, None, None), "rateLimitWindow"),
         ("requests in a window", window(Some(1), None, None), "rateLimitRequests"),
@@ -64,8 +79,16 @@ async fn a_key_that_cannot_be_is_refused_by_field() {
         ("cost in a window", window(None, None, dollar), "rateLimitCost"),
         ("cost in a day", limited(KeyLimits { daily_cost: dollar, ..none }), "dailyCostLimit"),
         ("cost in a life", limited(KeyLimits { total_cost: dollar, ..none }), "totalCostLimit"),
-        ("cost in a week", limited(KeyLimits { weekly_claude_cost: dollar, ..none }), "weeklyOpusCostLimit"),
-        ("bound to an account", NewKey { bound_codex_account: Some(codex.id.clone()), ..key() }, ""),
+        (
+            "cost in a week",
+            limited(KeyLimits { weekly_claude_cost: dollar, ..none }),
+            "weeklyOpusCostLimit",
+        ),
+        (
+            "bound to an account",
+            NewKey { bound_codex_account: Some(codex.id.clone()), ..key() },
+            "",
+        ),
         (
             "bound to one of another platform",
             NewKey { bound_claude_account: Some(codex.id), ..key() },

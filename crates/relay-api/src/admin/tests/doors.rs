@@ -1,0 +1,209 @@
+//! Who is let in where, and what a request that leads nowhere is told.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use http::Method;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use relay_crypto::TokenSigner;
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
+
+use super::fixture::{NOW, Office, request, signer};
+use crate::openapi;
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// Every operation of the document, with something in place of the variable parts.
+fn operations() -> Vec<(Method, String)> {
+    let document: Value = serde_json::from_str(&openapi::document()).unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    let operations = paths.iter().flat_map(|(path, methods)| {
+        let path = path.replace("{platform}", "claude-console").replace("{id}", "some-id");
+        let methods = methods.as_object().unwrap().keys();
+        methods.map(move |method| (method.to_uppercase().parse().unwrap(), path.clone()))
+    });
+    operations.collect()
+}
+
+#[test]
+fn the_document_lists_every_operation() {
+    let listed: Vec<String> =
+        operations().iter().map(|(method, path)| format!("{method} {path}")).collect();
+    assert_eq!(
+        listed,
+        [
+            "GET /api/v2/accounts/claude-console",
+            "POST /api/v2/accounts/claude-console",
+            "GET /api/v2/accounts/claude-console/some-id",
+            "POST /api/v2/auth/admin/login",
+            "POST /api/v2/auth/change-password",
+            "GET /api/v2/auth/me",
+            "GET /api/v2/keys",
+            "POST /api/v2/keys",
+            "GET /api/v2/keys/some-id",
+            "GET /api/v2/requests",
+            "GET /api/v2/requests/some-id",
+            "GET /health",
+            "GET /livez",
+            "GET /readyz",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn only_login_and_health_are_open() {
+    let office = Office::open().await;
+    let issued = |name: &str, epoch, ttl| {
+        signer().issue(name, epoch, NOW.as_millis(), ttl).unwrap().expose_secret().to_owned()
+    };
+    let stranger = TokenSigner::new(&"another secret".into());
+    let forged =
+        stranger.issue("root", 0, NOW.as_millis(), DAY).unwrap().expose_secret().to_owned();
+    let key =
+        office.operator.create_key(relay_engine::operator::NewKey::default()).await.unwrap().1;
+    let tokens = [
+        ("none", None),
+        ("empty", Some(String::new())),
+        ("forged", Some(forged)),
+        ("expired", Some(issued("root", 0, Duration::ZERO))),
+        ("of a later epoch", Some(issued("root", 1, DAY))),
+        ("of somebody else", Some(issued("nobody", 0, DAY))),
+        ("an API key", Some(key.expose_secret().to_owned())),
+    ];
+    let open = ["/api/v2/auth/admin/login", "/health", "/livez", "/readyz"];
+    let operations = operations();
+    let guarded = operations.iter().filter(|(_, path)| !open.contains(&path.as_str()));
+    let mut checked = 0;
+    for (method, path) in guarded {
+        for (name, token) in &tokens {
+            // Bad in every other way too: who is not let in is told nothing else.
+            for body in ["", "{not json", r#"{"unknown":1}"#] {
+                let path = format!("{path}?unknown=1");
+                let sent = request(method.clone(), &path, token.as_deref(), Body::from(body));
+                let answer = office.send(sent).await;
+                assert_eq!(
+                    answer.status, 401,
+                    "{method} {path} with token {name}: {}",
+                    answer.text
+                );
+                assert_eq!(answer.message(), "Invalid or expired token");
+                assert_eq!(answer.headers[WWW_AUTHENTICATE], "Bearer");
+                checked += 1;
+            }
+        }
+    }
+    assert_eq!(checked, 10 * tokens.len() * 3);
+    for (method, path) in operations.iter().filter(|(_, path)| open.contains(&path.as_str())) {
+        let answer = office.send(request(method.clone(), path, None, Body::empty())).await;
+        assert_ne!(answer.status, 401, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_ends_with_its_time_and_with_the_password() {
+    let office = Office::open().await;
+    let token = office.token().await;
+    office.clock.advance(DAY.saturating_sub(Duration::from_secs(1)));
+    office.get("/api/v2/keys", Some(&token)).await.expect(200);
+    office.clock.advance(Duration::from_secs(1));
+    office.get("/api/v2/keys", Some(&token)).await.expect(401);
+
+    let token = office.token().await;
+    office.get("/api/v2/keys", Some(&token)).await.expect(200);
+    office.operator.reset_password().await.unwrap();
+    office.get("/api/v2/keys", Some(&token)).await.expect(401);
+}
+
+#[tokio::test]
+async fn what_leads_nowhere_is_said_in_one_shape() {
+    let office = Office::open().await;
+    let token = office.token().await;
+    let token = Some(token.as_str());
+    let keys = |method, kind: &'static str, body: &str| {
+        let mut request = request(method, "/api/v2/keys", token, Body::from(body.to_owned()));
+        request.headers_mut().insert(CONTENT_TYPE, kind.parse().unwrap());
+        request
+    };
+    let json = "application/json";
+    let long = format!(r#"{{"description":"{}"}}"#, "x".repeat(1024 * 1024));
+    let cases = [
+        (
+            "no such path",
+            request(Method::GET, "/api/v2/nothing", None, Body::empty()),
+            404,
+            "Route GET:/api/v2/nothing not found",
+        ),
+        (
+            "nor outside",
+            request(Method::GET, "/nothing?key=secret", None, Body::empty()),
+            404,
+            "Route GET:/nothing not found",
+        ),
+        ("no such method", keys(Method::DELETE, json, ""), 405, "DELETE is not allowed here"),
+        ("no body", keys(Method::POST, json, ""), 400, "EOF"),
+        ("no JSON", keys(Method::POST, json, "{"), 400, "EOF"),
+        ("JSON of another kind", keys(Method::POST, json, "7"), 400, "expected struct"),
+        (
+            "an unknown field",
+            keys(Method::POST, json, r#"{"nmae":"x"}"#),
+            400,
+            "unknown field `nmae`",
+        ),
+        ("no kind of body", keys(Method::POST, "text/plain", "{}"), 415, "Content-Type"),
+        ("too long", keys(Method::POST, json, &long), 413, ""),
+        (
+            "an id that is none",
+            request(Method::GET, "/api/v2/keys/a:b", token, Body::empty()),
+            400,
+            "an id holds no colon",
+        ),
+        (
+            "an unknown filter",
+            request(Method::GET, "/api/v2/keys?deleted=1", token, Body::empty()),
+            400,
+            "unknown field `deleted`",
+        ),
+        (
+            "no such platform",
+            request(Method::GET, "/api/v2/accounts/gemini", token, Body::empty()),
+            400,
+            "claude-console",
+        ),
+    ];
+    for (name, request, status, message) in cases {
+        let answer = office.send(request).await;
+        assert_eq!(answer.status, status, "{name}: {}", answer.text);
+        let json = answer.json();
+        assert_eq!(json["statusCode"], status, "{name}");
+        assert_eq!(json["error"], answer.status.canonical_reason().unwrap(), "{name}");
+        assert!(answer.message().contains(message), "{name}: {}", answer.text);
+        assert_eq!(json.as_object().unwrap().len(), 3, "{name}");
+        assert_eq!(answer.headers[CACHE_CONTROL], "no-store", "{name}");
+        if status == 405 {
+            assert_eq!(answer.headers[ALLOW], "GET,HEAD,POST");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_document_is_served_as_it_is_printed() {
+    let answer = Office::open().await.get("/openapi.json", None).await.expect(200);
+    assert_eq!(answer.headers[CONTENT_TYPE], "application/json");
+    assert_eq!(answer.text, openapi::document());
+    let document = answer.json();
+    assert_eq!(document["openapi"], "3.1.0");
+    // Every operation says who may call it and what a failure looks like.
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let open = path == "/api/v2/auth/admin/login" || !path.starts_with("/api");
+            assert_eq!(operation["security"].is_null(), open, "{method} {path}");
+            assert_eq!(
+                operation["responses"]["401"].is_null(),
+                !path.starts_with("/api"),
+                "{method} {path}"
+            );
+        }
+    }
+    assert!(document["components"]["schemas"]["ErrorBody"].is_object());
+}

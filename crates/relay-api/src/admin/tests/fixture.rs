@@ -1,0 +1,152 @@
+//! An admin REST on an empty store with one operator, at a moment that only the test moves.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use relay_crypto::{ApiKeyMinter, KeyHasher, Keyring, SealFormat, TokenSigner};
+use relay_domain::{Calendar, Timestamp};
+use relay_engine::Clock;
+use relay_engine::operator::{Operator, OperatorParts};
+use relay_store::Stores;
+use relay_store_sqlite::{Access, SqliteOptions, SqliteStore};
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+use crate::admin::{AdminConfig, AdminParts, PeerAddress, router};
+use crate::health::Draining;
+
+pub(super) const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+pub(super) const PASSWORD: &str = "correct horse";
+
+#[derive(Debug)]
+pub(super) struct StoppedClock(AtomicU64);
+
+impl StoppedClock {
+    pub(super) fn advance(&self, by: Duration) {
+        self.0.fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::Relaxed);
+    }
+}
+
+impl Clock for StoppedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// What an answer said.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) text: String,
+}
+
+impl Answer {
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap()
+    }
+
+    pub(super) fn message(&self) -> String {
+        self.json()["message"].as_str().unwrap_or_default().to_owned()
+    }
+
+    #[track_caller]
+    pub(super) fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.text);
+        self
+    }
+}
+
+/// The router and what it works with.
+pub(super) struct Office {
+    pub(super) router: Router,
+    pub(super) operator: Arc<Operator>,
+    pub(super) stores: Stores,
+    pub(super) clock: Arc<StoppedClock>,
+    pub(super) draining: Draining,
+}
+
+impl Office {
+    /// With an operator `root` whose password is [`PASSWORD`].
+    pub(super) async fn open() -> Self {
+        let options =
+            SqliteOptions { calendar: Calendar::UTC, record_capacity: 10, access: Access::Serve };
+        let office = Self::on(SqliteStore::in_memory(options).unwrap().stores());
+        office.operator.initialise_admin("root", Some(PASSWORD.into())).await.unwrap();
+        office
+    }
+
+    /// On `stores`, as they are.
+    pub(super) fn on(stores: Stores) -> Self {
+        let clock = Arc::new(StoppedClock(AtomicU64::new(NOW.as_millis())));
+        let shared_clock = || Arc::clone(&clock) as Arc<dyn Clock>;
+        let operator = Arc::new(Operator::new(OperatorParts {
+            stores: stores.clone(),
+            keyring: Keyring::new(&"an encryption key".into(), SealFormat::Aead),
+            minter: ApiKeyMinter::default(),
+            hasher: KeyHasher::new(&"an encryption key".into()),
+            clock: shared_clock(),
+        }));
+        let draining = Draining::default();
+        let router = router(AdminParts {
+            config: AdminConfig { environment: Some("test".to_owned()), ..AdminConfig::default() },
+            operator: Arc::clone(&operator),
+            stores: stores.clone(),
+            store_kind: "sqlite",
+            signer: signer(),
+            clock: shared_clock(),
+            draining: draining.clone(),
+        });
+        Self { router, operator, stores, clock, draining }
+    }
+
+    /// Logs `root` in.
+    pub(super) async fn token(&self) -> String {
+        let body = format!(r#"{{"username":"root","password":"{PASSWORD}"}}"#);
+        let answer = self.post("/api/v2/auth/admin/login", None, &body).await.expect(200);
+        answer.json()["token"].as_str().unwrap().to_owned()
+    }
+
+    pub(super) async fn get(&self, path: &str, token: Option<&str>) -> Answer {
+        self.send(request(Method::GET, path, token, Body::empty())).await
+    }
+
+    /// Posts JSON.
+    pub(super) async fn post(&self, path: &str, token: Option<&str>, body: &str) -> Answer {
+        let mut request = request(Method::POST, path, token, Body::from(body.to_owned()));
+        request.headers_mut().insert(CONTENT_TYPE, "application/json".parse().unwrap());
+        request.extensions_mut().insert(PeerAddress([127, 0, 0, 1].into()));
+        self.send(request).await
+    }
+
+    pub(super) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        Answer { status: head.status, headers: head.headers, text }
+    }
+}
+
+pub(super) fn signer() -> TokenSigner {
+    TokenSigner::new(&"a secret that signs sessions of tests".into())
+}
+
+pub(super) fn request(
+    method: Method,
+    path: &str,
+    token: Option<&str>,
+    body: Body,
+) -> Request<Body> {
+    let mut request = Request::builder().method(method).uri(path);
+    if let Some(token) = token {
+        request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+    }
+    request.body(body).unwrap()
+}

@@ -1,0 +1,184 @@
+use relay_domain::key::Deletion;
+use relay_domain::{KeyDigest, Platform};
+use relay_engine::operator::NewAccount;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use super::fixture::{NOW, Office};
+
+const KEYS: &str = "/api/v2/keys";
+
+async fn create(office: &Office, token: &str, body: &Value) -> Value {
+    office.post(KEYS, Some(token), &body.to_string()).await.expect(201).json()
+}
+
+#[tokio::test]
+async fn a_made_key_shows_its_secret_once() {
+    let office = Office::open().await;
+    let token = office.token().await;
+    let made = create(&office, &token, &json!({})).await;
+    let (raw, key) = (made["rawKey"].as_str().unwrap(), &made["key"]);
+    assert!(raw.starts_with("cr_") && raw.len() == 67);
+    let id = key["id"].as_str().unwrap();
+    assert_eq!(
+        *key,
+        json!({
+            "id": id, "name": format!("API Key {id}"), "description": "",
+            "createdAt": "2026-01-01T00:00:00.000Z", "updatedAt": "", "lastUsedAt": "",
+            "isActive": true, "isDeleted": false,
+            "expirationMode": "fixed", "isActivated": true, "activationDays": 0, "activationUnit": "days",
+            "permissions": "all", "enableModelRestriction": false, "restrictedModels": [],
+            "enableClientRestriction": false, "allowedClients": [],
+            "tokenLimit": 0, "concurrencyLimit": 0,
+            "rateLimitWindow": 0, "rateLimitRequests": 0, "rateLimitCost": 0,
+            "dailyCostLimit": 0, "totalCostLimit": 0, "weeklyOpusCostLimit": 0,
+            "createdBy": "root", "tags": [],
+        })
+    );
+    let read = office.get(&format!("{KEYS}/{id}"), Some(&token)).await.expect(200);
+    assert_eq!(read.json(), json!({"key": key}));
+    let list = office.get(KEYS, Some(&token)).await.expect(200);
+    assert_eq!(list.json(), json!({"keys": [key], "total": 1}));
+    let stored = office.stores.keys.list().await.unwrap().remove(0);
+    for text in [read.text, list.text] {
+        assert!(!text.contains(raw) && !text.contains(&stored.digest.to_hex()), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_made_as_it_was_asked_for() {
+    let office = Office::open().await;
+    let token = office.token().await;
+    let secret = || SecretString::from("sk-1");
+    let claude = NewAccount::new(Platform::ClaudeConsole, "https://a.example", secret());
+    let claude = office.operator.create_account(claude).await.unwrap().id;
+    let asked = json!({
+        "name": "名", "description": "d", "isActive": false, "expiresAt": "2030-01-31T12:00:00+01:00",
+        "claudeConsoleAccountId": claude, "codexAccountId": null, "permissions": "claude",
+        "enableModelRestriction": true, "restrictedModels": ["claude-opus-4-1"],
+        "enableClientRestriction": false, "allowedClients": [], "concurrencyLimit": 7, "tags": ["a", "b"],
+        "rateLimitWindow": 0, "rateLimitRequests": null, "rateLimitCost": 0.0, "dailyCostLimit": 0,
+        "totalCostLimit": 0, "weeklyOpusCostLimit": 0, "activationDays": 30, "expirationMode": "fixed",
+    });
+    let key = &create(&office, &token, &asked).await["key"];
+    for field in [
+        "name",
+        "description",
+        "isActive",
+        "claudeConsoleAccountId",
+        "permissions",
+        "enableModelRestriction",
+        "restrictedModels",
+        "concurrencyLimit",
+        "tags",
+    ] {
+        assert_eq!(key[field], asked[field], "{field}");
+    }
+    assert_eq!(key["expiresAt"], "2030-01-31T11:00:00.000Z");
+
+    let asked =
+        json!({"expirationMode": "activation", "activationDays": 36, "activationUnit": "hours"});
+    let key = &create(&office, &token, &asked).await["key"];
+    let shown = (
+        &key["expirationMode"],
+        &key["activationDays"],
+        &key["activationUnit"],
+        &key["isActivated"],
+    );
+    assert_eq!(shown, (&json!("activation"), &json!(36), &json!("hours"), &json!(false)));
+    let asked =
+        json!({"expirationMode": "activation", "activationDays": 48, "activationUnit": "hours"});
+    let key = &create(&office, &token, &asked).await["key"];
+    assert_eq!((&key["activationDays"], &key["activationUnit"]), (&json!(2), &json!("days")));
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_is_refused_by_name() {
+    let office = Office::open().await;
+    let token = office.token().await;
+    let cases = [
+        (json!({"name": ""}), "name must"),
+        (json!({"name": 5}), "name: invalid type"),
+        (json!({"expiresAt": "soon"}), "expiresAt must"),
+        (json!({"expiresAt": "2020-01-01T00:00:00Z"}), "expiresAt must lie in the future"),
+        (json!({"expirationMode": "activation"}), "activationDays must"),
+        (
+            json!({"expirationMode": "activation", "activationDays": 1, "expiresAt": "2030-01-01T00:00:00Z"}),
+            "expiresAt must",
+        ),
+        (json!({"permissions": "gemini"}), "permissions: unknown variant"),
+        (json!({"claudeConsoleAccountId": "none"}), "claudeConsoleAccountId must"),
+        (json!({"concurrencyLimit": -1}), "concurrencyLimit: invalid value"),
+        (json!({"rateLimitWindow": 5}), "rateLimitWindow cannot be kept"),
+        (json!({"rateLimitRequests": 5}), "rateLimitRequests cannot be kept"),
+        (json!({"rateLimitCost": 2.75}), "rateLimitCost cannot be kept"),
+        (json!({"dailyCostLimit": 1}), "dailyCostLimit cannot be kept"),
+        (json!({"dailyCostLimit": -1}), "dailyCostLimit must"),
+        (json!({"totalCostLimit": 0.01}), "totalCostLimit cannot be kept"),
+        (json!({"weeklyOpusCostLimit": 1}), "weeklyOpusCostLimit cannot be kept"),
+        (json!({"enableClientRestriction": true}), "enableClientRestriction cannot be kept"),
+        (json!({"allowedClients": ["claude_code"]}), "allowedClients cannot be kept"),
+        (
+            json!({"enableModelRestriction": false, "restrictedModels": ["m"]}),
+            "restrictedModels must",
+        ),
+        (json!({"tokenLimit": 1}), "unknown field `tokenLimit`"),
+        (json!({"apiKey": "cr_mine"}), "unknown field `apiKey`"),
+    ];
+    for (body, message) in cases {
+        let answer = office.post(KEYS, Some(&token), &body.to_string()).await.expect(400);
+        assert!(answer.message().contains(message), "{body}: {}", answer.text);
+    }
+    assert!(office.stores.keys.list().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn keys_are_listed_by_what_they_are() {
+    let office = Office::open().await;
+    let token = office.token().await;
+    for body in [
+        json!({"name": "all"}),
+        json!({"name": "off", "isActive": false}),
+        json!({"name": "claude", "permissions": "claude"}),
+        json!({"name": "codex", "permissions": "codex"}),
+    ] {
+        create(&office, &token, &body).await;
+    }
+    let mut gone = office.stores.keys.list().await.unwrap().remove(0);
+    gone.id = "gone".try_into().unwrap();
+    gone.digest = KeyDigest::new([7; 32]);
+    gone.name = "gone".to_owned();
+    gone.permissions = relay_domain::Permissions::Only(Vec::new());
+    gone.deleted = Some(Deletion { at: NOW, by: "root".to_owned() });
+    office.stores.keys.create(&gone).await.unwrap();
+
+    let cases: [(&str, &[&str]); 7] = [
+        ("", &["all", "claude", "codex", "off"]),
+        ("?includeDeleted=true", &["all", "claude", "codex", "gone", "off"]),
+        ("?includeDeleted=false", &["all", "claude", "codex", "off"]),
+        ("?isActive=false", &["off"]),
+        ("?permissions=all", &["all", "off"]),
+        ("?permissions=claude", &["claude"]),
+        ("?permissions=codex&isActive=true", &["codex"]),
+    ];
+    for (query, expected) in cases {
+        let list = office.get(&format!("{KEYS}{query}"), Some(&token)).await.expect(200).json();
+        let mut names: Vec<&str> = list["keys"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|key| key["name"].as_str().unwrap())
+            .collect();
+        names.sort_unstable();
+        assert_eq!(names, expected, "{query}");
+        assert_eq!(list["total"], expected.len(), "{query}");
+    }
+    let gone = office.get("/api/v2/keys/gone", Some(&token)).await.expect(200).json();
+    assert_eq!(gone["key"]["deletedAt"], NOW.to_string());
+    assert_eq!(
+        (&gone["key"]["deletedBy"], &gone["key"]["permissions"]),
+        (&json!("root"), &json!("none"))
+    );
+    let answer = office.get("/api/v2/keys/none", Some(&token)).await.expect(404);
+    assert_eq!(answer.message(), "API Key not found");
+}
