@@ -89,9 +89,9 @@ async fn play(arguments: DemoArgs, config: &Config) -> Result<()> {
 
     let provider = CancellationToken::new();
     let serving = async {
-        let served = server.run().await;
+        let ended = server.run().await;
         provider.cancel();
-        served
+        ended
     };
     let showing = async {
         let shown = show(&stage, &installation).await;
@@ -103,8 +103,8 @@ async fn play(arguments: DemoArgs, config: &Config) -> Result<()> {
         }
         shown
     };
-    let (served, shown, ()) = tokio::join!(serving, showing, sandbox.serve(provider.clone()));
-    shown.and(served)
+    let (ended, shown, ()) = tokio::join!(serving, showing, sandbox.serve(provider.clone()));
+    shown.and(ended)
 }
 
 /// The conversation and what Relay has recorded of it.

@@ -24,7 +24,7 @@ use crate::config::{Config, ConfigError, Environment, FileChoice};
 
 // The allocator is the system's. To try another: `#[global_allocator] static ALLOCATOR: … = …;` here.
 
-/// What a shell knows as a configuration error (EX_USAGE in sysexits.h).
+/// What a shell knows as a configuration error (`EX_USAGE` in sysexits.h).
 const CONFIG_ERROR: u8 = 64;
 
 fn main() -> ExitCode {

@@ -1,7 +1,7 @@
 //! The admin REST: what an operator asks and changes over HTTP.
 //!
 //! A file for each endpoint, named by its verb below its resource. Who may call it is a value: all that
-//! an endpoint can reach hangs on the [`Session`](session::Session) that it takes as an argument, so one
+//! an endpoint can reach hangs on the `Session` that it takes as an argument, so one
 //! that forgets to ask for it has nothing to show. Secrets go in and never come out, but for the new
 //! API key's, once.
 

@@ -81,6 +81,7 @@ impl Refusal {
             EngineError::NoAccount { shortage, retry_at } => no_account(*shortage, *retry_at, now),
             EngineError::HeadTimeout(_) => fault(ErrorType::Timeout, "upstream_timeout"),
             EngineError::ProxyUnusable => fault(ErrorType::Overloaded, "no_account_available"),
+            EngineError::Keyring(_) => fault(ErrorType::Api, "keyring"),
             EngineError::Store(cause) => {
                 // The cause may name hosts and files: it is for the operator.
                 tracing::error!(error = cause as &dyn std::error::Error, "store failed");

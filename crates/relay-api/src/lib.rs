@@ -2,7 +2,7 @@
 //!
 //! The client routes are a plain service in front of the admin router: they are the hot path, and a
 //! router has nothing to tell them. What a refusal looks like to a client is decided in one place,
-//! [`dialect`].
+//! `dialect.rs`.
 
 pub mod admin;
 mod dialect;

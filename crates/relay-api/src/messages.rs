@@ -125,9 +125,12 @@ fn too_large(limit: usize) -> Refusal {
 mod tests {
     use super::*;
 
+    /// What it is, the headers, the keys in the order in which they are believed.
+    type Case = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
+
     #[test]
     fn keys_are_found_wherever_clients_put_them() {
-        let cases: [(&str, &[(&str, &str)], &[&str]); 6] = [
+        let cases: [Case; 6] = [
             ("none", &[], &[]),
             ("x-api-key", &[("x-api-key", " cr_a ")], &["cr_a"]),
             ("bearer, any case", &[("authorization", "bEARER cr_a")], &["cr_a"]),

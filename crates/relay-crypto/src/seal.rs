@@ -110,6 +110,18 @@ impl Keyring {
         legacy::Sealed::parse(stored)?.open(self.legacy(salt).get()?)
     }
 
+    /// Derives the keys of this keyring's format now, so that no request waits for it later.
+    ///
+    /// # Errors
+    ///
+    /// The scrypt errors, which do not occur.
+    pub fn derive(&self) -> Result<(), CryptoError> {
+        match self.format {
+            SealFormat::Aead => self.aead.get().map(drop),
+            SealFormat::Legacy => self.console.get().and_then(|_| self.responses.get()).map(drop),
+        }
+    }
+
     fn legacy(&self, salt: LegacySalt) -> &DerivedKey {
         match salt {
             LegacySalt::Console => &self.console,

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use crate::directory::Directory;
 use crate::flight::Airspace;
 use crate::retry_budget::RetryBudget;
+use crate::unpriced_models::UnpricedModels;
 use crate::{Clock, EngineConfig};
 
 /// What all runtimes of the process share.
@@ -21,6 +22,7 @@ pub(crate) struct Core {
     pub(crate) prices: Arc<PriceBook>,
     pub(crate) airspace: Airspace,
     pub(crate) retries: RetryBudget,
+    pub(crate) unpriced: UnpricedModels,
     /// Whose turn it is among accounts of one priority.
     rotation: AtomicU64,
     tasks: TaskTracker,
@@ -41,6 +43,7 @@ impl Core {
             prices,
             airspace: Airspace::default(),
             retries: RetryBudget::new(),
+            unpriced: UnpricedModels::default(),
             rotation: AtomicU64::new(0),
             tasks,
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use relay_crypto::CryptoError;
 use relay_domain::{KeyRefusal, LimitKind, Timestamp};
 use relay_protocol::ScanError;
 use relay_scheduler::Shortage;
@@ -48,6 +49,9 @@ pub enum EngineError {
     /// The request could not be put into the upstream's form.
     #[error("the request cannot be sent on: its query or a header is malformed")]
     NotSendable(#[from] http::Error),
+    /// The key that opens the accounts' credentials cannot be derived.
+    #[error(transparent)]
+    Keyring(#[from] CryptoError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -235,8 +235,8 @@ impl Flight {
             record: self.record.clone(),
         };
         if used && settlement.record.cost.is_none() {
-            let model = settlement.record.served_model.as_ref().unwrap_or(&settlement.record.model);
-            tracing::warn!(model = %model, "model has no price: its cost is unknown");
+            core.unpriced
+                .note(settlement.record.served_model.as_ref().unwrap_or(&settlement.record.model));
         }
         let shared = Arc::clone(&core);
         core.spawn(async move { settle_with_patience(&shared, &settlement).await });

@@ -21,6 +21,7 @@ pub mod operator;
 mod retry_budget;
 mod roster;
 mod stream;
+mod unpriced_models;
 mod upstream;
 mod upstream_url;
 
@@ -69,9 +70,10 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`EngineError::Store`] if the store fails.
+    /// [`EngineError::Store`] if the store fails, [`EngineError::Keyring`] if a key cannot be derived.
     pub async fn start(parts: EngineParts) -> Result<Self, EngineError> {
         let EngineParts { config, clock, stores, hasher, keyring, prices, tasks } = parts;
+        keyring.derive()?;
         let directory = Directory::load(stores, hasher, keyring, config.key_prefix.clone()).await?;
         Ok(Self { core: Arc::new(Core::new(config, clock, directory, prices, tasks)) })
     }

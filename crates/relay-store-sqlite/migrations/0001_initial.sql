@@ -22,7 +22,7 @@ CREATE TABLE api_key (
     id TEXT PRIMARY KEY,
     digest BLOB NOT NULL UNIQUE,
     created_at INTEGER NOT NULL,
-    -- When the first use set the end that "settings" now has.
+    -- When a first use last set the end of the key.
     activated_at INTEGER,
     -- As it was when the key was added; later use is dated in "usage".
     last_used_at INTEGER,

@@ -1,7 +1,7 @@
 //! API keys.
 
 use async_trait::async_trait;
-use relay_domain::{ApiKey, Expiry, KeyDigest, KeyId, Timestamp};
+use relay_domain::{ApiKey, KeyDigest, KeyId, Timestamp};
 use relay_store::{KeyRepository, StoreError};
 use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
 
@@ -87,11 +87,9 @@ fn create(connection: &Connection, key: &ApiKey) -> Result<(), StoreError> {
 
 fn update(connection: &Connection, key: &ApiKey) -> Result<bool, SqliteError> {
     let settings = serde_json::to_string(&KeyForm::of(key))?;
-    // A key that waits for its first use again was not activated.
-    let waits = matches!(key.expiry, Expiry::AfterFirstUse(_));
     let changed = connection.execute(
-        "UPDATE api_key SET settings = ?2, activated_at = iif(?3, NULL, activated_at) WHERE id = ?1",
-        params![key.id.as_str(), settings, waits],
+        "UPDATE api_key SET settings = ?2 WHERE id = ?1",
+        params![key.id.as_str(), settings],
     )?;
     Ok(0 < changed)
 }

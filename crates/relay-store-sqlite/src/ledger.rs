@@ -121,6 +121,8 @@ fn drop_expired(
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use relay_domain::{Calendar, KeyLimits, Period};
     use relay_store::contract::fixture::{
         admit_request, admitted, at, checkpoint, key_id, record, request_id, settlement, usage,
@@ -128,6 +130,8 @@ mod tests {
     use relay_store::{UsageRepository as _, UsageScope};
 
     use super::*;
+    use crate::batch::read_holds;
+    use crate::holds::Hold;
     use crate::store::SqliteOptions;
 
     fn store() -> SqliteStore {
@@ -185,6 +189,31 @@ mod tests {
         let reaped = store.reap(at(60_000), 9).await.unwrap();
         assert_eq!(reaped.iter().map(|orphan| orphan.usage).collect::<Vec<_>>(), [usage(1)]);
         assert_eq!(requests(&store).await, 1);
+    }
+
+    /// Waits until the file has a hold like this.
+    async fn wait_for_hold(store: &SqliteStore, is_so: fn(&Hold) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let read = |connection: &mut Connection| read_holds(connection);
+            let holds = store.core().queue.run(read).await.unwrap();
+            if holds.iter().any(|(_, hold)| is_so(hold)) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{holds:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hold_is_written_some_time_later_also_after_a_failure() {
+        let store = store();
+        admitted(&store.stores(), 0, "k", at(0)).await;
+        wait_for_hold(&store, |hold| hold.progress.is_none()).await;
+        refuse_writes(&store, true).await;
+        assert!(store.checkpoint(&checkpoint(0, at(60_000), usage(1))).await.is_err());
+        refuse_writes(&store, false).await;
+        wait_for_hold(&store, |hold| hold.progress.is_some()).await;
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use crate::error::SqliteError;
 /// Held by the process that serves. The operating system takes it back when the process dies, however
 /// it dies.
 pub(crate) struct OwnerLock {
-    _file: File,
+    file: File,
 }
 
 impl OwnerLock {
@@ -38,7 +38,15 @@ impl OwnerLock {
         file.set_len(0).map_err(failed)?;
         file.rewind().map_err(failed)?;
         writeln!(file, "process {}", std::process::id()).map_err(failed)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for OwnerLock {
+    fn drop(&mut self) {
+        // To close the file would not do while a child that is just being started has it open too. If it
+        // fails, the end of the process does it.
+        self.file.unlock().ok();
     }
 }
 

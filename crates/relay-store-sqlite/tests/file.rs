@@ -5,10 +5,12 @@
 use std::error::Error as _;
 use std::path::Path;
 
-use relay_domain::{KeyLimits, NanoUsd, Outcome, Period, TokenCount, TokenUsage, UsageSource};
+use relay_domain::{
+    Account, KeyLimits, NanoUsd, Outcome, Period, TokenCount, TokenUsage, UsageSource,
+};
 use relay_store::contract::fixture::{
-    account_id, admit_request, admitted, affinity, at, calendar, checkpoint, key_id, rebind,
-    record, request_id, rich_account, rich_key, settlement, usage,
+    account, account_id, admit_request, admitted, affinity, at, calendar, checkpoint, key_id,
+    rebind, record, request_id, rich_account, rich_key, settlement, usage,
 };
 use relay_store::{AdmitRequest, Settlement, StoreError, Stores, UsageScope};
 use relay_store_sqlite::{Access, SqliteOptions, SqliteStore};
@@ -87,6 +89,33 @@ async fn what_was_running_at_the_end_is_settled_after_a_restart() {
     assert_eq!(stores.ledger.reap(at(1_000_000), 10).await.unwrap(), [], "and stays settled");
     let scope = UsageScope::Key(key_id("k"));
     assert_eq!(stores.usage.totals(&scope, Period::Total).await.unwrap().requests, 2);
+}
+
+#[tokio::test]
+async fn what_was_settled_stays_settled_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("relay.db");
+    let stores = open(&path);
+    admitted(&stores, 0, "k", at(0)).await;
+    assert!(stores.ledger.checkpoint(&checkpoint(0, at(70_000), usage(3))).await.unwrap());
+    assert!(stores.ledger.settle(&settlement(record(0, "k"), at(1))).await.unwrap());
+    drop(stores);
+
+    let stores = open(&path);
+    assert_eq!(stores.ledger.reap(at(1_000_000), 10).await.unwrap(), []);
+    assert!(!stores.ledger.settle(&settlement(record(0, "k"), at(2))).await.unwrap());
+    assert_eq!(stores.usage.recent(9).await.unwrap(), [record(0, "k")]);
+}
+
+#[tokio::test]
+async fn an_account_does_not_inherit_the_use_of_one_that_was_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let stores = open(&folder.path().join("relay.db"));
+    admitted(&stores, 0, "k", at(0)).await;
+    assert!(stores.ledger.settle(&settlement(record(0, "k"), at(1))).await.unwrap());
+    let anew = Account { created_at: at(2), ..account("account-one") };
+    stores.accounts.create(&anew).await.unwrap();
+    assert_eq!(stores.accounts.get(&anew.id).await.unwrap(), Some(anew));
 }
 
 #[tokio::test]

@@ -37,7 +37,6 @@ fn start(test: &str, database: &Path) -> Child {
         .args(["--exact", test, "--nocapture"])
         .env(DATABASE, OsString::from(database))
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
         .spawn()
         .unwrap()
 }
@@ -100,7 +99,7 @@ async fn a_killed_process_loses_nothing_that_it_was_told_is_done() {
             }
         }
         child.wait().unwrap();
-        assert!(400 <= said.len(), "the other process has worked");
+        assert!(400 <= said.len(), "the other process has worked: {}", said.len());
         check_after_death(&path, &said).await;
         std::fs::remove_file(&path).unwrap();
     }

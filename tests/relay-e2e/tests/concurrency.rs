@@ -2,12 +2,11 @@
 
 use relay_e2e::{Exchange, Relay, Request, Store, on_both_stores};
 use relay_sandbox::Step;
-use relay_testkit::eventually;
 use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::conversation::{streamed, whole};
-use crate::stored::{Scope, holds, totals};
+use crate::stored::{Scope, settled, totals};
 
 on_both_stores![exactly_as_many_as_allowed_get_in];
 
@@ -19,7 +18,8 @@ async fn exactly_as_many_as_allowed_get_in(store: Store) {
         (relay.key_with(json!({"concurrencyLimit": ALLOWED})).await, relay.key().await);
     let held = Step::new().deltas(9).silence_after_frame(4, 60_000);
     account.script(held.clone());
-    for round in ["at first", "when the slots are free again"] {
+    // The second round begins when the slots of the first are free again.
+    for round in 0..2 {
         let mut requests = JoinSet::new();
         for _ in 0..20 {
             let (address, secret) = (relay.address(), key.secret.clone());
@@ -28,22 +28,26 @@ async fn exactly_as_many_as_allowed_get_in(store: Store) {
         }
         let (running, refused): (Vec<_>, Vec<_>) =
             requests.join_all().await.into_iter().partition(|exchange| exchange.status() == 200);
-        assert_eq!(running.len(), ALLOWED, "{round}");
+        assert_eq!(running.len(), ALLOWED, "round {round}");
         for exchange in refused {
             let answer = exchange.finish().await;
-            assert_eq!(answer.status, 429, "{round}: {}", answer.text());
-            assert_eq!(answer.json()["error"]["type"], "rate_limit_error", "{round}");
-            assert_eq!(answer.json()["error"]["code"], "concurrency_limit_exceeded", "{round}");
-            assert!(answer.header("retry-after").is_some(), "{round}");
-            assert!(answer.header("request-id").is_some(), "{round}");
+            assert_eq!(answer.status, 429, "round {round}: {}", answer.text());
+            assert_eq!(answer.json()["error"]["type"], "rate_limit_error", "round {round}");
+            assert_eq!(
+                answer.json()["error"]["code"],
+                "concurrency_limit_exceeded",
+                "round {round}"
+            );
+            assert!(answer.header("retry-after").is_some(), "round {round}");
+            assert!(answer.header("request-id").is_some(), "round {round}");
         }
         account.holds(ALLOWED as u64).await;
         account.script(Step::new());
         let unlimited = relay.send(&Request::messages(&other.secret, whole())).await;
-        assert_eq!(unlimited.status, 200, "{round}, another key: {}", unlimited.text());
+        assert_eq!(unlimited.status, 200, "round {round}, another key: {}", unlimited.text());
         account.script(held.clone());
         drop(running);
-        eventually("all slots are free", async || holds(&relay) == 0).await;
+        settled(&relay, (round + 1) * (ALLOWED + 1)).await;
     }
     let total = totals(&relay, Scope::Key(&key.id));
     assert_eq!(total.requests, 2 * 3, "those that got in, and none of those that did not");

@@ -69,7 +69,8 @@ pub(crate) fn totals(relay: &Relay, scope: Scope<'_>) -> Totals {
     }
 }
 
-/// How many requests are admitted and not settled, as far as the store knows.
+/// How many requests are held in the store. The embedded one keeps a request's hold in memory until its
+/// first checkpoint.
 pub(crate) fn holds(relay: &Relay) -> usize {
     match relay.redis() {
         None => {

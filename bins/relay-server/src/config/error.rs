@@ -78,7 +78,15 @@ impl ConfigError {
                 origin,
                 why: format!("expected {}", in_words(expected.as_str())),
             },
-            other => Self::Malformed { path, origin, why: other.to_string() },
+            other @ (Kind::Message(_)
+            | Kind::InvalidLength(..)
+            | Kind::UnknownVariant(..)
+            | Kind::MissingField(_)
+            | Kind::DuplicateField(_)
+            | Kind::ISizeOutOfRange(_)
+            | Kind::USizeOutOfRange(_)
+            | Kind::Unsupported(_)
+            | Kind::UnsupportedKey(..)) => Self::Malformed { path, origin, why: other.to_string() },
         }
     }
 }

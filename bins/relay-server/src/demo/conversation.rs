@@ -79,7 +79,7 @@ impl Answer {
     fn read(&mut self, chunk: &[u8]) -> Result<()> {
         let mut events = Vec::new();
         self.frames.feed(chunk, |frame| {
-            events.extend(frame.data().map(|data| serde_json::from_slice::<Value>(&data)))
+            events.extend(frame.data().map(|data| serde_json::from_slice::<Value>(&data)));
         });
         for event in events {
             let event = event.context("an event is no JSON")?;

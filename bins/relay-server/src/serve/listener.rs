@@ -2,7 +2,6 @@
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -10,7 +9,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// Connections that wait to be accepted, on each socket.
 const BACKLOG: i32 = 1_024;
 /// How long a client may leave what it was sent unread before its connection is cut off.
-const UNREAD_FOR: Duration = Duration::from_secs(60);
+#[cfg(target_os = "linux")]
+const UNREAD_FOR: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// Binds `count` sockets to `address`; port 0 takes a free one.
 ///
@@ -92,17 +92,15 @@ fn bind_to(socket: &Socket, address: SocketAddr) -> std::io::Result<()> {
 /// What the operating system has against an address, and what to do about it.
 fn explain(address: SocketAddr, error: std::io::Error) -> anyhow::Error {
     let port = address.port();
-    let what = match error.kind() {
-        ErrorKind::AddrInUse => {
-            format!("port {port} is in use on {}; set PORT to another one", address.ip())
-        }
-        ErrorKind::PermissionDenied => {
-            format!("port {port} needs privileges; set PORT to one above 1023")
-        }
-        ErrorKind::AddrNotAvailable => {
-            format!("{} is no address of this machine; set HOST", address.ip())
-        }
-        _ => format!("cannot listen on {address}"),
+    let kind = error.kind();
+    let what = if kind == ErrorKind::AddrInUse {
+        format!("port {port} is in use on {}; set PORT to another one", address.ip())
+    } else if kind == ErrorKind::PermissionDenied {
+        format!("port {port} needs privileges; set PORT to one above 1023")
+    } else if kind == ErrorKind::AddrNotAvailable {
+        format!("{} is no address of this machine; set HOST", address.ip())
+    } else {
+        format!("cannot listen on {address}")
     };
     anyhow!(error).context(what)
 }

@@ -1,3 +1,5 @@
+//! `/api/v2/accounts`: what goes in comes out, but for the secrets.
+
 use std::time::Duration;
 
 use relay_domain::{HealthEvent, ModelName};

@@ -1,3 +1,5 @@
+//! The health endpoints, with and without a store.
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! `/api/v2/keys`: what goes in comes out, and the secret once.
+
 use relay_domain::key::Deletion;
 use relay_domain::{KeyDigest, Platform};
 use relay_engine::operator::NewAccount;

@@ -1,3 +1,5 @@
+//! `/api/v2/auth`: getting in, guessing, and ending every session.
+
 use std::time::Duration;
 
 use http::header::RETRY_AFTER;

@@ -1,3 +1,5 @@
+//! `/api/v2/requests`: what was settled is shown.
+
 use relay_store::contract::fixture::{
     NOW as THEN, admitted, at, key, record, request_id, rich_record, settlement,
 };
