@@ -35,7 +35,7 @@ pub(crate) enum Command {
     /// The configuration
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Print the `OpenAPI` document of the admin API
+    #[command(about = "Print the OpenAPI document of the admin API")]
     Openapi,
 }
 
@@ -73,7 +73,7 @@ pub(crate) struct AccountArgs {
     /// What to call it
     #[arg(long)]
     pub(crate) name: String,
-    /// The provider's base URL, such as <https://api.anthropic.com>
+    /// The base URL of the provider: scheme and host
     #[arg(long)]
     pub(crate) url: String,
     #[command(flatten)]
@@ -87,8 +87,7 @@ pub(crate) struct AccountArgs {
     /// Reach it through this proxy: http, https or socks5, with name:password@ if it asks for them
     #[arg(long, value_name = "URL")]
     pub(crate) proxy: Option<String>,
-    /// What it speaks: claude-console (Anthropic Messages) or codex (`OpenAI` Responses)
-    #[arg(long, value_parser = platform, default_value = "claude-console")]
+    #[arg(long, help = "claude-console (Anthropic Messages) or codex (OpenAI Responses)", value_parser = platform, default_value = "claude-console")]
     pub(crate) platform: Platform,
     /// Print JSON
     #[arg(long)]
@@ -166,7 +165,7 @@ pub(crate) struct ListArgs {
 /// What to do with the administrator's login.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AdminCommand {
-    /// Set a new password (`ADMIN_PASSWORD`, or a generated one) and end all sessions
+    /// Make up a new password, print it, and end all sessions
     ResetPassword,
 }
 

@@ -1,10 +1,7 @@
 //! What is said to the person at the terminal: results on standard output, everything else on standard
 //! error. Secrets that are shown once are shown here and never logged.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "talking to the terminal is what this module is for"
-)]
+//!
+//! Nobody need be listening: a closed pipe ends no command and, above all, no server.
 
 use std::io::{self, Write as _};
 
@@ -12,12 +9,12 @@ use anyhow::{Context as _, Result};
 
 /// Says a line on standard error.
 pub(crate) fn say(line: impl AsRef<str>) {
-    eprintln!("{}", line.as_ref());
+    writeln!(io::stderr().lock(), "{}", line.as_ref()).ok();
 }
 
 /// Prints a line of a result on standard output.
 pub(crate) fn print(line: impl AsRef<str>) {
-    println!("{}", line.as_ref());
+    writeln!(io::stdout().lock(), "{}", line.as_ref()).ok();
 }
 
 /// Prints a part of a line, at once.

@@ -3,8 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::Duration;
 
 use tokio::process::Command;
+use tokio::time::timeout;
+
+/// How long a command may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a command of the binary printed, and whether it succeeded.
 #[derive(Clone, Debug)]
@@ -62,9 +67,11 @@ pub(crate) async fn run(environment: &BTreeMap<String, String>, words: &[&str]) 
         .envs(environment)
         .stdin(Stdio::null())
         .kill_on_drop(true)
-        .output()
-        .await
-        .unwrap_or_else(|error| panic!("relay-server does not start: {error}"));
+        .output();
+    let Ok(output) = timeout(PATIENCE, output).await else {
+        panic!("relay-server {} does not end within {PATIENCE:?}", words.join(" "))
+    };
+    let output = output.unwrap_or_else(|error| panic!("relay-server does not start: {error}"));
     CommandOutput {
         success: output.status.success(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
