@@ -1,6 +1,7 @@
 //! The front door: client routes first, the admin router for everything else.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -13,6 +14,7 @@ use relay_engine::{Endpoint, Relay, RelayBody};
 use relay_protocol::anthropic::ErrorType;
 use tower::ServiceExt as _;
 
+use crate::admin::PeerAddress;
 use crate::dialect::Refusal;
 use crate::{messages, models};
 
@@ -57,8 +59,8 @@ impl Edge {
         Self { relay, router, config }
     }
 
-    /// Answers one request.
-    pub async fn serve<B>(&self, request: Request<B>) -> Response<EdgeBody>
+    /// Answers one request that came from `peer`.
+    pub async fn serve<B>(&self, request: Request<B>, peer: IpAddr) -> Response<EdgeBody>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<axum::BoxError>,
@@ -83,7 +85,8 @@ impl Edge {
                 refusal.into_response(self.relay.request_id()).map(EdgeBody::Relay)
             }
             Route::Router => {
-                let request = request.map(RouterBody::new);
+                let mut request = request.map(RouterBody::new);
+                request.extensions_mut().insert(PeerAddress(peer));
                 match self.router.clone().oneshot(request).await {
                     Ok(response) => response.map(EdgeBody::Router),
                     Err(never) => match never as Infallible {},

@@ -69,20 +69,27 @@ impl Relay {
         incoming: &Incoming<'_>,
         scan: &RequestScan,
     ) -> Result<(Flight, Preference), EngineError> {
+        let key = self.catch_up(caller).await?;
         let now = self.core.clock.now();
-        let version = self.core.directory.stores.ledger.version().await?;
-        let mut key = Arc::clone(&caller.key);
-        if !self.core.directory.keys_are_current(version) {
-            key = self.look_up(caller.presented).await?;
-        }
         key.check(Platform::ClaudeConsole, scan.model.as_str(), now)?;
-        self.core.directory.refresh_roster(version).await?;
         let flight = Flight::unmetered(
             Arc::clone(&self.core),
             incoming.arrived,
             record(incoming, &key, scan, now),
         );
         Ok((flight, Preference::of(&key, None)))
+    }
+
+    /// Brings the snapshots up to date for a request that takes no hold. Returns the caller's key as it is
+    /// now.
+    pub(crate) async fn catch_up(&self, caller: &Caller) -> Result<Arc<ApiKey>, EngineError> {
+        let directory = &self.core.directory;
+        let version = directory.stores.ledger.version().await?;
+        directory.refresh_roster(version).await?;
+        if directory.keys_are_current(version) {
+            return Ok(Arc::clone(&caller.key));
+        }
+        self.look_up(caller.presented).await
     }
 
     fn admit_request(

@@ -138,11 +138,13 @@ impl Relay {
         let Some(event) = event else { return };
         live.learn(&event, now);
         let accounts = Arc::clone(&self.core.directory.stores.accounts);
-        let id = id.clone();
+        let (id, live) = (id.clone(), Arc::clone(live));
         self.core.spawn(async move {
-            if let Err(error) = accounts.apply_health(&id, &event, now).await {
+            let told = accounts.apply_health(&id, &event, now).await;
+            live.told(told.unwrap_or_else(|error| {
                 tracing::warn!(account.id = %id, %error, "health not kept");
-            }
+                None
+            }));
         });
     }
 }

@@ -108,6 +108,7 @@ impl Relay {
         presented: impl Iterator<Item = &str>,
     ) -> Result<Vec<String>, EngineError> {
         let caller = self.authenticate(presented).await?;
+        let key = self.catch_up(&caller).await?;
         let roster = self.core.directory.roster();
         let accounts = roster.entries.iter().map(|entry| &entry.account);
         let mut names = BTreeSet::new();
@@ -121,7 +122,7 @@ impl Relay {
             names.extend(account.models.pairs().keys().cloned());
         }
         let now = self.core.clock.now();
-        names.retain(|name| caller.key.check(Platform::ClaudeConsole, name, now).is_ok());
+        names.retain(|name| key.check(Platform::ClaudeConsole, name, now).is_ok());
         Ok(names.into_iter().collect())
     }
 

@@ -48,12 +48,31 @@ pub(crate) struct AccountLive {
     trial: AtomicBool,
     pub(crate) breaker: Breaker,
     health: ArcSwap<AccountHealth>,
+    /// Events that this process knows of and the store does not yet.
+    untold: AtomicU32,
 }
 
 impl AccountLive {
-    /// Takes a health event at once, ahead of the store's word.
+    /// Takes a health event at once, ahead of the store's word. Until [`told`](Self::told) the store's word
+    /// does not count: it may be of before.
     pub(crate) fn learn(&self, event: &HealthEvent, now: Timestamp) {
+        self.untold.fetch_add(1, Ordering::AcqRel);
         self.health.rcu(|health| AccountHealth::clone(health).on(event.clone(), now));
+    }
+
+    /// The store knows of an event, or never will. `health` is what it says now.
+    pub(crate) fn told(&self, health: Option<AccountHealth>) {
+        let others = self.untold.fetch_sub(1, Ordering::AcqRel) > 1;
+        if let Some(health) = health.filter(|_| !others) {
+            self.health.store(Arc::new(health));
+        }
+    }
+
+    /// Takes over what the store says, unless this process knows more.
+    fn hear(&self, health: &AccountHealth) {
+        if self.untold.load(Ordering::Acquire) == 0 {
+            self.health.store(Arc::new(health.clone()));
+        }
     }
 
     /// Whether a success would change anything.
@@ -98,7 +117,7 @@ impl Roster {
             old.entries.iter().map(|entry| (&entry.account.id, &entry.live)).collect();
         let entries = accounts.into_iter().map(|account| {
             let live = known.get(&account.id).map_or_else(Arc::default, |live| Arc::clone(live));
-            live.health.store(Arc::new(account.health.clone()));
+            live.hear(&account.health);
             let access = access(&account, keyring);
             if let Err(readiness) = &access {
                 tracing::warn!(account.id = %account.id, ?readiness, "account cannot be used");

@@ -166,7 +166,9 @@ impl StreamBody {
         status: u16,
     ) -> Self {
         let now = Instant::now();
-        let timer = Box::pin(tokio::time::sleep_until(now + flight.core().config.keep_alive));
+        let config = &flight.core().config;
+        let first_due = now + config.keep_alive.min(config.idle_timeout);
+        let timer = Box::pin(tokio::time::sleep_until(first_due));
         let state = State::Flowing;
         let mut stream = Self {
             upstream,

@@ -5,7 +5,7 @@
 //!
 //! Requests share one connection; everything else takes one from a pool. Lost connections are made anew
 //! by themselves. A command that gets no answer within 250 milliseconds fails as
-//! [`StoreError::Unavailable`](relay_store::StoreError::Unavailable).
+//! [`StoreError::Unavailable`].
 //!
 //! Not here on purpose: any use of KEYS, which stops Redis while it looks; and a task of its own: whoever
 //! settles carries the settlements of others along.

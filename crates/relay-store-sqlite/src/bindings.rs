@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use relay_domain::AffinityKey;
 use relay_store::{Binding, Rebind};
 
-/// How many bindings a generation has. Two are kept: at most about a megabyte.
-const GENERATION: usize = 2_048;
+/// How many bindings a generation has. Two are kept: at most about six megabytes, as they come into use.
+const GENERATION: usize = 16_384;
 
 /// Nothing is known of a conversation.
 #[derive(Debug, Eq, PartialEq)]

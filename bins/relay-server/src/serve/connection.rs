@@ -12,7 +12,6 @@ use hyper::{Request, rt};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use relay_api::Edge;
-use relay_api::admin::PeerAddress;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -63,10 +62,10 @@ impl Connections {
         let (edge, http) = (Arc::clone(&self.edge), Arc::clone(&self.http));
         let (stop, kill) = (self.stop.clone(), self.kill.clone());
         self.open.spawn(async move {
-            let service = service_fn(move |mut request: Request<Incoming>| {
-                request.extensions_mut().insert(PeerAddress(peer));
+            let service = service_fn(move |request: Request<Incoming>| {
                 let edge = Arc::clone(&edge);
-                async move { Ok::<_, Infallible>(edge.serve(request).await) }
+                // Boxed, so that its room is given back when the answer begins: a stream stays small.
+                Box::pin(async move { Ok::<_, Infallible>(edge.serve(request, peer).await) })
             });
             let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
             let ended = tokio::select! {
