@@ -22,11 +22,6 @@ use tokio::runtime::{Builder, Runtime};
 use crate::cli::{Cli, Command};
 use crate::config::{Config, ConfigError, Environment, FileChoice};
 
-// Measured: a request costs a tenth less CPU than with the system's, whose lists of large free blocks are
-// walked with every request body.
-//#[global_allocator]
-//static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// What a shell knows as a configuration error (`EX_USAGE` in sysexits.h).
 const CONFIG_ERROR: u8 = 64;
 

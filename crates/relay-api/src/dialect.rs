@@ -7,12 +7,9 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use relay_domain::{KeyRefusal, LimitKind, RequestId, Timestamp};
-use relay_engine::{EngineError, RelayBody};
+use relay_engine::{EngineError, LONGEST_RETRY_AFTER_S, RelayBody};
 use relay_protocol::anthropic::{ErrorType, error_body};
 use relay_scheduler::Shortage;
-
-/// The longest wait that a client is told: SDKs and Codex sleep for as long as they are told to.
-const LONGEST_RETRY_AFTER_S: u64 = 60;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const RELAY_REQUEST_ID: HeaderName = HeaderName::from_static("x-relay-request-id");
@@ -80,6 +77,7 @@ impl Refusal {
             }
             EngineError::NoAccount { shortage, retry_at } => no_account(*shortage, *retry_at, now),
             EngineError::HeadTimeout(_) => fault(ErrorType::Timeout, "upstream_timeout"),
+            EngineError::AnswerUnusable(_) => fault(ErrorType::Api, "upstream_answer_unusable"),
             EngineError::ProxyUnusable => fault(ErrorType::Overloaded, "no_account_available"),
             EngineError::Keyring(_) => fault(ErrorType::Api, "keyring"),
             EngineError::Store(cause) => {
@@ -120,7 +118,11 @@ impl Refusal {
     }
 
     fn status(&self) -> StatusCode {
-        let status = if self.code == "store_unavailable" { 503 } else { self.kind.status() };
+        let status = match self.code {
+            "store_unavailable" => 503,
+            "upstream_answer_unusable" => 502,
+            _ => self.kind.status(),
+        };
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 }

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body as RouterBody;
@@ -12,11 +13,15 @@ use http::{Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use relay_engine::{Endpoint, Relay, RelayBody};
 use relay_protocol::anthropic::ErrorType;
+use tokio::time::timeout;
 use tower::ServiceExt as _;
 
 use crate::admin::PeerAddress;
 use crate::dialect::Refusal;
 use crate::{messages, models};
+
+/// How long a request to the admin API may take, its body included.
+const ADMIN_PATIENCE: Duration = Duration::from_mins(1);
 
 /// How the edge is set.
 #[derive(Clone, Copy, Debug)]
@@ -87,9 +92,14 @@ impl Edge {
             Route::Router => {
                 let mut request = request.map(RouterBody::new);
                 request.extensions_mut().insert(PeerAddress(peer));
-                match self.router.clone().oneshot(request).await {
-                    Ok(response) => response.map(EdgeBody::Router),
-                    Err(never) => match never as Infallible {},
+                match timeout(ADMIN_PATIENCE, self.router.clone().oneshot(request)).await {
+                    Ok(Ok(response)) => response.map(EdgeBody::Router),
+                    Ok(Err(never)) => match never as Infallible {},
+                    Err(_elapsed) => {
+                        let mut response = Response::new(EdgeBody::Router(RouterBody::empty()));
+                        *response.status_mut() = StatusCode::REQUEST_TIMEOUT;
+                        response
+                    }
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! `POST …/v1/messages` and `…/count_tokens`: read the request, hand it to the engine, say what came of it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH};
@@ -10,8 +10,12 @@ use http_body_util::BodyExt as _;
 use relay_domain::RequestId;
 use relay_engine::{Endpoint, Incoming, Relay, RelayBody};
 use relay_protocol::anthropic::ErrorType;
+use tokio::time::timeout;
 
 use crate::dialect::Refusal;
+
+/// How long a client may pause within its request's body.
+const BODY_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A body that says its length gets that much room at once, up to this.
 const TRUSTED_LENGTH: usize = 1024 * 1024;
@@ -94,7 +98,12 @@ async fn read<B: Body<Data = Bytes> + Unpin>(
     }
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
-    while let Some(frame) = body.frame().await {
+    loop {
+        let Ok(next) = timeout(BODY_PATIENCE, body.frame()).await else {
+            let message = "the request body stopped coming; send it again, all of it";
+            return Err(Refusal::new(ErrorType::InvalidRequest, "incomplete_body", message));
+        };
+        let Some(frame) = next else { break };
         let Ok(frame) = frame else {
             let message = "the request body broke off; send all of it";
             return Err(Refusal::new(ErrorType::InvalidRequest, "incomplete_body", message));

@@ -14,7 +14,7 @@ use relay_protocol::session::{SessionHint, hint};
 use relay_store::{AdmitRequest, Binding, ConfigVersion};
 
 use crate::EngineError;
-use crate::directory::PresentedKey;
+use crate::directory::KnownKey;
 use crate::flight::Flight;
 use crate::journey::{Caller, Incoming, Relay};
 
@@ -36,28 +36,37 @@ impl Relay {
         incoming: &Incoming<'_>,
         scan: &RequestScan,
     ) -> Result<(Flight, Preference), EngineError> {
-        let Caller { presented, mut key } = caller;
-        let affinity = affinity_of(&key, incoming, scan);
+        let mut known = self.usable(caller, scan).await?;
+        let affinity = affinity_of(&known.key, incoming, scan);
+        let now = self.core.clock.now();
+        // Before the hold is taken, so that it is given back whatever happens from here on.
+        let record = record(incoming, &known.key, scan, now);
+        let mut flight = Flight::begin(Arc::clone(&self.core), incoming.arrived, record);
+        let directory = &self.core.directory;
         loop {
-            let now = self.core.clock.now();
-            check(&key, scan, now)?;
-            let request = self.admit_request(incoming, &key, scan, affinity.clone(), now);
-            let admission = self.core.directory.stores.ledger.admit(&request).await?;
-            let current = self.core.directory.keys_are_current(admission.version);
+            let request = self.admit_request(incoming, &known.key, scan, affinity.clone(), now);
+            let admission = directory.stores.ledger.admit(&request).await;
+            // Whether a store that did not answer took the hold is not known.
+            let admission =
+                admission.inspect_err(|_| flight.land(Outcome::NoAccount, None, 503))?;
+            let current = known.version == admission.version.keys;
+            directory.hear_keys(admission.version);
             match admission.decision {
                 Ok(grant) => {
-                    let mut flight = self.flight(incoming, &key, scan, now);
-                    let version = admission.version;
-                    let key = self.enter(presented, key, scan, version, current).await;
+                    flight.admitted();
+                    let key = self.enter(known, scan, admission.version).await;
                     let key = key.inspect_err(|_| flight.land(Outcome::Rejected, None, 0))?;
                     if let Some(affinity) = affinity {
                         flight.belongs_to(affinity, grant.binding.as_ref());
                     }
                     return Ok((flight, Preference::of(&key, grant.binding)));
                 }
-                Err(denial) if current => return Err(EngineError::Denied(denial)),
+                Err(denial) if current => {
+                    flight.dismiss();
+                    return Err(EngineError::Denied(denial));
+                }
                 // The limit that denied may have been raised: ask again with the present one.
-                Err(_) => key = self.look_up(presented).await?,
+                Err(_) => known = self.read_again(&known).await?,
             }
         }
     }
@@ -65,31 +74,40 @@ impl Relay {
     /// Lets a request pass that is free at the provider and so here: no limits, no hold, no record.
     pub(crate) async fn wave_through(
         &self,
-        caller: &Caller,
+        caller: Caller,
         incoming: &Incoming<'_>,
         scan: &RequestScan,
     ) -> Result<(Flight, Preference), EngineError> {
-        let key = self.catch_up(caller).await?;
+        let key = self.catch_up(caller).await?.key;
         let now = self.core.clock.now();
         key.check(Platform::ClaudeConsole, scan.model.as_str(), now)?;
-        let flight = Flight::unmetered(
-            Arc::clone(&self.core),
-            incoming.arrived,
-            record(incoming, &key, scan, now),
-        );
+        let record = record(incoming, &key, scan, now);
+        let flight = Flight::unmetered(Arc::clone(&self.core), incoming.arrived, record);
         Ok((flight, Preference::of(&key, None)))
     }
 
-    /// Brings the snapshots up to date for a request that takes no hold. Returns the caller's key as it is
+    /// The caller's key, if it lets the request in. A refusal is never given by an old snapshot.
+    async fn usable(&self, caller: Caller, scan: &RequestScan) -> Result<KnownKey, EngineError> {
+        if check(&caller.0.key, scan, self.core.clock.now()).is_ok() {
+            return Ok(caller.0);
+        }
+        let known = self.catch_up(caller).await?;
+        check(&known.key, scan, self.core.clock.now())?;
+        Ok(known)
+    }
+
+    /// Brings the snapshots up to date for a request that has no hold. Returns the caller's key as it is
     /// now.
-    pub(crate) async fn catch_up(&self, caller: &Caller) -> Result<Arc<ApiKey>, EngineError> {
+    pub(crate) async fn catch_up(&self, caller: Caller) -> Result<KnownKey, EngineError> {
         let directory = &self.core.directory;
         let version = directory.stores.ledger.version().await?;
         directory.refresh_roster(version).await?;
-        if directory.keys_are_current(version) {
-            return Ok(Arc::clone(&caller.key));
+        directory.hear_keys(version);
+        if caller.0.version == version.keys {
+            Ok(caller.0)
+        } else {
+            self.read_again(&caller.0).await
         }
-        self.look_up(caller.presented).await
     }
 
     fn admit_request(
@@ -128,39 +146,27 @@ impl Relay {
         self.core.prices.quote(scan.model.as_str(), &charge).map(|quote| quote.cost)
     }
 
-    fn flight(
-        &self,
-        incoming: &Incoming<'_>,
-        key: &ApiKey,
-        scan: &RequestScan,
-        now: Timestamp,
-    ) -> Flight {
-        Flight::begin(Arc::clone(&self.core), incoming.arrived, record(incoming, key, scan, now))
-    }
-
-    /// What is left to do for a request that has its hold: bring the snapshots up to date and start a key
-    /// whose time begins now. `current`: the key is as it was when the request was admitted.
+    /// What is left to do for a request that has its hold: bring the snapshots up to `version`, and start
+    /// a key whose time begins now.
     async fn enter(
         &self,
-        presented: PresentedKey,
-        mut key: Arc<ApiKey>,
+        mut known: KnownKey,
         scan: &RequestScan,
         version: ConfigVersion,
-        current: bool,
     ) -> Result<Arc<ApiKey>, EngineError> {
         self.core.retries.deposit();
         self.core.directory.refresh_roster(version).await?;
         let now = self.core.clock.now();
-        if !current {
-            key = self.look_up(presented).await?;
-            check(&key, scan, now)?;
+        if known.version != version.keys {
+            known = self.read_again(&known).await?;
+            check(&known.key, scan, now)?;
         }
-        self.activate(&key, now).await?;
-        Ok(key)
+        self.activate(&known.key, now).await?;
+        Ok(known.key)
     }
 
-    async fn look_up(&self, presented: PresentedKey) -> Result<Arc<ApiKey>, EngineError> {
-        self.core.directory.look_up(presented).await?.ok_or(EngineError::UnknownKey)
+    async fn read_again(&self, known: &KnownKey) -> Result<KnownKey, EngineError> {
+        self.core.directory.read_again(known).await?.ok_or(EngineError::UnknownKey)
     }
 
     /// Starts the time of a key that begins with its first use.

@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::EngineError;
 use crate::classify::{Judgement, Lesson, Refusal, Retry, judge, judge_event};
+use crate::error::LONGEST_RETRY_AFTER_S;
 use crate::flight::Flight;
 use crate::journey::Call;
 use crate::roster::{Access, InFlight, RosterEntry};
@@ -30,7 +31,12 @@ const RELAY_REQUEST_ID: HeaderName = HeaderName::from_static("x-relay-request-id
 /// What came of an attempt.
 pub(crate) enum Attempt {
     /// The answer; the flight went with it.
-    Answered(Response<RelayBody>),
+    Answered {
+        /// What the client gets.
+        response: Response<RelayBody>,
+        /// Whether the account has shown that it is well: its content has begun.
+        proven: bool,
+    },
     /// Nothing that the client has seen.
     Failed(Box<(Flight, Failure)>),
 }
@@ -72,7 +78,7 @@ pub(crate) async fn attempt(
             return Err(error.into());
         }
     };
-    let in_flight = InFlight::begin(&entry.live, flight.core().clock.now());
+    let in_flight = InFlight::begin(&entry.live);
     flight.attempt_begins(entry.account.id.clone());
     let unreachable = || {
         let lesson = Lesson::Certain(HealthEvent::Unreachable);
@@ -114,7 +120,7 @@ pub(crate) async fn attempt(
     if streams {
         Ok(commit(flight, in_flight, answer).await)
     } else {
-        Ok(collect(flight, answer).await)
+        collect(flight, answer).await
     }
 }
 
@@ -187,20 +193,30 @@ async fn refused(
 
 /// Reads an answer that is not a stream. The client waits for all of it anyway, so a failure on the way
 /// is still unseen.
-async fn collect(mut flight: Flight, answer: Response<Incoming>) -> Attempt {
+async fn collect(mut flight: Flight, answer: Response<Incoming>) -> Result<Attempt, EngineError> {
     let (head, body) = answer.into_parts();
     let config = &flight.core().config;
     let body = match read(body, config.max_answer_bytes, config.idle_timeout).await {
         Ok(body) => body,
-        Err(why) => {
-            tracing::info!(request.id = %flight.record.id, why, "answer not complete");
-            return failed(
-                flight,
-                Failure::without_answer(AttemptOutcome::BrokeOff, Lesson::Suspicion),
-            );
+        Err(ReadError::BrokeOff) => {
+            let failure = Failure::without_answer(AttemptOutcome::BrokeOff, Lesson::Suspicion);
+            return Ok(failed(flight, failure));
+        }
+        Err(why @ (ReadError::Silent | ReadError::TooLarge)) => {
+            // The provider has done its work, and would be paid for it again.
+            let attempt = Some(AttemptOutcome::BrokeOff);
+            flight.land(Outcome::UpstreamFailed, attempt, StatusCode::BAD_GATEWAY.as_u16());
+            return Err(EngineError::AnswerUnusable(why));
         }
     };
     let facts = read_message(&body);
+    if let Some(error) = &facts.error {
+        // Some gateways say 200 and mean something else.
+        let judgement = judge_event(error);
+        let passable = Some(whole(&flight, head.status, &head.headers, body));
+        let status = Some(head.status.as_u16());
+        return Ok(failed(flight, Failure { judgement, status, passable }));
+    }
     if let Some(usage) = facts.usage {
         let source = relay_domain::UsageSource::Final;
         flight.count(usage, source, facts.served_model.as_ref(), &facts.served);
@@ -208,7 +224,7 @@ async fn collect(mut flight: Flight, answer: Response<Incoming>) -> Attempt {
     flight.committed();
     let response = whole(&flight, head.status, &head.headers, body);
     flight.land(Outcome::Completed, Some(AttemptOutcome::Answered), head.status.as_u16());
-    Attempt::Answered(response)
+    Ok(Attempt::Answered { response, proven: true })
 }
 
 /// Holds a stream back until its first content, so that a failure before it stays unseen.
@@ -223,6 +239,7 @@ async fn commit(mut flight: Flight, in_flight: InFlight, answer: Response<Incomi
             Ok(Some(Ok(frame))) => {
                 if let Ok(chunk) = frame.into_data() {
                     intake.take(chunk);
+                    flight.watch(intake.tap());
                 }
             }
             Ok(Some(Err(_)) | None) => {
@@ -245,24 +262,39 @@ async fn commit(mut flight: Flight, in_flight: InFlight, answer: Response<Incomi
         }
     }
     flight.committed();
+    let proven = intake.tap().content_started() || intake.tap().ended();
     let headers = client_headers(&flight, &head.headers);
     let stream = StreamBody::new(body, intake, flight, in_flight, status);
     let mut response = Response::new(RelayBody::Stream(Box::new(stream)));
     *response.status_mut() = head.status;
     *response.headers_mut() = headers;
-    Attempt::Answered(response)
+    Attempt::Answered { response, proven }
+}
+
+/// Why an answer could not be read to its end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum ReadError {
+    /// The upstream said nothing for too long.
+    #[error("the provider fell silent within its answer")]
+    Silent,
+    /// The connection broke off.
+    #[error("the provider's connection broke off")]
+    BrokeOff,
+    /// There is a bound.
+    #[error("the provider's answer is too large")]
+    TooLarge,
 }
 
 /// Reads a body of at most `most` bytes, with at most `patience` between its chunks.
-async fn read(mut body: Incoming, most: usize, patience: Duration) -> Result<Bytes, &'static str> {
+async fn read(mut body: Incoming, most: usize, patience: Duration) -> Result<Bytes, ReadError> {
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(frame) =
-        timeout(patience, body.frame()).await.map_err(|_| "the upstream fell silent")?
+        timeout(patience, body.frame()).await.map_err(|_elapsed| ReadError::Silent)?
     {
-        let Ok(chunk) = frame.map_err(|_| "the upstream broke off")?.into_data() else { continue };
+        let Ok(chunk) = frame.map_err(|_| ReadError::BrokeOff)?.into_data() else { continue };
         if most < first.len() + all.len() + chunk.len() {
-            return Err("the answer is too large");
+            return Err(ReadError::TooLarge);
         }
         if first.is_empty() && all.is_empty() {
             // Most answers come in one piece.
@@ -290,7 +322,7 @@ fn whole(
 fn client_headers(flight: &Flight, upstream: &HeaderMap) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(upstream.len() + 1);
     for (name, value) in upstream {
-        if returned_to_client(name.as_str()) {
+        if returned_to_client(name.as_str()) && !is_long_wait(name, value) {
             headers.append(name, value.clone());
         }
     }
@@ -298,6 +330,18 @@ fn client_headers(flight: &Flight, upstream: &HeaderMap) -> HeaderMap {
         headers.insert(RELAY_REQUEST_ID, id);
     }
     headers
+}
+
+/// Whether a header asks the client to wait for longer than it should: clients sleep for as long as they
+/// are told to, and another account may be free long before.
+fn is_long_wait(name: &HeaderName, value: &HeaderValue) -> bool {
+    let longest = match name.as_str() {
+        "retry-after" => LONGEST_RETRY_AFTER_S,
+        "retry-after-ms" => LONGEST_RETRY_AFTER_S * 1_000,
+        _ => return false,
+    };
+    let told = value.to_str().ok().and_then(|text| text.trim().parse::<u64>().ok());
+    told.is_none_or(|told| longest < told)
 }
 
 /// An error with all its causes, for the log.

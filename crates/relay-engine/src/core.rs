@@ -4,13 +4,16 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use relay_domain::{AccountId, HealthEvent};
 use relay_pricing::PriceBook;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
+use crate::classify::Lesson;
 use crate::directory::Directory;
 use crate::flight::Airspace;
 use crate::retry_budget::RetryBudget;
+use crate::roster::AccountLive;
 use crate::unpriced_models::UnpricedModels;
 use crate::{Clock, EngineConfig};
 
@@ -55,6 +58,30 @@ impl Core {
         if let Ok(runtime) = Handle::try_current() {
             self.tasks.spawn_on(work, &runtime);
         }
+    }
+
+    /// Takes what an attempt told about an account: this process knows it at once, the store soon after.
+    pub(crate) fn learn(self: &Arc<Self>, id: &AccountId, live: &Arc<AccountLive>, lesson: Lesson) {
+        let now = self.clock.now();
+        let event = match lesson {
+            Lesson::Certain(HealthEvent::Succeeded) => {
+                live.is_marked().then_some(HealthEvent::Succeeded)
+            }
+            Lesson::Certain(event) => Some(event),
+            Lesson::Suspicion => live.breaker.failed(now).then_some(HealthEvent::BreakerOpened),
+            Lesson::Nothing => None,
+        };
+        let Some(event) = event else { return };
+        live.learn(&event, now);
+        let accounts = Arc::clone(&self.directory.stores.accounts);
+        let (id, live) = (id.clone(), Arc::clone(live));
+        self.spawn(async move {
+            let told = accounts.apply_health(&id, &event, now).await;
+            live.told(told.unwrap_or_else(|error| {
+                tracing::warn!(account.id = %id, %error, "health not kept");
+                None
+            }));
+        });
     }
 
     pub(crate) fn turn(&self) -> u64 {

@@ -1,6 +1,5 @@
 //! Handing a request to accounts until one answers.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::Response;
@@ -13,7 +12,7 @@ use crate::attempt::{Attempt, Failure, attempt};
 use crate::classify::{Lesson, Retry};
 use crate::flight::Flight;
 use crate::journey::{Call, Relay};
-use crate::roster::{AccountLive, Roster};
+use crate::roster::{Roster, Trial};
 use crate::stream::RelayBody;
 
 /// The pause before another account is tried while the provider is overloaded: up to this.
@@ -35,25 +34,21 @@ impl Relay {
             let Some(index) = ranking.first() else { break };
             let entry = &roster.entries[index];
             let Ok(access) = &entry.access else { break };
-            if tried.is_empty()
-                && matches!(
-                    ranking.verdicts[index],
-                    Verdict::Chosen { why: ChosenWhy::Priority, .. }
-                )
-            {
-                self.core.next_turn();
+            let now = self.core.clock.now();
+            if tried.is_empty() {
+                if matches!(ranking.verdicts[index], BY_PRIORITY) {
+                    self.core.next_turn();
+                }
+            } else if !self.core.retries.withdraw(now) {
+                break;
             }
             tried.push(entry.account.id.clone());
+            let trial = Trial::begin(&entry.live, now);
             let attempted = attempt(&self.upstream, flight, entry, access, call).await;
-            let lesson = match &attempted {
-                Ok(Attempt::Answered(_)) => Lesson::Certain(HealthEvent::Succeeded),
-                Ok(Attempt::Failed(failed)) => failed.1.judgement.lesson.clone(),
-                Err(EngineError::HeadTimeout(_)) => Lesson::Suspicion,
-                Err(_) => Lesson::Nothing,
-            };
-            self.learn(&entry.account.id, &entry.live, lesson);
+            drop(trial);
+            self.core.learn(&entry.account.id, &entry.live, lesson(&attempted));
             let failure = match attempted? {
-                Attempt::Answered(response) => return Ok(response),
+                Attempt::Answered { response, .. } => return Ok(response),
                 Attempt::Failed(failed) => failed,
             };
             let (returned, Failure { judgement, status, passable }) = *failure;
@@ -68,7 +63,7 @@ impl Relay {
             last_words = passable;
             let spent = self.core.config.max_attempts <= tried.len()
                 || (judgement.retry == Retry::Once && 1 < tried.len());
-            if spent || !self.core.retries.withdraw(self.core.clock.now()) {
+            if spent {
                 break;
             }
             if judgement.outcome == AttemptOutcome::Overloaded {
@@ -119,33 +114,33 @@ impl Relay {
         for (entry, verdict) in roster.entries.iter().zip(&ranking.verdicts) {
             tracing::info!(request.id = %flight.record.id, account.id = %entry.account.id, %verdict, "verdict");
         }
-        let status = if matches!(shortage, Shortage::RateLimited { .. }) { 429 } else { 529 };
-        flight.land(Outcome::NoAccount, None, status);
+        flight.land(Outcome::NoAccount, None, status_of(shortage));
         Err(error)
     }
+}
 
-    /// Lets this process know at once, and the store beside.
-    fn learn(&self, id: &AccountId, live: &Arc<AccountLive>, lesson: Lesson) {
-        let now = self.core.clock.now();
-        let event = match lesson {
-            Lesson::Certain(HealthEvent::Succeeded) => {
-                live.is_marked().then_some(HealthEvent::Succeeded)
-            }
-            Lesson::Certain(event) => Some(event),
-            Lesson::Suspicion => live.breaker.failed(now).then_some(HealthEvent::BreakerOpened),
-            Lesson::Nothing => None,
-        };
-        let Some(event) = event else { return };
-        live.learn(&event, now);
-        let accounts = Arc::clone(&self.core.directory.stores.accounts);
-        let (id, live) = (id.clone(), Arc::clone(live));
-        self.core.spawn(async move {
-            let told = accounts.apply_health(&id, &event, now).await;
-            live.told(told.unwrap_or_else(|error| {
-                tracing::warn!(account.id = %id, %error, "health not kept");
-                None
-            }));
-        });
+/// The verdict on an account that is first by its priority and its turn.
+const BY_PRIORITY: Verdict = Verdict::Chosen { why: ChosenWhy::Priority, position: 0 };
+
+/// What an attempt tells about its account.
+fn lesson(attempted: &Result<Attempt, EngineError>) -> Lesson {
+    match attempted {
+        Ok(Attempt::Answered { proven: true, .. }) => Lesson::Certain(HealthEvent::Succeeded),
+        Ok(Attempt::Failed(failed)) => failed.1.judgement.lesson.clone(),
+        Err(EngineError::HeadTimeout(_)) => Lesson::Suspicion,
+        Ok(Attempt::Answered { proven: false, .. }) | Err(_) => Lesson::Nothing,
+    }
+}
+
+/// The status that a client gets when there is nobody to try.
+fn status_of(shortage: Shortage) -> u16 {
+    match shortage {
+        Shortage::RateLimited { .. } => 429,
+        Shortage::ModelNotServed => 404,
+        Shortage::NoAccounts
+        | Shortage::Overloaded { .. }
+        | Shortage::Busy
+        | Shortage::Unavailable => 529,
     }
 }
 

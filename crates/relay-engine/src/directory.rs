@@ -21,14 +21,17 @@ const MAX_CACHED_KEYS: usize = 20_000;
 /// The keys that were looked up since they were last changed.
 struct KeyCache {
     version: u64,
-    by_digest: RwLock<HashMap<KeyDigest, Arc<ApiKey>>>,
+    by_digest: RwLock<HashMap<KeyDigest, KnownKey>>,
 }
 
-/// A presented key, as digests.
-#[derive(Clone, Copy)]
-pub(crate) struct PresentedKey {
-    salted: KeyDigest,
-    unsalted: KeyDigest,
+/// A key that was recognised, as of a version.
+#[derive(Clone)]
+pub(crate) struct KnownKey {
+    pub(crate) key: Arc<ApiKey>,
+    /// It is at least as new as this version of the keys.
+    pub(crate) version: u64,
+    /// What was presented: v1's digest, which is salted, and v2's, which is not.
+    digests: [KeyDigest; 2],
 }
 
 /// Snapshots of what is configured, shared by all runtimes of the process.
@@ -71,53 +74,51 @@ impl Directory {
     }
 
     /// The key that `presented` is, if it could be and is one.
-    pub(crate) async fn find_key(
-        &self,
-        presented: &str,
-    ) -> Result<Option<(PresentedKey, Arc<ApiKey>)>, StoreError> {
+    pub(crate) async fn find_key(&self, presented: &str) -> Result<Option<KnownKey>, StoreError> {
         if !plausible(presented, &self.key_prefix) {
             return Ok(None);
         }
-        // v1's digest is salted and v2's is not; the second is only worked out on a miss.
         let salted = KeyDigest::new(self.hasher.digest(presented));
-        if let Some(key) = self.cached(&salted) {
-            return Ok(Some((PresentedKey { salted, unsalted: salted }, key)));
+        if let Some(known) = self.cached(&salted) {
+            return Ok(Some(known));
         }
-        let presented =
-            PresentedKey { salted, unsalted: KeyDigest::new(self.hasher.unsalted(presented)) };
-        Ok(self.look_up(presented).await?.map(|key| (presented, key)))
+        let unsalted = KeyDigest::new(self.hasher.unsalted(presented));
+        self.read_key([salted, unsalted]).await
     }
 
     /// Reads a key again, after its version turned out to be old.
-    pub(crate) async fn look_up(
+    pub(crate) async fn read_again(
         &self,
-        presented: PresentedKey,
-    ) -> Result<Option<Arc<ApiKey>>, StoreError> {
+        known: &KnownKey,
+    ) -> Result<Option<KnownKey>, StoreError> {
+        self.read_key(known.digests).await
+    }
+
+    async fn read_key(&self, digests: [KeyDigest; 2]) -> Result<Option<KnownKey>, StoreError> {
+        // The version first, so that the key is at least as new as it says.
         let cache = self.keys.load_full();
-        let digests = [presented.salted, presented.unsalted];
         let Some(key) = self.stores.keys.find_by_digest(&digests).await? else { return Ok(None) };
-        let key = Arc::new(key);
+        let known = KnownKey { key: Arc::new(key), version: cache.version, digests };
         let mut by_digest = cache.by_digest.write().unwrap_or_else(PoisonError::into_inner);
         if by_digest.len() >= MAX_CACHED_KEYS {
             by_digest.clear();
         }
-        by_digest.insert(presented.salted, Arc::clone(&key));
-        Ok(Some(key))
+        by_digest.insert(digests[0], known.clone());
+        Ok(Some(known))
     }
 
-    fn cached(&self, digest: &KeyDigest) -> Option<Arc<ApiKey>> {
+    fn cached(&self, digest: &KeyDigest) -> Option<KnownKey> {
         let cache = self.keys.load();
         let by_digest = cache.by_digest.read().unwrap_or_else(PoisonError::into_inner);
-        by_digest.get(digest).map(Arc::clone)
+        by_digest.get(digest).cloned()
     }
 
-    /// Whether the cached keys are those of `version`. If not, they are forgotten.
-    pub(crate) fn keys_are_current(&self, version: ConfigVersion) -> bool {
-        if self.keys.load().version == version.keys {
-            return true;
+    /// Forgets the cached keys if the store's are newer.
+    pub(crate) fn hear_keys(&self, version: ConfigVersion) {
+        if self.keys.load().version < version.keys {
+            let by_digest = RwLock::default();
+            self.keys.store(Arc::new(KeyCache { version: version.keys, by_digest }));
         }
-        self.keys.store(Arc::new(KeyCache { version: version.keys, by_digest: RwLock::default() }));
-        false
     }
 
     /// Makes sure that the roster is at least that of `version`.

@@ -8,6 +8,12 @@ use relay_protocol::ScanError;
 use relay_scheduler::Shortage;
 use relay_store::{Denial, StoreError};
 
+use crate::attempt::ReadError;
+
+/// The longest wait that a client is told, in seconds: SDKs and Codex sleep for as long as they are told
+/// to.
+pub const LONGEST_RETRY_AFTER_S: u64 = 60;
+
 /// Why a request was not answered.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -43,6 +49,9 @@ pub enum EngineError {
     /// The upstream thought for too long.
     #[error("the provider did not begin to answer within {} seconds", .0.as_secs())]
     HeadTimeout(Duration),
+    /// The upstream's answer could not be taken, and is not asked for again.
+    #[error(transparent)]
+    AnswerUnusable(#[from] ReadError),
     /// The account's proxy cannot be used; it is never passed by.
     #[error("the account's proxy cannot be used")]
     ProxyUnusable,

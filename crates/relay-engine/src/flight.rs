@@ -9,17 +9,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use relay_domain::{
-    AccountId, AffinityKey, AttemptOutcome, AttemptRecord, ModelName, Outcome, RequestId,
+    AccountId, AffinityKey, AttemptOutcome, AttemptRecord, ModelName, NanoUsd, Outcome, RequestId,
     RequestRecord, Timestamp, TokenUsage, UsageSource,
 };
 use relay_pricing::{Charge as PricedUsage, ServiceTier};
-use relay_protocol::anthropic::Served;
+use relay_protocol::anthropic::{Served, StreamTap};
 use relay_store::{Binding, Charge, Checkpoint, Progress, Rebind, Settlement, StoreError};
 
 use crate::core::Core;
 
-/// How often a settlement is tried again while the store is away, and how long in between at most.
+/// How often a settlement that counts is tried while the store is away, one that does not, and how long
+/// in between at most.
 const SETTLE_TRIES: u32 = 20;
+const RELEASE_TRIES: u32 = 3;
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// The requests that this process has in flight, so that their leases can be renewed.
@@ -69,16 +71,29 @@ pub(crate) struct Flight {
     metered: bool,
     /// Time that went by while an upstream was at work.
     upstream_us: u64,
-    attempt_began_us: u64,
+    /// When the attempt that is under way began, after the request's arrival.
+    attempt_began_us: Option<u64>,
+    /// What is known of its usage is kept in the store.
+    checkpointed: bool,
     landed: bool,
 }
 
 impl Flight {
-    /// Begins with the record of an admitted request.
-    pub(crate) fn begin(core: Arc<Core>, arrived: Instant, mut record: RequestRecord) -> Self {
+    /// Begins with the record of a request that is about to be admitted.
+    pub(crate) fn begin(core: Arc<Core>, arrived: Instant, record: RequestRecord) -> Self {
         core.airspace.enter(record.id);
-        record.times.admitted_us = Some(micros(arrived.elapsed()));
         Self::new(core, arrived, record, true)
+    }
+
+    /// It was admitted.
+    pub(crate) fn admitted(&mut self) {
+        self.record.times.admitted_us = Some(self.elapsed_us());
+    }
+
+    /// It was not admitted: there is nothing to settle.
+    pub(crate) fn dismiss(&mut self) {
+        self.landed = true;
+        self.core.airspace.leave(self.record.id);
     }
 
     /// Begins with a request that is free: nothing of it is kept.
@@ -94,7 +109,8 @@ impl Flight {
             conversation: None,
             metered,
             upstream_us: 0,
-            attempt_began_us: 0,
+            attempt_began_us: None,
+            checkpointed: false,
             landed: false,
         }
     }
@@ -121,8 +137,9 @@ impl Flight {
 
     /// An attempt on `account` begins.
     pub(crate) fn attempt_begins(&mut self, account: AccountId) {
-        self.attempt_began_us = self.elapsed_us();
-        self.record.times.sent_us = Some(self.attempt_began_us);
+        let now_us = self.elapsed_us();
+        self.attempt_began_us = Some(now_us);
+        self.record.times.sent_us = Some(now_us);
         self.record.account = Some(account);
     }
 
@@ -133,25 +150,38 @@ impl Flight {
 
     /// The present attempt came to nothing.
     pub(crate) fn attempt_failed(&mut self, outcome: AttemptOutcome, status: Option<u16>) {
-        let took_us = self.elapsed_us().saturating_sub(self.attempt_began_us);
-        self.upstream_us += took_us;
-        self.note_attempt(outcome, status, took_us);
+        self.upstream_us += self.end_attempt(outcome, status);
         self.record.times.head_us = None;
+        // What a failed attempt counted is not what the client is charged for.
+        self.record.usage = TokenUsage::ZERO;
+        self.record.usage_source = UsageSource::None;
+        self.record.served_model = None;
+        self.record.cost = Some(NanoUsd::ZERO);
     }
 
-    /// The first content of the answer is about to go to the client. `waited` is how long it took from
-    /// the upstream's side, as of when it came.
+    /// The first content of the answer is about to go to the client.
     pub(crate) fn committed(&mut self) {
         let now_us = self.elapsed_us();
         self.record.times.first_content_us = Some(now_us);
-        let waited_us = self.upstream_us + now_us.saturating_sub(self.attempt_began_us);
+        let waited_us = self.upstream_us + self.attempt_us();
         self.record.times.added_us = Some(now_us.saturating_sub(waited_us));
     }
 
-    fn note_attempt(&mut self, outcome: AttemptOutcome, status: Option<u16>, took_us: u64) {
-        let Some(account) = self.record.account.clone() else { return };
-        let started_us = self.attempt_began_us;
+    /// How long the attempt that is under way has taken.
+    fn attempt_us(&self) -> u64 {
+        self.attempt_began_us.map_or(0, |began_us| self.elapsed_us().saturating_sub(began_us))
+    }
+
+    /// Notes the attempt that is under way, and returns how long it took.
+    fn end_attempt(&mut self, outcome: AttemptOutcome, status: Option<u16>) -> u64 {
+        let took_us = self.attempt_us();
+        let (Some(account), Some(started_us)) =
+            (self.record.account.clone(), self.attempt_began_us.take())
+        else {
+            return 0;
+        };
         self.record.attempts.push(AttemptRecord { account, outcome, status, started_us, took_us });
+        took_us
     }
 
     /// What the upstream has told of its usage so far.
@@ -173,8 +203,26 @@ impl Flight {
         }
     }
 
+    /// Takes over what the tap of a stream has read, when it is news, and keeps it in the store when it is
+    /// the first.
+    pub(crate) fn watch(&mut self, tap: &StreamTap) {
+        let source = tap.usage_source();
+        if source == UsageSource::None || source == self.record.usage_source {
+            return;
+        }
+        self.count_tap(tap);
+        if source == UsageSource::Partial && !std::mem::replace(&mut self.checkpointed, true) {
+            self.checkpoint();
+        }
+    }
+
+    /// Takes over what the tap of a stream has read.
+    pub(crate) fn count_tap(&mut self, tap: &StreamTap) {
+        self.count(tap.usage(), tap.usage_source(), tap.served_model(), tap.served());
+    }
+
     /// Keeps what is known in the store, off the path, in case the process dies.
-    pub(crate) fn checkpoint(&self) {
+    fn checkpoint(&self) {
         let Some(account) = self.record.account.clone() else { return };
         let record = &self.record;
         let progress = Progress {
@@ -199,6 +247,11 @@ impl Flight {
         *longest = micros(silence).max(*longest);
     }
 
+    /// Whether it has ended.
+    pub(crate) fn has_landed(&self) -> bool {
+        self.landed
+    }
+
     /// Ends the flight: the last attempt came to `attempt`, the request to `outcome`.
     pub(crate) fn land(&mut self, outcome: Outcome, attempt: Option<AttemptOutcome>, status: u16) {
         if std::mem::replace(&mut self.landed, true) {
@@ -207,11 +260,7 @@ impl Flight {
         let end_us = self.elapsed_us();
         if let Some(attempt) = attempt {
             let upstream_status = self.record.times.head_us.map(|_| status);
-            self.note_attempt(
-                attempt,
-                upstream_status,
-                end_us.saturating_sub(self.attempt_began_us),
-            );
+            self.end_attempt(attempt, upstream_status);
         }
         self.record.outcome = outcome;
         self.record.status = status;
@@ -223,7 +272,6 @@ impl Flight {
 
     fn settle(&mut self) {
         let core = Arc::clone(&self.core);
-        core.airspace.leave(self.record.id);
         let used = self.record.usage_source != UsageSource::None;
         let completed = self.record.outcome == Outcome::Completed;
         let account = self.record.account.as_ref().filter(|_| completed);
@@ -239,39 +287,47 @@ impl Flight {
                 .note(settlement.record.served_model.as_ref().unwrap_or(&settlement.record.model));
         }
         let shared = Arc::clone(&core);
-        core.spawn(async move { settle_with_patience(&shared, &settlement).await });
+        core.spawn(async move {
+            settle_with_patience(&shared, &settlement).await;
+            // Not before: until then its lease is renewed, so that no reaper settles it with less.
+            shared.airspace.leave(settlement.record.id);
+        });
     }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
         if !self.landed {
-            let attempt =
-                (self.record.times.sent_us.is_some()).then_some(AttemptOutcome::ClientGone);
+            let attempt = self.attempt_began_us.map(|_| AttemptOutcome::ClientGone);
             let status = if self.record.times.first_content_us.is_some() { 200 } else { 0 };
             self.land(Outcome::ClientGone, attempt, status);
         }
     }
 }
 
-/// Settles, again and again while the store is away. A repetition counts nothing twice, because the
-/// request's hold goes with the first that succeeds. If all fail, the hold's last checkpoint is settled
+/// Settles, again and again while the store is away or refuses. A repetition counts nothing twice, because
+/// the request's hold goes with the first that succeeds. If all fail, the hold's last checkpoint is settled
 /// when its lease ends.
 async fn settle_with_patience(core: &Core, settlement: &Settlement) {
+    let id = settlement.record.id;
+    let counts = settlement.charge == Charge::Count;
+    let tries = if counts { SETTLE_TRIES } else { RELEASE_TRIES };
     let mut pause = Duration::from_millis(100);
-    for attempt in 1..=SETTLE_TRIES {
+    for attempt in 1..=tries {
         match core.directory.stores.ledger.settle(settlement).await {
             Ok(settled) => {
-                if !settled && attempt == 1 {
-                    tracing::warn!(request.id = %settlement.record.id, "request was settled before, at its lease's end");
+                if counts && !settled && attempt == 1 {
+                    tracing::warn!(request.id = %id, "request was settled before, at its lease's end");
                 }
                 return;
             }
-            Err(error @ StoreError::Unavailable(_)) if attempt < SETTLE_TRIES => {
-                tracing::warn!(request.id = %settlement.record.id, %error, "settlement waits for the store");
+            Err(error @ (StoreError::Unavailable(_) | StoreError::Refused(_)))
+                if attempt < tries =>
+            {
+                tracing::warn!(request.id = %id, %error, "settlement waits for the store");
             }
             Err(error) => {
-                tracing::error!(request.id = %settlement.record.id, %error, "settlement not kept");
+                tracing::error!(request.id = %id, %error, "settlement not kept");
                 return;
             }
         }

@@ -23,9 +23,10 @@ impl Engine {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
             }
-            renew_leases(self.core()).await;
+            // Whoever could not renew its own leases does not judge others by theirs.
+            let renewed = renew_leases(self.core()).await;
             reaped_for = reaped_for.saturating_add(pause);
-            if reaped_for >= self.core().config.lease / 2 {
+            if renewed && reaped_for >= self.core().config.lease / 2 {
                 reaped_for = Duration::ZERO;
                 self.reap().await;
             }
@@ -54,15 +55,16 @@ impl Engine {
     }
 }
 
-/// Renews the lease of every request that has been in flight for a while.
-async fn renew_leases(core: &Arc<Core>) {
-    let now = core.clock.now();
+/// Renews the lease of every request in flight, or awaiting settlement. `false`: not of all.
+async fn renew_leases(core: &Arc<Core>) -> bool {
+    let mut all = true;
     for request in core.airspace.all() {
-        let checkpoint =
-            Checkpoint { request, lease_until: now.plus(core.config.lease), progress: None };
+        let lease_until = core.clock.now().plus(core.config.lease);
+        let checkpoint = Checkpoint { request, lease_until, progress: None };
         if let Err(error) = core.directory.stores.ledger.checkpoint(&checkpoint).await {
-            tracing::warn!(%error, "leases not renewed");
-            return;
+            tracing::warn!(request.id = %request, %error, "lease not renewed");
+            all = false;
         }
     }
+    all
 }

@@ -7,12 +7,12 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use relay_crypto::random_u128;
-use relay_domain::{ApiKey, Platform, RequestId, Timestamp};
+use relay_domain::{AccountKind, Platform, RequestId, Timestamp};
 use relay_protocol::anthropic::{RequestScan, scan_request};
 use relay_store::ConfigVersion;
 
 use crate::core::Core;
-use crate::directory::PresentedKey;
+use crate::directory::KnownKey;
 use crate::stream::RelayBody;
 use crate::upstream::Upstream;
 use crate::upstream_url::Endpoint;
@@ -26,10 +26,7 @@ pub struct Relay {
 }
 
 /// A client whose key was recognised.
-pub struct Caller {
-    pub(crate) presented: PresentedKey,
-    pub(crate) key: Arc<ApiKey>,
-}
+pub struct Caller(pub(crate) KnownKey);
 
 /// A client's request, read.
 pub struct Incoming<'a> {
@@ -90,8 +87,8 @@ impl Relay {
         let mut any = false;
         for text in presented {
             any = true;
-            if let Some((presented, key)) = self.core.directory.find_key(text).await? {
-                return Ok(Caller { presented, key });
+            if let Some(known) = self.core.directory.find_key(text).await? {
+                return Ok(Caller(known));
             }
         }
         Err(if any { EngineError::UnknownKey } else { EngineError::MissingKey })
@@ -102,26 +99,30 @@ impl Relay {
     ///
     /// # Errors
     ///
-    /// Those of [`authenticate`](Self::authenticate).
+    /// Those of [`authenticate`](Self::authenticate), and [`EngineError::Key`] if the key may not be used.
     pub async fn models(
         &self,
         presented: impl Iterator<Item = &str>,
     ) -> Result<Vec<String>, EngineError> {
         let caller = self.authenticate(presented).await?;
-        let key = self.catch_up(&caller).await?;
-        let roster = self.core.directory.roster();
-        let accounts = roster.entries.iter().map(|entry| &entry.account);
+        let key = self.catch_up(caller).await?.key;
+        let now = self.core.clock.now();
+        // No model has this name, so that all else about the key is checked.
+        key.check(Platform::ClaudeConsole, "", now)?;
+        let bound = key.bound_account(Platform::ClaudeConsole);
         let mut names = BTreeSet::new();
-        for account in accounts
-            .filter(|account| account.platform == Platform::ClaudeConsole && account.is_active)
-        {
+        for entry in &self.core.directory.roster().entries {
+            let account = &entry.account;
+            let for_key = bound.map_or(account.kind == AccountKind::Shared, |id| *id == account.id);
+            if !for_key || account.platform != Platform::ClaudeConsole || !account.is_active {
+                continue;
+            }
             if account.models.pairs().is_empty() {
                 let priced = self.core.prices.models().map(|(name, _)| name);
                 names.extend(priced.filter(|name| name.starts_with("claude-")).map(str::to_owned));
             }
             names.extend(account.models.pairs().keys().cloned());
         }
-        let now = self.core.clock.now();
         names.retain(|name| key.check(Platform::ClaudeConsole, name, now).is_ok());
         Ok(names.into_iter().collect())
     }
@@ -150,7 +151,7 @@ impl Relay {
         };
         let (flight, preference) = match incoming.endpoint {
             Endpoint::Messages => self.admit(caller, incoming, &scan).await?,
-            Endpoint::CountTokens => self.wave_through(&caller, incoming, &scan).await?,
+            Endpoint::CountTokens => self.wave_through(caller, incoming, &scan).await?,
         };
         self.deliver(flight, &preference, &call).await
     }

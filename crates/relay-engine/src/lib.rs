@@ -32,9 +32,10 @@ use relay_pricing::PriceBook;
 use relay_store::Stores;
 use tokio_util::task::TaskTracker;
 
+pub use attempt::ReadError;
 pub use clock::{Clock, SystemClock};
 pub use config::EngineConfig;
-pub use error::EngineError;
+pub use error::{EngineError, LONGEST_RETRY_AFTER_S};
 pub use journey::{Caller, Incoming, Relay};
 pub use stream::{CutOff, RelayBody, StreamBody};
 pub use upstream_url::{Endpoint, UpstreamUrl};

@@ -82,25 +82,37 @@ impl AccountLive {
 }
 
 /// A request in flight on an account; ends when dropped.
-pub(crate) struct InFlight {
-    live: Arc<AccountLive>,
-    on_trial: bool,
-}
+pub(crate) struct InFlight(pub(crate) Arc<AccountLive>);
 
 impl InFlight {
-    pub(crate) fn begin(live: &Arc<AccountLive>, now: Timestamp) -> Self {
+    pub(crate) fn begin(live: &Arc<AccountLive>) -> Self {
         live.in_flight.fetch_add(1, Ordering::Relaxed);
-        let on_trial =
-            live.health.load().on_trial(now) && !live.trial.swap(true, Ordering::Relaxed);
-        Self { live: Arc::clone(live), on_trial }
+        Self(Arc::clone(live))
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.live.in_flight.fetch_sub(1, Ordering::Relaxed);
-        if self.on_trial {
-            self.live.trial.store(false, Ordering::Relaxed);
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The one request that finds out whether an account whose rest has ended is well: until it has begun to
+/// answer, or failed. Ends when dropped.
+pub(crate) struct Trial(Option<Arc<AccountLive>>);
+
+impl Trial {
+    /// Begins a trial, if the account is due for one.
+    pub(crate) fn begin(live: &Arc<AccountLive>, now: Timestamp) -> Self {
+        let due = live.health.load().on_trial(now) && !live.trial.swap(true, Ordering::Relaxed);
+        Self(due.then(|| Arc::clone(live)))
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        if let Some(live) = &self.0 {
+            live.trial.store(false, Ordering::Relaxed);
         }
     }
 }

@@ -14,15 +14,18 @@ use std::time::Duration;
 use bytes::{Buf as _, Bytes};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
-use relay_domain::{AttemptOutcome, Outcome, UsageSource};
+use relay_domain::{AttemptOutcome, Outcome};
 use relay_protocol::anthropic::{ErrorType, StreamTap, error_event, ping_event};
 use tokio::time::{Instant, Sleep};
 
+use crate::classify::{Lesson, Retry, judge_event};
 use crate::flight::Flight;
 use crate::roster::InFlight;
 
 /// How long the client has to read the error event before the connection is aborted.
 const ABORT_GRACE: Duration = Duration::from_millis(50);
+/// How long an upstream has to end an answer whose message is whole.
+const END_GRACE: Duration = Duration::from_secs(1);
 
 /// The answer was cut off on purpose, so that the client cannot take it for a whole one.
 #[derive(Clone, Copy, Debug)]
@@ -105,6 +108,11 @@ impl Intake {
         &self.tap
     }
 
+    /// Whether what went on so far ends with a whole frame.
+    fn between_frames(&self) -> bool {
+        self.held() > 0 || self.tap.at_boundary()
+    }
+
     /// Bytes that have not gone on yet.
     pub(crate) fn held(&self) -> usize {
         self.chunks.iter().map(Bytes::len).sum()
@@ -135,7 +143,7 @@ pub struct StreamBody {
     upstream: Incoming,
     intake: Intake,
     flight: Flight,
-    _in_flight: InFlight,
+    in_flight: InFlight,
     state: State,
     status: u16,
     /// Wakes for the keep-alive and for the end of patience.
@@ -144,7 +152,6 @@ pub struct StreamBody {
     heard: Instant,
     /// When the client last got something.
     spoken: Instant,
-    checkpointed: bool,
 }
 
 enum State {
@@ -170,20 +177,7 @@ impl StreamBody {
         let first_due = now + config.keep_alive.min(config.idle_timeout);
         let timer = Box::pin(tokio::time::sleep_until(first_due));
         let state = State::Flowing;
-        let mut stream = Self {
-            upstream,
-            intake,
-            flight,
-            _in_flight: in_flight,
-            state,
-            status,
-            timer,
-            heard: now,
-            spoken: now,
-            checkpointed: false,
-        };
-        stream.read_tap();
-        stream
+        Self { upstream, intake, flight, in_flight, state, status, timer, heard: now, spoken: now }
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, CutOff>>> {
@@ -192,6 +186,7 @@ impl StreamBody {
                 self.spoken = Instant::now();
                 return Poll::Ready(Some(Ok(bytes)));
             }
+            self.end_if_finished();
             match self.state {
                 State::Flowing => match Pin::new(&mut self.upstream).poll_frame(cx) {
                     Poll::Ready(Some(Ok(frame))) => {
@@ -217,9 +212,6 @@ impl StreamBody {
                         continue;
                     }
                     self.state = State::Over;
-                    self.count();
-                    let attempt = Some(AttemptOutcome::Answered);
-                    self.flight.land(Outcome::Completed, attempt, self.status);
                     // Whatever follows the last whole frame passes as well: the bytes are the client's.
                     self.intake.ready = self.intake.held();
                 }
@@ -238,22 +230,7 @@ impl StreamBody {
         self.flight.stalled(now.duration_since(self.heard));
         self.heard = now;
         self.intake.take(chunk);
-        self.read_tap();
-    }
-
-    fn read_tap(&mut self) {
-        let tap = &self.intake.tap;
-        let source = tap.usage_source();
-        let known = source != UsageSource::None;
-        if known && (!self.checkpointed || source != self.flight.record.usage_source) {
-            self.count();
-        }
-        if known
-            && !std::mem::replace(&mut self.checkpointed, true)
-            && source == UsageSource::Partial
-        {
-            self.flight.checkpoint();
-        }
+        self.flight.watch(self.intake.tap());
     }
 
     /// Something is due: a sign of life, or the end of patience. Sets the timer for what comes next.
@@ -261,6 +238,11 @@ impl StreamBody {
         let config = &self.flight.core().config;
         let (keep_alive, patience) = (config.keep_alive, config.idle_timeout);
         let now = Instant::now();
+        if self.intake.tap.ended() {
+            // The message is whole; the upstream has had its time to say so.
+            self.state = State::Over;
+            return None;
+        }
         if self.heard + patience <= now {
             self.break_off("the provider was silent for too long");
             return None;
@@ -270,28 +252,50 @@ impl StreamBody {
             self.spoken = now;
         }
         self.timer.as_mut().reset((self.spoken + keep_alive).min(self.heard + patience));
-        due.then(|| Bytes::from_static(ping_event()))
+        (due && self.intake.between_frames()).then(|| Bytes::from_static(ping_event()))
+    }
+
+    /// Ends the flight once the message is whole and on its way, whatever the upstream still does. Its
+    /// connection gets a moment to end properly, so that it can be used again.
+    fn end_if_finished(&mut self) {
+        if matches!(self.state, State::Flowing | State::Ending)
+            && self.intake.tap.ended()
+            && !self.flight.has_landed()
+        {
+            self.flight.count_tap(&self.intake.tap);
+            let attempt = Some(AttemptOutcome::Answered);
+            self.flight.land(Outcome::Completed, attempt, self.status);
+            self.timer.as_mut().reset(Instant::now() + END_GRACE);
+        }
     }
 
     /// Ends a stream that has no end: with the protocol's error event, unless the provider sent one
     /// itself, and then with an abort. The unfinished frame is dropped; nobody could read it.
     fn break_off(&mut self, why: &str) {
-        self.count();
-        let attempt = Some(AttemptOutcome::BrokeOffMidStream);
-        self.flight.land(Outcome::UpstreamFailed, attempt, self.status);
+        let tap = &self.intake.tap;
+        self.flight.count_tap(tap);
+        let said = tap.error().map(judge_event);
+        let (outcome, attempt, lesson) = match said {
+            Some(judgement) if judgement.retry == Retry::Never => {
+                (Outcome::Rejected, judgement.outcome, judgement.lesson)
+            }
+            Some(judgement) => {
+                (Outcome::UpstreamFailed, AttemptOutcome::BrokeOffMidStream, judgement.lesson)
+            }
+            None => (Outcome::UpstreamFailed, AttemptOutcome::BrokeOffMidStream, Lesson::Suspicion),
+        };
+        if let Some(account) = &self.flight.record.account {
+            self.flight.core().learn(account, &self.in_flight.0, lesson);
+        }
+        self.flight.land(outcome, Some(attempt), self.status);
         let id = self.flight.record.id.to_string();
-        let said_so = self.intake.tap.error().is_some();
+        // Within a frame that was too long to wait for there is no place for an event.
+        let has_place = tap.error().is_none() && self.intake.between_frames();
         let event =
-            (!said_so).then(|| error_event(ErrorType::Api, why, &id, Some("upstream_broke_off")));
+            has_place.then(|| error_event(ErrorType::Api, why, &id, Some("upstream_broke_off")));
         self.intake.finish_with(event.map(Bytes::from));
         self.state = State::Aborting;
         self.timer.as_mut().reset(Instant::now() + ABORT_GRACE);
-    }
-
-    /// Takes over what the tap has read.
-    fn count(&mut self) {
-        let tap = &self.intake.tap;
-        self.flight.count(tap.usage(), tap.usage_source(), tap.served_model(), tap.served());
     }
 }
 
@@ -299,7 +303,7 @@ impl Drop for StreamBody {
     fn drop(&mut self) {
         // The flight lands in its own drop; what the tap saw last has to be in its record by then.
         if matches!(self.state, State::Flowing | State::Ending) {
-            self.count();
+            self.flight.count_tap(&self.intake.tap);
         }
     }
 }

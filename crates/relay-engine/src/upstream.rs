@@ -34,17 +34,18 @@ pub(crate) struct ProxyRoute {
 }
 
 impl ProxyRoute {
-    /// What tells two proxies apart. Holds the password's length at most, never the password.
-    fn same_as(&self, other: &Self) -> bool {
-        let exposed = |route: &Self| {
-            route
-                .auth
-                .as_ref()
-                .map(|(name, password)| (name.clone(), password.expose_secret().to_owned()))
+    /// What tells routes apart, but for the password.
+    fn name(&self) -> String {
+        let user = self.auth.as_ref().map_or("", |(name, _)| name);
+        format!("{:?} {user}@{}", self.scheme, self.authority)
+    }
+
+    /// Whether it is the same route, with the same password.
+    fn is(&self, other: &Self) -> bool {
+        let password = |route: &Self| {
+            route.auth.as_ref().map(|(_, password)| password.expose_secret().to_owned())
         };
-        self.scheme == other.scheme
-            && self.authority == other.authority
-            && exposed(self) == exposed(other)
+        self.name() == other.name() && password(self) == password(other)
     }
 }
 
@@ -97,8 +98,9 @@ impl Upstream {
     }
 
     fn through(&self, route: &ProxyRoute) -> Result<RoutedClient, EngineError> {
+        let name = route.name();
         let known = |clients: &HashMap<String, (ProxyRoute, RoutedClient)>| {
-            let found = clients.get(&route.authority).filter(|(known, _)| known.same_as(route));
+            let found = clients.get(&name).filter(|(known, _)| known.is(route));
             found.map(|(_, client)| client.clone())
         };
         if let Some(client) = self.proxied.read().ok().and_then(|clients| known(&clients)) {
@@ -106,7 +108,7 @@ impl Upstream {
         }
         let client = proxied(&self.config, route)?;
         if let Ok(mut clients) = self.proxied.write() {
-            clients.insert(route.authority.clone(), (route.clone(), client.clone()));
+            clients.insert(name, (route.clone(), client.clone()));
         }
         Ok(client)
     }

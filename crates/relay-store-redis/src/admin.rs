@@ -9,6 +9,8 @@ use relay_store::{AdminCredentials, AdminRepository, PasswordHash, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::connection;
+use crate::fault;
+use crate::guarded_write::{ATTEMPTS, GuardedWrite};
 use crate::shared::Shared;
 
 /// The operator's login.
@@ -29,55 +31,77 @@ struct CredentialsForm {
 }
 
 impl RedisAdmin {
-    async fn set(
-        &self,
-        credentials: &AdminCredentials,
-        condition: Option<&str>,
-    ) -> Result<bool, StoreError> {
-        let form = CredentialsForm {
-            username: credentials.username.clone(),
-            password_hash: credentials.password_hash.as_stored().to_owned(),
-            created_at: credentials.created_at,
-            updated_at: credentials.updated_at,
-            session_epoch: credentials.session_epoch,
-        };
-        let json =
-            serde_json::to_string(&form).map_err(|error| StoreError::Refused(Box::new(error)))?;
+    async fn read(&self) -> Result<Option<String>, StoreError> {
         let mut pipeline = Pipeline::with_capacity(1);
-        pipeline.cmd("SET").arg(self.shared.keyspace.admin_credentials()).arg(json).arg(condition);
+        pipeline.cmd("GET").arg(self.shared.keyspace.admin_credentials());
         let answer = self.shared.pool.send(&pipeline).await?.pop();
-        connection::read(answer.unwrap_or_default(), "SET")
+        connection::read(answer.unwrap_or_default(), "GET")
+    }
+
+    fn parse(&self, json: &str) -> Result<AdminCredentials, StoreError> {
+        let form: CredentialsForm = serde_json::from_str(json).map_err(|error| {
+            // The position is told, never the content.
+            let why = format!("line {}, column {}", error.line(), error.column());
+            let what = self.shared.keyspace.admin_credentials().to_owned();
+            StoreError::Corrupt { what, why }
+        })?;
+        Ok(AdminCredentials {
+            username: form.username,
+            password_hash: PasswordHash::new(form.password_hash),
+            session_epoch: form.session_epoch,
+            created_at: form.created_at,
+            updated_at: form.updated_at,
+        })
     }
 }
 
 #[async_trait]
 impl AdminRepository for RedisAdmin {
     async fn credentials(&self) -> Result<Option<AdminCredentials>, StoreError> {
-        let name = self.shared.keyspace.admin_credentials();
-        let mut pipeline = Pipeline::with_capacity(1);
-        pipeline.cmd("GET").arg(name);
-        let answer = self.shared.pool.send(&pipeline).await?.pop();
-        let json: Option<String> = connection::read(answer.unwrap_or_default(), "GET")?;
-        let Some(json) = json else { return Ok(None) };
-        let form: CredentialsForm = serde_json::from_str(&json).map_err(|error| {
-            // The position is told, never the content.
-            let why = format!("line {}, column {}", error.line(), error.column());
-            StoreError::Corrupt { what: name.to_owned(), why }
-        })?;
-        Ok(Some(AdminCredentials {
-            username: form.username,
-            password_hash: PasswordHash::new(form.password_hash),
-            session_epoch: form.session_epoch,
-            created_at: form.created_at,
-            updated_at: form.updated_at,
-        }))
+        self.read().await?.map(|json| self.parse(&json)).transpose()
     }
 
     async fn initialise(&self, credentials: &AdminCredentials) -> Result<bool, StoreError> {
-        self.set(credentials, Some("NX")).await
+        let (name, json) = (self.shared.keyspace.admin_credentials(), write(credentials)?);
+        let mut pipeline = Pipeline::with_capacity(1);
+        pipeline.cmd("SET").arg(name).arg(json).arg("NX");
+        let answer = self.shared.pool.send(&pipeline).await?.pop();
+        connection::read(answer.unwrap_or_default(), "SET")
     }
 
-    async fn replace(&self, credentials: &AdminCredentials) -> Result<(), StoreError> {
-        self.set(credentials, None).await.map(|_| ())
+    async fn replace(
+        &self,
+        expected: &AdminCredentials,
+        next: &AdminCredentials,
+    ) -> Result<bool, StoreError> {
+        let (name, json) = (self.shared.keyspace.admin_credentials(), write(next)?);
+        for _ in 0..ATTEMPTS {
+            let Some(as_read) = self.read().await? else { return Ok(false) };
+            let current = self.parse(&as_read)?;
+            let identity = |login: &AdminCredentials| {
+                (login.session_epoch, login.password_hash.as_stored().to_owned())
+            };
+            if identity(&current) != identity(expected) {
+                return Ok(false);
+            }
+            let mut write = GuardedWrite::default();
+            write.if_text_is(name, &as_read);
+            write.write("SET", name, [&json]);
+            if write.run(&self.shared).await?.is_none() {
+                return Ok(true);
+            }
+        }
+        Err(fault::contended(name.to_owned()))
     }
+}
+
+fn write(credentials: &AdminCredentials) -> Result<String, StoreError> {
+    let form = CredentialsForm {
+        username: credentials.username.clone(),
+        password_hash: credentials.password_hash.as_stored().to_owned(),
+        created_at: credentials.created_at,
+        updated_at: credentials.updated_at,
+        session_epoch: credentials.session_epoch,
+    };
+    serde_json::to_string(&form).map_err(|error| StoreError::Refused(Box::new(error)))
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use deadpool_redis::{Manager, Pool, Runtime};
+use deadpool_redis::{Connection, Manager, Pool, Runtime};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Pipeline, RedisError, Value};
 use relay_store::StoreError;
@@ -64,7 +64,7 @@ impl SharedConnection {
 
     async fn send_on(
         &self,
-        cell: &OnceCell<MultiplexedConnection>,
+        cell: &Arc<OnceCell<MultiplexedConnection>>,
         pipeline: &Pipeline,
     ) -> Result<Vec<Value>, RedisError> {
         let connect = || {
@@ -76,7 +76,11 @@ impl SharedConnection {
             async move { self.client.get_multiplexed_async_connection_with_config(&config).await }
         };
         let mut connection = cell.get_or_try_init(connect).await?.clone();
-        connection.send_packed_commands(pipeline, 0, pipeline.len()).await
+        let answers = connection.send_packed_commands(pipeline, 0, pipeline.len()).await?;
+        if answers.iter().any(fault::leads_elsewhere) {
+            self.give_up(cell);
+        }
+        Ok(answers)
     }
 
     fn cell(&self) -> Arc<OnceCell<MultiplexedConnection>> {
@@ -137,7 +141,12 @@ impl ConnectionPool {
             return Ok(Vec::new());
         }
         let mut connection = self.pool.get().await.map_err(fault::of_pool)?;
-        connection.send_packed_commands(pipeline, 0, pipeline.len()).await.map_err(fault::of_redis)
+        let sent = connection.send_packed_commands(pipeline, 0, pipeline.len()).await;
+        let answers = sent.map_err(fault::of_redis)?;
+        if answers.iter().any(fault::leads_elsewhere) {
+            drop(Connection::take(connection));
+        }
+        Ok(answers)
     }
 }
 

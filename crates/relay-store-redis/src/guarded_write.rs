@@ -42,6 +42,11 @@ impl GuardedWrite {
         self.guard(name, field, as_read.map_or(Value::Bool(false), Value::from));
     }
 
+    /// Only if the text under `name` still is as it was read.
+    pub(crate) fn if_text_is(&mut self, name: impl Into<String>, as_read: &str) {
+        self.guard(name, "", Value::from(as_read));
+    }
+
     /// A command on `name`.
     pub(crate) fn write<T: Into<String>>(
         &mut self,

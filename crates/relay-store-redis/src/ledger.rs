@@ -22,10 +22,8 @@ use crate::fault;
 use crate::keyspace::Keyspace;
 use crate::shared::Shared;
 
-/// How much longer than a request's lease its key's set of leases is kept, in milliseconds (v1's).
+/// How much longer than the last lease in it a key's set of leases is kept, in milliseconds (v1's).
 const SLOTS_GRACE_MS: u64 = 30_000;
-/// The shortest time for which a key's set of leases is kept, in milliseconds (v1's).
-const SLOTS_LEAST_MS: u64 = 60_000;
 /// How long records are kept, in milliseconds: 30 days.
 const RECORDS_FOR_MS: u64 = 30 * 24 * 3_600_000;
 /// How many outlived records one call of `reap` drops at most.
@@ -97,15 +95,12 @@ impl RedisLedger {
         limit: u32,
     ) -> Result<(), StoreError> {
         let keyspace = self.keyspace();
-        let lease = request.lease_until.since(request.now).as_millis();
-        let lease_ms = u64::try_from(lease).unwrap_or(u64::MAX);
-        let slots_ms = lease_ms.saturating_add(SLOTS_GRACE_MS).max(SLOTS_LEAST_MS);
         let mut command = self.sender().shared.scripts.admit.call(3);
         command.arg(keyspace.concurrency(&request.key)).arg(keyspace.holds());
         command.arg(keyspace.hold(request.request));
         command.arg(request.request.to_string()).arg(limit).arg(request.now.as_millis());
         command.arg(request.lease_until.as_millis()).arg(hold::write(request)?);
-        command.arg(hold::LIFETIME_MS).arg(slots_ms);
+        command.arg(hold::LIFETIME_MS).arg(SLOTS_GRACE_MS);
         pipeline.add_command(command);
         Ok(())
     }
@@ -138,13 +133,13 @@ impl RedisLedger {
     /// Extends the slot that a request has of its key's limit, unless it has lost it.
     async fn extend_slot(&self, key: &str, checkpoint: &Checkpoint) -> Result<(), StoreError> {
         let Ok(key) = relay_domain::KeyId::try_from(key) else { return Ok(()) };
-        let name = self.keyspace().concurrency(&key);
-        let mut pipeline = Pipeline::with_capacity(2);
-        pipeline.cmd("ZADD").arg(&name).arg("XX").arg(checkpoint.lease_until.as_millis());
-        pipeline.arg(checkpoint.request.to_string());
-        // When its lease ends is known, not how far that is from now: kept as long as v1 keeps its.
-        pipeline.cmd("PEXPIRE").arg(&name).arg(300_000 + SLOTS_GRACE_MS);
-        for answer in self.sender().connection.send(&pipeline).await? {
+        let Sender { shared, connection } = self.sender();
+        let mut command = shared.scripts.extend_slot.call(1);
+        command.arg(shared.keyspace.concurrency(&key)).arg(checkpoint.request.to_string());
+        command.arg(checkpoint.lease_until.as_millis()).arg(SLOTS_GRACE_MS);
+        let mut pipeline = Pipeline::with_capacity(1);
+        pipeline.add_command(command);
+        for answer in shared.scripts.extend_slot.send(connection, &pipeline).await? {
             connection::accepted(answer)?;
         }
         Ok(())
@@ -190,7 +185,8 @@ impl RedisLedger {
     async fn forget(&self, request: RequestId) -> Result<(), StoreError> {
         let mut pipeline = Pipeline::with_capacity(1);
         pipeline.cmd("ZREM").arg(self.keyspace().holds()).arg(request.to_string());
-        self.sender().connection.send(&pipeline).await.map(|_| ())
+        let [removed] = answers(self.sender().connection.send(&pipeline).await?, "ZREM")?;
+        connection::accepted(removed).map(|_| ())
     }
 
     async fn drop_outlived_records(&self, now: Timestamp) -> Result<(), StoreError> {

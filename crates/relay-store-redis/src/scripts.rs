@@ -11,6 +11,8 @@ pub(crate) struct Scripts {
     pub(crate) admit: Script,
     /// Extends a lease and keeps what is known of the usage.
     pub(crate) checkpoint: Script,
+    /// Extends a slot of a key's concurrency limit.
+    pub(crate) extend_slot: Script,
     /// Ends requests and counts their usage.
     pub(crate) settle: Script,
     /// Writes if what was read still holds.
@@ -29,6 +31,7 @@ impl Scripts {
         Self {
             admit: Script::new(include_str!("scripts/admit.lua")),
             checkpoint: Script::new(include_str!("scripts/checkpoint.lua")),
+            extend_slot: Script::new(include_str!("scripts/extend_slot.lua")),
             settle: Script::new(include_str!("scripts/settle.lua")),
             guarded_write: Script::new(include_str!("scripts/guarded_write.lua")),
         }
@@ -95,7 +98,8 @@ mod tests {
     #[test]
     fn every_script_says_what_it_takes_and_returns() {
         let scripts = Scripts::new();
-        for script in [scripts.admit, scripts.checkpoint, scripts.settle, scripts.guarded_write] {
+        let Scripts { admit, checkpoint, extend_slot, settle, guarded_write } = scripts;
+        for script in [admit, checkpoint, extend_slot, settle, guarded_write] {
             let header: String =
                 script.text.lines().take_while(|line| line.starts_with("--")).collect();
             for word in ["KEYS", "ARGV", "Returns"] {

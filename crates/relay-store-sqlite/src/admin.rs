@@ -15,38 +15,50 @@ impl AdminRepository for SqliteStore {
     }
 
     async fn initialise(&self, credentials: &AdminCredentials) -> Result<bool, StoreError> {
-        self.write("INSERT INTO", "ON CONFLICT DO NOTHING", credentials.clone()).await
-    }
-
-    async fn replace(&self, credentials: &AdminCredentials) -> Result<(), StoreError> {
-        self.write("REPLACE INTO", "", credentials.clone()).await.map(drop)
-    }
-}
-
-impl SqliteStore {
-    async fn write(
-        &self,
-        verb: &'static str,
-        conflict: &'static str,
-        credentials: AdminCredentials,
-    ) -> Result<bool, StoreError> {
+        let first = credentials.clone();
         let write = move |connection: &mut Connection| {
-            let sql = format!(
-                "{verb} admin (one, username, password_hash, session_epoch, created_at, updated_at)
-                 VALUES (1, ?1, ?2, ?3, ?4, ?5) {conflict}"
-            );
+            let sql = "INSERT INTO admin
+                    (one, username, password_hash, session_epoch, created_at, updated_at)
+                 VALUES (1, ?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
             let columns = params![
-                credentials.username,
-                credentials.password_hash.as_stored(),
-                i64::try_from(credentials.session_epoch).unwrap_or(i64::MAX),
-                millis(credentials.created_at),
-                millis(credentials.updated_at),
+                first.username,
+                first.password_hash.as_stored(),
+                epoch(&first),
+                millis(first.created_at),
+                millis(first.updated_at),
             ];
-            let written = connection.execute(&sql, columns).map_err(SqliteError::from)?;
-            Ok(0 < written)
+            Ok(0 < connection.execute(sql, columns).map_err(SqliteError::from)?)
         };
         self.core().queue.run(write).await
     }
+
+    async fn replace(
+        &self,
+        expected: &AdminCredentials,
+        next: &AdminCredentials,
+    ) -> Result<bool, StoreError> {
+        let (expected, next) = (expected.clone(), next.clone());
+        let write = move |connection: &mut Connection| {
+            let sql = "UPDATE admin SET username = ?1, password_hash = ?2, session_epoch = ?3,
+                    created_at = ?4, updated_at = ?5
+                 WHERE password_hash = ?6 AND session_epoch = ?7";
+            let columns = params![
+                next.username,
+                next.password_hash.as_stored(),
+                epoch(&next),
+                millis(next.created_at),
+                millis(next.updated_at),
+                expected.password_hash.as_stored(),
+                epoch(&expected),
+            ];
+            Ok(0 < connection.execute(sql, columns).map_err(SqliteError::from)?)
+        };
+        self.core().queue.run(write).await
+    }
+}
+
+fn epoch(credentials: &AdminCredentials) -> i64 {
+    i64::try_from(credentials.session_epoch).unwrap_or(i64::MAX)
 }
 
 fn read(connection: &Connection) -> Result<Option<AdminCredentials>, SqliteError> {

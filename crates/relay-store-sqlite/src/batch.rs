@@ -22,7 +22,7 @@ pub(crate) struct Batch {
 /// A settlement that is being written.
 pub(crate) struct Settling {
     pub(crate) settlement: Settlement,
-    /// Whether the file has the hold. One whose request ended soon never came there.
+    /// Whether the file may have the hold. One whose request ended soon never came there.
     pub(crate) hold_is_stored: bool,
 }
 
@@ -32,12 +32,14 @@ impl Batch {
         self.settlements.is_empty() && self.holds.is_empty() && self.void.is_empty()
     }
 
-    /// Writes all of it, or nothing.
+    /// Writes all of it, or nothing. Returns the requests that the file knows to be settled: of them
+    /// nothing is written, whatever memory thinks, for a commit that reported a failure may have
+    /// happened.
     pub(crate) fn write(
         &self,
         connection: &mut Connection,
         calendar: Calendar,
-    ) -> Result<(), SqliteError> {
+    ) -> Result<Vec<RequestId>, SqliteError> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         {
             let mut remove = transaction.prepare_cached("DELETE FROM hold WHERE request = ?1")?;
@@ -49,26 +51,29 @@ impl Batch {
                 remove.execute([blob(settling.settlement.record.id)])?;
             }
         }
-        self.write_settlements(&transaction, calendar)?;
+        let settled_before = self.write_settlements(&transaction, calendar)?;
         self.write_holds(&transaction)?;
         transaction.commit()?;
-        Ok(())
+        Ok(settled_before)
     }
 
     fn write_settlements(
         &self,
         connection: &Connection,
         calendar: Calendar,
-    ) -> Result<(), SqliteError> {
+    ) -> Result<Vec<RequestId>, SqliteError> {
+        let mut settled_before = Vec::new();
         let mut counters = Counters::new(calendar);
         let mut keep = connection.prepare_cached(
-            "INSERT INTO request (id, record) VALUES (?1, ?2)
-             ON CONFLICT (id) DO UPDATE SET record = excluded.record",
+            "INSERT INTO request (id, record) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING",
         )?;
         for Settling { settlement, .. } in &self.settlements {
             let record = &settlement.record;
             let form = serde_json::to_string(&StoredRecord::from(record.clone()))?;
-            keep.execute(params![blob(record.id), form])?;
+            if keep.execute(params![blob(record.id), form])? == 0 {
+                settled_before.push(record.id);
+                continue;
+            }
             match settlement.charge {
                 Charge::Count => counters.count(record, settlement.now),
                 Charge::Release => {}
@@ -77,7 +82,8 @@ impl Batch {
                 write_binding(connection, bind)?;
             }
         }
-        Ok(counters.write(connection)?)
+        counters.write(connection)?;
+        Ok(settled_before)
     }
 
     fn write_holds(&self, connection: &Connection) -> Result<(), SqliteError> {

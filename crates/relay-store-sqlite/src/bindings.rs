@@ -58,6 +58,13 @@ impl Bindings {
         self.keep(bind.affinity, Some(bind.binding));
     }
 
+    /// Whether a binding was committed is not known: the file has to be asked.
+    pub(crate) fn forget(&mut self, affinity: &AffinityKey) {
+        self.epoch += 1;
+        self.recent.remove(affinity);
+        self.older.remove(affinity);
+    }
+
     fn keep(&mut self, affinity: AffinityKey, binding: Option<Binding>) {
         if GENERATION <= self.recent.len() {
             self.older = std::mem::take(&mut self.recent);

@@ -74,9 +74,16 @@ impl From<SqliteError> for StoreError {
             return Self::Unavailable(Box::new(error));
         }
         match error.code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::CannotOpen) => {
-                Self::Unavailable(Box::new(error))
-            }
+            // What passes by itself or by an operator's hand, so that trying again is worth it.
+            Some(
+                ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::CannotOpen
+                | ErrorCode::DiskFull
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::ReadOnly
+                | ErrorCode::OutOfMemory,
+            ) => Self::Unavailable(Box::new(error)),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 Self::Corrupt { what: "the database".to_owned(), why: error.to_string() }
             }
@@ -96,4 +103,35 @@ pub(crate) fn is_taken(error: &rusqlite::Error) -> bool {
     error.sqlite_error().is_some_and(|error| {
         [SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE].contains(&error.extended_code)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_not_a_refusal() {
+        let cases = [
+            (ffi::SQLITE_BUSY, true),
+            (ffi::SQLITE_BUSY_SNAPSHOT, true),
+            (ffi::SQLITE_LOCKED, true),
+            (ffi::SQLITE_CANTOPEN, true),
+            (ffi::SQLITE_FULL, true),
+            (ffi::SQLITE_IOERR, true),
+            (ffi::SQLITE_IOERR_FSYNC, true),
+            (ffi::SQLITE_READONLY, true),
+            (ffi::SQLITE_NOMEM, true),
+            (ffi::SQLITE_CONSTRAINT, false),
+            (ffi::SQLITE_ERROR, false),
+            (ffi::SQLITE_CORRUPT, false),
+        ];
+        for (code, passes) in cases {
+            let cause = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            let commit = SqliteError::Commit(Arc::new(SqliteError::Sqlite(cause)));
+            let seen = StoreError::from(commit);
+            assert_eq!(matches!(seen, StoreError::Unavailable(_)), passes, "{code}: {seen:?}");
+        }
+    }
 }

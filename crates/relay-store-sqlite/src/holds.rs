@@ -5,11 +5,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use relay_domain::{
-    KeyId, LimitKind, ModelName, Outcome, Platform, RequestId, RequestRecord, RequestTimes,
-    Timestamp, TokenUsage, UsageSource,
-};
-use relay_store::{AdmitRequest, Charge, Denial, Progress, Settlement};
+use relay_domain::{KeyId, LimitKind, ModelName, Platform, RequestId, Timestamp};
+use relay_store::{AdmitRequest, Denial, Orphan, Progress, Settlement};
 
 /// A request that is in.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -26,39 +23,22 @@ pub(crate) struct Hold {
 impl Hold {
     /// The end of a request whose process has died, at `now`.
     fn orphaned(self, request: RequestId, now: Timestamp) -> Settlement {
-        let (charge, usage_source) = match self.progress {
-            Some(_) => (Charge::Count, UsageSource::Partial),
-            None => (Charge::Release, UsageSource::None),
-        };
-        let (account, served_model, usage, cost) = match self.progress {
-            Some(told) => (Some(told.account), told.served_model, told.usage, told.cost),
-            None => (None, None, TokenUsage::ZERO, None),
-        };
-        let record = RequestRecord {
-            id: request,
+        let orphan = Orphan {
+            request,
             key: self.key,
             platform: self.platform,
             model: self.model,
-            served_model,
-            account,
             stream: self.stream,
-            outcome: Outcome::Orphaned,
-            status: 0,
             started_at: self.started_at,
-            times: RequestTimes::default(),
-            usage,
-            usage_source,
-            cost,
-            attempts: Vec::new(),
-            edits: Vec::new(),
+            progress: self.progress,
         };
-        Settlement { record, charge, bind: None, now }
+        Settlement::orphaned(orphan, now)
     }
 }
 
 struct Held {
     hold: Hold,
-    /// Whether the file has it.
+    /// Whether the file may have it.
     stored: bool,
     stage: Stage,
 }
@@ -203,10 +183,12 @@ impl Holds {
         self.held.remove(&request);
     }
 
-    /// The batch failed: the request is held as before.
+    /// The batch failed: the request is held as before. The file may have the hold all the same, for a
+    /// commit that reports a failure may have happened.
     pub(crate) fn not_settled(&mut self, request: RequestId) {
         let Some(held) = self.held.get_mut(&request) else { return };
         held.stage = Stage::Running;
+        held.stored = true;
         let (key, lease_until) = (held.hold.key.clone(), held.hold.lease_until);
         self.lease(&key, lease_until, request);
     }
@@ -216,7 +198,7 @@ impl Holds {
         self.held.get(&request).filter(|held| held.stage == Stage::Running).map(|held| &held.hold)
     }
 
-    /// The file has the hold.
+    /// The file has the hold, or may have it.
     pub(crate) fn stored(&mut self, request: RequestId) {
         if let Some(held) = self.held.get_mut(&request) {
             held.stored = true;

@@ -19,7 +19,7 @@ use crate::stored::millis;
 use crate::writer::settle_orphans;
 
 /// How many records are dropped in one go, so that nobody waits long for it.
-const RECORDS_DROPPED_AT_ONCE: i64 = 10_000;
+const RECORDS_DROPPED_AT_ONCE: usize = 10_000;
 
 #[async_trait]
 impl Ledger for SqliteStore {
@@ -66,11 +66,17 @@ impl Ledger for SqliteStore {
         let (queue, options) = (Arc::clone(core.serving()?), core.options);
         let reap = move |connection: &mut Connection| {
             let reaped = settle_orphans(&queue, connection, options.calendar, (now, max))?;
-            drop_expired(connection, options.record_capacity, now)?;
+            drop_bindings(connection, now)?;
             counters::prune(connection, options.calendar, now).map_err(SqliteError::from)?;
             Ok(reaped)
         };
-        core.queue.run(reap).await
+        let reaped = core.queue.run(reap).await?;
+        let drop_some = move |connection: &mut Connection| {
+            Ok(drop_records(connection, options.record_capacity)?)
+        };
+        // Between two of these the writer does what has come up meanwhile.
+        while core.queue.run(drop_some).await? == RECORDS_DROPPED_AT_ONCE {}
+        Ok(reaped)
     }
 
     async fn version(&self) -> Result<ConfigVersion, StoreError> {
@@ -101,20 +107,21 @@ impl Core {
     }
 }
 
-/// Drops the oldest records beyond `capacity`, and bindings that have ended.
-fn drop_expired(
-    connection: &Connection,
-    capacity: usize,
-    now: Timestamp,
-) -> Result<(), SqliteError> {
-    let capacity = i64::try_from(capacity).unwrap_or(i64::MAX);
-    connection
+/// Drops the oldest records beyond `capacity`, at most so many at once. Returns how many.
+fn drop_records(connection: &Connection, capacity: usize) -> Result<usize, SqliteError> {
+    let limit = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    let dropped = connection
         .prepare_cached(
             "DELETE FROM request WHERE seq IN (
                  SELECT seq FROM request
                  WHERE seq <= (SELECT max(seq) FROM request) - ?1 ORDER BY seq LIMIT ?2)",
         )?
-        .execute(params![capacity, RECORDS_DROPPED_AT_ONCE])?;
+        .execute(params![limit(capacity), limit(RECORDS_DROPPED_AT_ONCE)])?;
+    Ok(dropped)
+}
+
+/// Drops bindings that have ended.
+fn drop_bindings(connection: &Connection, now: Timestamp) -> Result<(), SqliteError> {
     connection.prepare_cached("DELETE FROM binding WHERE until <= ?1")?.execute([millis(now)])?;
     Ok(())
 }
@@ -130,7 +137,7 @@ mod tests {
     use relay_store::{UsageRepository as _, UsageScope};
 
     use super::*;
-    use crate::batch::read_holds;
+    use crate::batch::{Batch, Settling, read_holds};
     use crate::holds::Hold;
     use crate::store::SqliteOptions;
 
@@ -176,6 +183,56 @@ mod tests {
         assert!(!store.settle(&end).await.unwrap());
         assert_eq!(requests(&store).await, 1);
         assert!(store.admit(&one_at_a_time(2)).await.unwrap().decision.is_ok());
+    }
+
+    /// Writes a settlement as by a commit that reports a failure and yet happened: memory is not told.
+    async fn commit_unnoticed(store: &SqliteStore, end: &Settlement) {
+        let settling = Settling { settlement: end.clone(), hold_is_stored: true };
+        let batch = Batch { settlements: vec![settling], ..Batch::default() };
+        let write = move |connection: &mut Connection| {
+            assert_eq!(batch.write(connection, Calendar::UTC).unwrap(), []);
+            Ok(())
+        };
+        store.core().queue.run(write).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_happened_though_it_failed_counts_once() {
+        for reaped in [false, true] {
+            let store = store();
+            admitted(&store.stores(), 0, "k", at(0)).await;
+            assert!(store.checkpoint(&checkpoint(0, at(60_000), usage(1))).await.unwrap());
+            let end = settlement(record(0, "k"), at(1));
+            commit_unnoticed(&store, &end).await;
+            if reaped {
+                assert_eq!(store.reap(at(60_000), 9).await.unwrap(), []);
+            } else {
+                assert!(!store.settle(&end).await.unwrap(), "it was settled before");
+            }
+            assert_eq!(requests(&store).await, 1, "reaped: {reaped}");
+            assert_eq!(store.record(request_id(0)).await.unwrap(), Some(end.record));
+            let read = |connection: &mut Connection| read_holds(connection);
+            assert_eq!(store.core().queue.run(read).await.unwrap(), []);
+            assert_eq!(store.reap(at(900_000), 9).await.unwrap(), []);
+        }
+    }
+
+    #[tokio::test]
+    async fn one_reap_drops_all_records_beyond_the_capacity() {
+        let store = store();
+        let fill = |connection: &mut Connection| {
+            let sql = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n LIMIT 25000)
+                 INSERT INTO request (id, record) SELECT cast(n AS BLOB), '{}' FROM n";
+            Ok(connection.execute(sql, []).map_err(SqliteError::from)?)
+        };
+        assert_eq!(store.core().queue.run(fill).await.unwrap(), 25_000);
+        store.reap(at(0), 9).await.unwrap();
+        let count = |connection: &mut Connection| {
+            let sql = "SELECT count(*) FROM request";
+            Ok(connection.query_row(sql, [], |row| row.get(0)).map_err(SqliteError::from)?)
+        };
+        let left: i64 = store.core().queue.run(count).await.unwrap();
+        assert_eq!(left, 10);
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use relay_domain::{Calendar, RequestRecord, Timestamp};
+use relay_domain::{Calendar, RequestId, RequestRecord, Timestamp};
 use relay_store::StoreError;
 use rusqlite::Connection;
 
@@ -26,6 +26,8 @@ const HOLD_AGE: Duration = Duration::from_millis(50);
 #[derive(Default)]
 struct Due {
     batch: Batch,
+    /// Who is told that the request was settled, unless the file knows that it was before.
+    settled: Vec<(RequestId, Answer)>,
     /// Who is told that it was done.
     done: Vec<Answer>,
     /// Who is told that another one of the same batch did it.
@@ -79,8 +81,9 @@ pub(crate) fn settle_orphans(
     let settling = |(settlement, hold_is_stored)| Settling { settlement, hold_is_stored };
     let settlements = orphans.into_iter().map(settling).collect();
     let batch = Batch { settlements, ..Batch::default() };
-    commit(queue, connection, &batch, calendar).map_err(SqliteError::Commit)?;
-    Ok(batch.settlements.into_iter().map(|settling| settling.settlement.record).collect())
+    let before = commit(queue, connection, &batch, calendar).map_err(SqliteError::Commit)?;
+    let records = batch.settlements.into_iter().map(|settling| settling.settlement.record);
+    Ok(records.filter(|record| !before.contains(&record.id)).collect())
 }
 
 /// Waits until there is something to write or to do, and until it has gathered.
@@ -127,8 +130,8 @@ fn take_batch(state: &mut State) -> Due {
     for (settlement, answer) in std::mem::take(&mut state.settlements) {
         match state.holds.take(settlement.record.id) {
             Taken::First { stored } => {
+                due.settled.push((settlement.record.id, answer));
                 due.batch.settlements.push(Settling { settlement, hold_is_stored: stored });
-                due.done.push(answer);
             }
             Taken::Again => due.done_by_another.push(answer),
             Taken::Late => due.late.push(answer),
@@ -146,34 +149,40 @@ fn write(queue: &Queue, connection: &mut Connection, due: Due, calendar: Calenda
     };
     tell(due.late, &|| Ok(false));
     match commit(queue, connection, &due.batch, calendar) {
-        Ok(()) => {
+        Ok(settled_before) => {
+            for (request, answer) in due.settled {
+                tell(vec![answer], &|| Ok(!settled_before.contains(&request)));
+            }
             tell(due.done, &|| Ok(true));
             tell(due.done_by_another, &|| Ok(false));
         }
         Err(cause) => {
             let failed = || Err(SqliteError::Commit(Arc::clone(&cause)).into());
+            tell(due.settled.into_iter().map(|(_, answer)| answer).collect(), &failed);
             tell(due.done, &failed);
             tell(due.done_by_another, &failed);
         }
     }
 }
 
-/// Writes a batch; then, and only then, memory says so too.
+/// Writes a batch; then, and only then, memory says so too. Returns the requests that were settled before.
 fn commit(
     queue: &Queue,
     connection: &mut Connection,
     batch: &Batch,
     calendar: Calendar,
-) -> Result<(), Arc<SqliteError>> {
+) -> Result<Vec<RequestId>, Arc<SqliteError>> {
     if batch.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let written = batch.write(connection, calendar);
     let mut state = queue.state();
-    if written.is_ok() {
+    if let Ok(settled_before) = &written {
         for Settling { settlement, .. } in &batch.settlements {
             state.holds.settled(settlement.record.id);
-            if let Some(bind) = &settlement.bind {
+            if let Some(bind) = &settlement.bind
+                && !settled_before.contains(&settlement.record.id)
+            {
                 state.bindings.written(bind.clone());
             }
         }
@@ -183,8 +192,14 @@ fn commit(
     } else {
         for Settling { settlement, .. } in &batch.settlements {
             state.holds.not_settled(settlement.record.id);
+            if let Some(bind) = &settlement.bind {
+                state.bindings.forget(&bind.affinity);
+            }
         }
-        state.young.extend(batch.holds.iter().map(|(request, _)| *request));
+        for (request, _) in &batch.holds {
+            state.holds.stored(*request);
+            state.young.push(*request);
+        }
         state.void.extend(&batch.void);
     }
     written.map_err(Arc::new)

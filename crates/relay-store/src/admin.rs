@@ -58,6 +58,11 @@ pub trait AdminRepository: Send + Sync {
     /// start at once, one wins.
     async fn initialise(&self, credentials: &AdminCredentials) -> Result<bool, StoreError>;
 
-    /// Replaces the login.
-    async fn replace(&self, credentials: &AdminCredentials) -> Result<(), StoreError>;
+    /// Replaces the login by `next` if it still is `expected`, by its password's hash and its epoch of
+    /// sessions. `false`: it is not, or there is none, and nothing happened.
+    async fn replace(
+        &self,
+        expected: &AdminCredentials,
+        next: &AdminCredentials,
+    ) -> Result<bool, StoreError>;
 }

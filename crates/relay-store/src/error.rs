@@ -5,11 +5,11 @@ use std::error::Error;
 /// Why a store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It cannot be reached, or did not answer in time. Whether a write happened is unknown; trying
-    /// again later may work.
+    /// It cannot be reached, did not answer in time, or takes no writes now (full, read-only, starting).
+    /// Whether a write happened is unknown; trying again later may work.
     #[error("the store cannot be reached")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
-    /// It answered that it will not: full, read-only, or a fault of Relay's own.
+    /// It answered that it will not, and would again: a missing permission, or a fault of Relay's own.
     #[error("the store refused")]
     Refused(#[source] Box<dyn Error + Send + Sync>),
     /// What is stored cannot be read as what it should be. An operator has to look at it.

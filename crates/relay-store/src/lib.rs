@@ -15,6 +15,7 @@ pub mod contract;
 mod error;
 mod keys;
 mod ledger;
+mod orphan;
 mod record_form;
 mod usage;
 
@@ -28,6 +29,7 @@ pub use ledger::{
     Admission, AdmitRequest, Binding, Charge, Checkpoint, ConfigVersion, Denial, Grant, Ledger,
     Progress, Rebind, Settlement,
 };
+pub use orphan::Orphan;
 pub use record_form::StoredRecord;
 pub use usage::{UsageRepository, UsageScope, UsageTotals};
 #[cfg(feature = "mock")]

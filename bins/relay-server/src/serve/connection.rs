@@ -13,6 +13,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use relay_api::Edge;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -62,6 +63,16 @@ impl Connections {
         let (edge, http) = (Arc::clone(&self.edge), Arc::clone(&self.http));
         let (stop, kill) = (self.stop.clone(), self.kill.clone());
         self.open.spawn(async move {
+            // Which HTTP a client speaks is told by its first bytes, and waiting for them has no bound of
+            // its own.
+            let waited = tokio::select! {
+                biased;
+                waited = timeout(HEAD_WITHIN, stream.readable()) => waited.is_ok(),
+                () = stop.cancelled() => false,
+            };
+            if !waited {
+                return;
+            }
             let service = service_fn(move |request: Request<Incoming>| {
                 let edge = Arc::clone(&edge);
                 // Boxed, so that its room is given back when the answer begins: a stream stays small.

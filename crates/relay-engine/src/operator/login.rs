@@ -9,6 +9,9 @@ use super::{Operator, OperatorError, check_name};
 /// The shortest password that is taken, in characters.
 pub const MIN_PASSWORD_CHARS: usize = 8;
 
+/// How often a password is set anew because the login was changed at the same time.
+const ATTEMPTS: usize = 3;
+
 impl Operator {
     /// Makes the login, at the first start of all. Returns the password if it had to be made up, to be
     /// shown once; `None` if `password` was given or there is a login already, which then stays.
@@ -52,7 +55,7 @@ impl Operator {
         username: &str,
         password: &SecretString,
     ) -> Result<AdminCredentials, OperatorError> {
-        let Some(mut login) = self.stores.admin.credentials().await? else {
+        let Some(login) = self.stores.admin.credentials().await? else {
             let password = password.clone();
             self.heavy(move || password::hash(&password)).await?;
             return Err(OperatorError::WrongPassword);
@@ -64,10 +67,15 @@ impl Operator {
         if verified == Verified::YesButRehash {
             let password = password.clone();
             let hash = self.heavy(move || password::hash(&password)).await?;
-            login.password_hash = PasswordHash::new(hash);
-            // A store that cannot write now must not keep the operator out.
-            if let Err(error) = self.stores.admin.replace(&login).await {
-                tracing::warn!(%error, "the password's old hash could not be replaced");
+            let next = AdminCredentials { password_hash: PasswordHash::new(hash), ..login.clone() };
+            match self.stores.admin.replace(&login, &next).await {
+                Ok(true) => return Ok(next),
+                // The password was changed meanwhile, which must stand.
+                Ok(false) => {}
+                // A store that cannot write now must not keep the operator out.
+                Err(error) => {
+                    tracing::warn!(%error, "the password's old hash could not be replaced");
+                }
             }
         }
         Ok(login)
@@ -87,47 +95,60 @@ impl Operator {
     ///
     /// # Errors
     ///
-    /// [`OperatorError::WrongPassword`] if `current` is wrong, [`OperatorError::Invalid`] if `new` is too
-    /// short, [`OperatorError::NoLogin`], or the store's.
+    /// [`OperatorError::WrongPassword`] if `current` is wrong, or not right any more because the password
+    /// was changed meanwhile; [`OperatorError::Invalid`] if `new` is too short,
+    /// [`OperatorError::NoLogin`], [`OperatorError::Contended`], or the store's.
     pub async fn change_password(
         &self,
         current: &SecretString,
         new: &SecretString,
     ) -> Result<(), OperatorError> {
-        let login = self.stores.admin.credentials().await?.ok_or(OperatorError::NoLogin)?;
-        if self.verify(current, &login.password_hash).await? == Verified::No {
-            return Err(OperatorError::WrongPassword);
+        for _ in 0..ATTEMPTS {
+            let login = self.stores.admin.credentials().await?.ok_or(OperatorError::NoLogin)?;
+            if self.verify(current, &login.password_hash).await? == Verified::No {
+                return Err(OperatorError::WrongPassword);
+            }
+            if self.replace_password(login, "newPassword", new).await? {
+                return Ok(());
+            }
         }
-        self.replace_password(login, "newPassword", new).await
+        Err(OperatorError::Contended)
     }
 
     /// Makes up a new password and ends every session. For whoever has access to the machine.
     ///
     /// # Errors
     ///
-    /// [`OperatorError::NoLogin`], or the store's.
+    /// [`OperatorError::NoLogin`], [`OperatorError::Contended`], or the store's.
     pub async fn reset_password(&self) -> Result<SecretString, OperatorError> {
-        let login = self.stores.admin.credentials().await?.ok_or(OperatorError::NoLogin)?;
         let password = password::generate();
-        self.replace_password(login, "password", &password).await?;
-        Ok(password)
+        for _ in 0..ATTEMPTS {
+            let login = self.stores.admin.credentials().await?.ok_or(OperatorError::NoLogin)?;
+            if self.replace_password(login, "password", &password).await? {
+                return Ok(password);
+            }
+        }
+        Err(OperatorError::Contended)
     }
 
+    /// `false`: the login was changed since it was read.
     async fn replace_password(
         &self,
         login: AdminCredentials,
         field: &'static str,
         password: &SecretString,
-    ) -> Result<(), OperatorError> {
+    ) -> Result<bool, OperatorError> {
         let next = AdminCredentials {
             password_hash: self.hash(field, password).await?,
             session_epoch: login.session_epoch.saturating_add(1),
             updated_at: self.clock.now(),
-            ..login
+            ..login.clone()
         };
-        self.stores.admin.replace(&next).await?;
-        tracing::info!("password changed; every session has ended");
-        Ok(())
+        let done = self.stores.admin.replace(&login, &next).await?;
+        if done {
+            tracing::info!("password changed; every session has ended");
+        }
+        Ok(done)
     }
 
     async fn verify(

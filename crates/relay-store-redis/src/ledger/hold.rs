@@ -5,10 +5,9 @@
 //! what is known of the usage (or nothing).
 
 use relay_domain::{
-    AccountId, KeyId, ModelName, NanoUsd, Outcome, Platform, RequestId, RequestRecord,
-    RequestTimes, Timestamp, TokenUsage, UsageSource,
+    AccountId, KeyId, ModelName, NanoUsd, Platform, RequestId, Timestamp, TokenUsage,
 };
-use relay_store::{AdmitRequest, Charge, Progress, Settlement, StoreError};
+use relay_store::{AdmitRequest, Orphan, Progress, Settlement, StoreError};
 use serde::{Deserialize, Serialize};
 
 /// How long a hold is kept that nobody settles or reaps: a week, longer than any outage that is to be
@@ -92,31 +91,20 @@ pub(super) fn orphan(
         "" => None,
         known => Some(serde_json::from_str(known).map_err(|error| corrupt(error.to_string()))?),
     };
-    let used = known.as_ref().is_some_and(|known| known.usage != TokenUsage::ZERO);
-    let mut record = RequestRecord {
-        id: request,
+    let progress = known.map(|Known { account, served_model, usage, cost }| Progress {
+        account,
+        served_model,
+        usage,
+        cost,
+    });
+    let orphan = Orphan {
+        request,
         key: admitted.key,
         platform: admitted.platform,
         model: model.map_err(|error| corrupt(error.to_string()))?,
-        served_model: None,
-        account: None,
         stream: admitted.stream,
-        outcome: Outcome::Orphaned,
-        status: 0,
         started_at: admitted.at,
-        times: RequestTimes::default(),
-        usage: TokenUsage::ZERO,
-        usage_source: if used { UsageSource::Partial } else { UsageSource::None },
-        cost: None,
-        attempts: Vec::new(),
-        edits: Vec::new(),
+        progress,
     };
-    if let Some(known) = known {
-        record.account = Some(known.account);
-        record.served_model = known.served_model;
-        record.usage = known.usage;
-        record.cost = known.cost;
-    }
-    let charge = if used { Charge::Count } else { Charge::Release };
-    Ok(Settlement { record, charge, bind: None, now })
+    Ok(Settlement::orphaned(orphan, now))
 }

@@ -2,7 +2,7 @@
 -- KEYS[1] zset of the key's leases: request id -> lease end (ms). KEYS[2] zset of all holds: the same.
 -- KEYS[3] the request's hold.
 -- ARGV: request id, limit, now (ms), lease end (ms), hold, lifetime of the hold (ms),
--- lifetime of the key's leases (ms).
+-- how much longer than the last lease the key's leases are kept (ms).
 -- Returns -1 when the request is in, otherwise how many others have a slot. A request that asks again
 -- does not stand in its own way; one that asks again in vain is out.
 local id, limit, now, lease_end = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
@@ -15,7 +15,8 @@ if used >= limit then
   return used
 end
 redis.call('ZADD', KEYS[1], lease_end, id)
-redis.call('PEXPIRE', KEYS[1], ARGV[7])
+local last = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
+redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', tonumber(last) + tonumber(ARGV[7])))
 redis.call('ZADD', KEYS[2], lease_end, id)
 redis.call('SET', KEYS[3], ARGV[5], 'PX', ARGV[6])
 return -1

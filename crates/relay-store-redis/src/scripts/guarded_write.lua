@@ -2,13 +2,15 @@
 -- KEYS: whatever is compared or written.
 -- ARGV[1] JSON: {"guards": [[key position, field, value or false], ...], "writes": [[command, key position,
 -- argument, ...], ...]}. A guard holds if the hash's field has the value, or is absent for false; with the
--- field '' it holds if the key exists (any value) or does not (false).
+-- field '' it holds if the key exists (true), does not (false), or holds that text.
 -- Returns the position (from 1) of the first guard that does not hold, with nothing done; otherwise 0.
 local plan = cjson.decode(ARGV[1])
 for i, guard in ipairs(plan.guards) do
   local key, field, expected = KEYS[guard[1]], guard[2], guard[3]
   local holds
-  if field == '' then
+  if field == '' and type(expected) == 'string' then
+    holds = redis.call('GET', key) == expected
+  elseif field == '' then
     holds = (redis.call('EXISTS', key) == 1) == (expected ~= false)
   else
     holds = redis.call('HGET', key, field) == expected

@@ -10,7 +10,7 @@
 -- and nine increments in the order of FIELDS.
 -- Returns an array: nothing if all are done; positions (from 0) of those that are not held, with nothing
 -- done at all; or a text if all are done but for a write that Redis refused (a foreign value under one of
--- the names).
+-- the names). Raises an error, with nothing done at all, if Redis takes no writes now.
 local YEAR, MONTH, WEEK = 31536000, 2764800, 604800 -- Seconds; a month is 32 days, as in v1.
 local FIELDS = {
   'requests', 'inputTokens', 'outputTokens', 'cacheCreateTokens', 'cacheReadTokens',
@@ -45,6 +45,9 @@ if not all_held or ended_by then
   end
 end
 
+-- The first write, while there is nothing to undo: a Redis that takes no writes now stops the script here.
+redis.call('DEL', unpack(KEYS, key + 1, key + requests))
+
 -- From here on nothing may stop the script: what a refused write loses is said, not undone.
 local refusal
 local function call(...)
@@ -55,7 +58,6 @@ local function call(...)
   return answer
 end
 
-call('DEL', unpack(KEYS, key + 1, key + requests))
 for i = 1, requests do
   local id = ARGV[arg + 1]
   call('ZREM', holds, id)
@@ -67,7 +69,8 @@ end
 key = key + 2 * requests
 local kept = call('ZCARD', record_index)
 if type(kept) == 'number' and kept > capacity then
-  local oldest = call('ZPOPMIN', record_index, kept - capacity)
+  -- More than come in, so that a smaller capacity is reached; not all at once, for nobody else is served.
+  local oldest = call('ZPOPMIN', record_index, math.min(kept - capacity, 2 * requests + 100))
   for i = 1, #oldest, 2 do
     call('HDEL', records, oldest[i])
   end

@@ -9,7 +9,7 @@ use relay_store::contract::fixture::{
     LEASE, account, admit_request, admitted, affinity, at, checkpoint, key, rebind, record,
     request_id, rich_account, rich_key, settlement, usage,
 };
-use relay_store::{AdminCredentials, AdmitRequest, PasswordHash, Settlement, Stores};
+use relay_store::{AdminCredentials, AdmitRequest, Checkpoint, PasswordHash, Settlement, Stores};
 use relay_store_redis::{RedisOptions, RedisStore};
 use relay_testkit::RedisServer;
 
@@ -238,12 +238,26 @@ async fn a_slot_is_a_member_of_the_set_of_v1() {
     assert!(stores.ledger.admit(&asked).await.unwrap().decision.is_ok());
     let slots: Vec<(String, u64)> = raw.zrange_withscores("concurrency:k", 0, -1).await.unwrap();
     assert_eq!(slots, [(request_id(0).to_string(), at(0).plus(LEASE).as_millis())]);
-    let lifetime_ms: i64 = raw.pttl("concurrency:k").await.unwrap();
-    assert!((80_000..=90_000).contains(&lifetime_ms), "{lifetime_ms}");
+    let long = Checkpoint { lease_until: at(900_000), ..checkpoint(0, at(0), usage(1)) };
+    let brief = admit_request(1, "k", at(0));
+    for (step, last) in [("admitted", at(0).plus(LEASE)), ("extended", at(900_000))] {
+        let kept_until: u64 = raw.pexpire_time("concurrency:k").await.unwrap();
+        assert_eq!(kept_until, last.as_millis() + 30_000, "{step}");
+        assert!(stores.ledger.checkpoint(&long).await.unwrap());
+    }
+    for step in ["another one", "and its checkpoint"] {
+        let asked = AdmitRequest { limits, ..brief.clone() };
+        assert!(stores.ledger.admit(&asked).await.unwrap().decision.is_ok());
+        let told = checkpoint(1, at(0).plus(LEASE), usage(1));
+        assert!(stores.ledger.checkpoint(&told).await.unwrap());
+        let kept_until: u64 = raw.pexpire_time("concurrency:k").await.unwrap();
+        assert_eq!(kept_until, at(930_000).as_millis(), "{step} cuts no lease short");
+    }
+    assert!(stores.ledger.settle(&settlement(record(1, "k"), at(1))).await.unwrap());
     assert!(stores.ledger.settle(&settlement(record(0, "k"), at(1))).await.unwrap());
     assert!(!raw.exists::<_, bool>("concurrency:k").await.unwrap());
 
-    admitted(&stores, 1, "k", at(0)).await;
+    admitted(&stores, 2, "k", at(0)).await;
     assert!(!raw.exists::<_, bool>("concurrency:k").await.unwrap(), "no limit, no slot");
 }
 

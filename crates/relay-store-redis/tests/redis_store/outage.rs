@@ -194,3 +194,59 @@ async fn a_foreign_value_under_a_counters_name_costs_that_counter_alone() {
     let scope = UsageScope::Key(key_id("k"));
     assert_eq!(stores.usage.totals(&scope, hour).await.unwrap().requests, 1);
 }
+
+async fn command(raw: &mut redis::aio::MultiplexedConnection, words: &[&str]) {
+    let (name, arguments) = words.split_first().unwrap();
+    let () = redis::cmd(name).arg(arguments).query_async(raw).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_redis_that_takes_no_writes_settles_nothing_and_loses_nothing() {
+    let server = RedisServer::private(Listen::UnixSocket, Persistence::None);
+    let stores = crate::store(&server).await.stores();
+    let mut raw = crate::raw(&server).await;
+    let cases: [(&[&str], &[&str]); 2] = [
+        (
+            &["CONFIG", "SET", "min-replicas-to-write", "1"],
+            &["CONFIG", "SET", "min-replicas-to-write", "0"],
+        ),
+        (&["REPLICAOF", "127.0.0.1", "1"], &["REPLICAOF", "NO", "ONE"]),
+    ];
+    for (round, (refuse, accept)) in (0..).zip(cases) {
+        for number in [3 * round, 3 * round + 1] {
+            assert!(stores.ledger.admit(&limited(number)).await.unwrap().decision.is_ok());
+        }
+        let end = settlement(record(3 * round, "k"), at(1));
+        command(&mut raw, refuse).await;
+        assert!(is_unavailable(stores.ledger.settle(&end)).await, "{refuse:?}");
+        assert!(is_unavailable(stores.ledger.reap(at(3_600_000), 9)).await, "{refuse:?}");
+        assert!(is_unavailable(stores.ledger.admit(&limited(3 * round + 2))).await, "{refuse:?}");
+        assert!(is_unavailable(stores.keys.create(&key("new", 9))).await, "{refuse:?}");
+        command(&mut raw, accept).await;
+        assert!(stores.ledger.settle(&end).await.unwrap(), "{refuse:?}");
+        assert_eq!(stores.ledger.reap(at(3_600_000), 9).await.unwrap().len(), 1, "{refuse:?}");
+        assert_eq!(total(&stores).await, u64::from(round) + 1, "the orphan had used nothing");
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_is_not_the_one_is_left() {
+    let server = RedisServer::tcp();
+    let line = Line::to(&server).await;
+    let options = RedisOptions {
+        address: RedisAddress::Url(line.url.clone().into()),
+        ..crate::options(&server)
+    };
+    let stores = RedisStore::connect(&options).await.unwrap().stores();
+    let mut raw = crate::raw(&server).await;
+    admitted(&stores, 0, "k", at(0)).await;
+    command(&mut raw, &["REPLICAOF", "127.0.0.1", "1"]).await;
+    let end = settlement(record(0, "k"), at(1));
+    assert!(is_unavailable(stores.ledger.settle(&end)).await);
+    assert!(is_unavailable(stores.keys.create(&key("new", 9))).await);
+    command(&mut raw, &["REPLICAOF", "NO", "ONE"]).await;
+    let before = *line.opened.borrow();
+    assert!(stores.ledger.settle(&end).await.unwrap());
+    stores.keys.create(&key("new", 9)).await.unwrap();
+    assert_eq!(*line.opened.borrow(), before + 2, "each on a new connection");
+}

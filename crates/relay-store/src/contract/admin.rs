@@ -43,6 +43,37 @@ pub async fn a_login_can_be_replaced(stores: &Stores) {
         updated_at: at(9),
         ..login("next")
     };
-    stores.admin.replace(&next).await.unwrap();
+    assert!(!stores.admin.replace(&login("absent"), &next).await.unwrap());
+    assert!(stores.admin.replace(&login("first"), &next).await.unwrap());
     assert_eq!(stores.admin.credentials().await.unwrap(), Some(next));
+}
+
+/// What was decided on a login that has changed since does not undo the change.
+pub async fn a_login_that_has_changed_is_not_replaced(stores: &Stores) {
+    let first = login("first");
+    assert!(!stores.admin.replace(&first, &login("next")).await.unwrap(), "there is none yet");
+    assert_eq!(stores.admin.credentials().await.unwrap(), None);
+    stores.admin.initialise(&first).await.unwrap();
+    let epoch = AdminCredentials { session_epoch: 2, ..first.clone() };
+    let hash = AdminCredentials { password_hash: login("x").password_hash, ..first.clone() };
+    for (name, expected) in [("another epoch", epoch), ("another password", hash)] {
+        assert!(!stores.admin.replace(&expected, &login("next")).await.unwrap(), "{name}");
+        assert_eq!(stores.admin.credentials().await.unwrap().as_ref(), Some(&first), "{name}");
+    }
+}
+
+/// Of several who replace the same login one does.
+pub async fn of_replacements_at_once_one_wins(stores: &Stores) {
+    stores.admin.initialise(&login("first")).await.unwrap();
+    let results = at_once(["one", "two", "three", "four"].map(|name| {
+        let admin = stores.admin.clone();
+        async move {
+            let done = admin.replace(&login("first"), &login(name)).await.unwrap();
+            done.then(|| login(name))
+        }
+    }))
+    .await;
+    let winners: Vec<_> = results.into_iter().flatten().collect();
+    assert_eq!(winners.len(), 1, "{winners:?}");
+    assert_eq!(stores.admin.credentials().await.unwrap().as_ref(), winners.first());
 }

@@ -101,6 +101,18 @@ pub async fn an_orphan_without_progress_counts_nothing(stores: &Stores) {
     assert_eq!(stores.ledger.reap(at(LATER), 10).await.unwrap(), []);
 }
 
+/// Of an orphan whose upstream had told of no usage yet the request counts, and nothing else.
+pub async fn an_orphan_that_was_answered_counts_though_it_had_used_nothing(stores: &Stores) {
+    admitted(stores, 0, "k", at(0)).await;
+    let told = checkpoint(0, at(60_000), TokenUsage::ZERO);
+    assert!(stores.ledger.checkpoint(&told).await.unwrap());
+    let reaped = stores.ledger.reap(at(LATER), 10).await.unwrap();
+    let sources: Vec<_> = reaped.iter().map(|orphan| orphan.usage_source).collect();
+    assert_eq!(sources, [UsageSource::Partial]);
+    let expected = UsageTotals { tokens: TokenUsage::ZERO, ..counted_partially() };
+    assert_eq!(total_of_key(stores).await, expected);
+}
+
 /// Whoever still has a lease is not an orphan.
 pub async fn live_requests_are_left_alone(stores: &Stores) {
     admitted(stores, 0, "k", at(0)).await;

@@ -98,10 +98,55 @@ async fn an_old_hash_is_replaced_at_the_first_right_login() {
 async fn a_store_that_cannot_write_keeps_nobody_out() {
     let mut admin = MockAdminRepository::new();
     admin.expect_credentials().returning(|| Ok(Some(old_login())));
-    admin.expect_replace().times(1).returning(|_| Err(StoreError::Refused("read-only".into())));
+    admin.expect_replace().times(1).returning(|_, _| Err(StoreError::Refused("read-only".into())));
     let mut stores = Desk::new().stores;
     stores.admin = Arc::new(admin);
     assert!(Desk::on(stores).operator.login("root", &"S3cretPassw0rd".into()).await.is_ok());
+}
+
+/// A store whose login is `later` as soon as it was read once; what is decided on the first is refused.
+fn changed_meanwhile(later: AdminCredentials) -> Operator {
+    let mut admin = MockAdminRepository::new();
+    let mut first = Some(old_login());
+    let changed = later.clone();
+    admin
+        .expect_credentials()
+        .returning(move || Ok(Some(first.take().unwrap_or_else(|| changed.clone()))));
+    admin.expect_replace().returning(move |expected, _| Ok(*expected == later));
+    let mut stores = Desk::new().stores;
+    stores.admin = Arc::new(admin);
+    Desk::on(stores).operator
+}
+
+#[tokio::test]
+async fn a_change_meanwhile_is_never_undone() {
+    let reset = AdminCredentials {
+        password_hash: PasswordHash::new(password::hash(&"other password".into()).unwrap()),
+        session_epoch: 5,
+        ..old_login()
+    };
+    let rehashed = AdminCredentials {
+        password_hash: PasswordHash::new(password::hash(&"S3cretPassw0rd".into()).unwrap()),
+        ..old_login()
+    };
+    let (right, new) = ("S3cretPassw0rd".into(), "even longer".into());
+    let login = changed_meanwhile(reset.clone()).login("root", &right).await.unwrap();
+    assert_eq!(login.session_epoch, 4, "its session is over already");
+    let changed = changed_meanwhile(reset.clone()).change_password(&right, &new).await;
+    assert!(matches!(changed, Err(OperatorError::WrongPassword)), "{changed:?}");
+    changed_meanwhile(rehashed).change_password(&right, &new).await.unwrap();
+    changed_meanwhile(reset).reset_password().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_login_that_changes_all_the_time_is_given_up() {
+    let mut admin = MockAdminRepository::new();
+    admin.expect_credentials().returning(|| Ok(Some(old_login())));
+    admin.expect_replace().times(1..).returning(|_, _| Ok(false));
+    let mut stores = Desk::new().stores;
+    stores.admin = Arc::new(admin);
+    let reset = Desk::on(stores).operator.reset_password().await;
+    assert!(matches!(reset, Err(OperatorError::Contended)), "{reset:?}");
 }
 
 #[tokio::test]
