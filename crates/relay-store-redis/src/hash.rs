@@ -56,11 +56,16 @@ impl Hash {
         self.text(field)?.parse().ok()
     }
 
-    /// A moment; a day alone is its first moment in UTC, as JavaScript reads it.
+    /// A moment; a day alone is its first moment, and what names no zone is in UTC.
     pub(crate) fn moment(&self, field: &str) -> Option<Timestamp> {
-        let text = self.text(field)?;
-        Timestamp::parse_rfc3339(text)
-            .or_else(|| Timestamp::parse_rfc3339(&format!("{text}T00:00:00Z")))
+        let text = self.text(field)?.trim();
+        let whole = || {
+            let (day, time) = text.split_once(['T', ' ']).unwrap_or((text, "00:00"));
+            // Hours and minutes alone lack the seconds.
+            let seconds = if time.len() == 5 { ":00" } else { "" };
+            Timestamp::parse_rfc3339(&format!("{day}T{time}{seconds}Z"))
+        };
+        Timestamp::parse_rfc3339(text).or_else(whole)
     }
 
     /// An amount that is a limit: zero means none.

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use redis::Pipeline;
-use relay_domain::{ApiKey, KeyDigest, KeyId, Timestamp};
+use relay_domain::{ApiKey, Expiry, KeyDigest, KeyId, Timestamp};
 use relay_store::{KeyRepository, StoreError};
 
 use crate::connection;
@@ -135,17 +135,24 @@ impl KeyRepository for RedisKeys {
                 return Ok(false);
             }
             let old = form::parse(key.id.as_str(), &hash)?;
+            let has_begun = matches!(form::activation(&hash), form::Activation::Done(_));
+            let asks_to_begin = matches!(key.expiry, Expiry::AfterFirstUse(_));
             let new = ApiKey {
+                expiry: if has_begun && asks_to_begin { old.expiry } else { key.expiry },
                 digest: old.digest,
                 created_at: old.created_at,
                 last_used_at: old.last_used_at,
                 ..key.clone()
             };
             let mut write = GuardedWrite::default();
-            for field in form::INDEXED {
+            for field in form::INDEXED.into_iter().chain(form::ACTIVATION) {
                 write.if_still(&name, field, hash.stored(field));
             }
             write.set_fields(&name, &changed(&form::fields(&old), form::fields(&new)));
+            if new.expiry != old.expiry {
+                // As a whole, for one end that use has set and one that was fixed read the same.
+                write.set_fields(&name, &form::expiry_fields(new.expiry));
+            }
             write.write("EXPIRE", &name, [LIFETIME_S]);
             index(&mut write, keyspace, Some(&old), &new);
             write.write("INCR", keyspace.key_version(), [""; 0]);

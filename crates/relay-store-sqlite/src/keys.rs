@@ -49,7 +49,7 @@ impl KeyRepository for SqliteStore {
 
     async fn update(&self, key: &ApiKey) -> Result<bool, StoreError> {
         let key = key.clone();
-        self.core().queue.run(move |connection| Ok(update(connection, &key)?)).await
+        self.core().queue.run(move |connection| update(connection, &key)).await
     }
 
     async fn activate(
@@ -85,13 +85,40 @@ fn create(connection: &Connection, key: &ApiKey) -> Result<(), StoreError> {
     }
 }
 
-fn update(connection: &Connection, key: &ApiKey) -> Result<bool, SqliteError> {
-    let settings = serde_json::to_string(&KeyForm::of(key))?;
-    let changed = connection.execute(
-        "UPDATE api_key SET settings = ?2 WHERE id = ?1",
-        params![key.id.as_str(), settings],
-    )?;
-    Ok(0 < changed)
+fn update(connection: &mut Connection, key: &ApiKey) -> Result<bool, StoreError> {
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(SqliteError::from)?;
+    let Some((stored, has_begun)) = settings_of(&transaction, &key.id)? else { return Ok(false) };
+    let mut form = KeyForm::of(key);
+    let mut end_stands = false;
+    if has_begun {
+        // An end that use has set is replaced by another one, but never taken back.
+        let before = read_form(&key.id, &stored)?.expiry;
+        if matches!(form.expiry, ExpiryForm::AfterFirstUseMs(_)) {
+            form.expiry = before;
+        }
+        end_stands = form.expiry == before;
+    }
+    let settings = serde_json::to_string(&form).map_err(SqliteError::from)?;
+    let write = || {
+        transaction.execute(
+            "UPDATE api_key SET settings = ?2, activated_at = iif(?3, activated_at, NULL)
+             WHERE id = ?1",
+            params![key.id.as_str(), settings, end_stands],
+        )?;
+        transaction.commit()
+    };
+    write().map_err(SqliteError::from)?;
+    Ok(true)
+}
+
+/// The settings of a key, and whether its first use has set its end.
+fn settings_of(connection: &Connection, id: &KeyId) -> Result<Option<(String, bool)>, SqliteError> {
+    let mut read = connection
+        .prepare_cached("SELECT settings, activated_at IS NOT NULL FROM api_key WHERE id = ?1")?;
+    let found = read.query_row([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)));
+    Ok(found.optional()?)
 }
 
 fn activate(
@@ -103,15 +130,7 @@ fn activate(
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(SqliteError::from)?;
-    let found: Option<(String, bool)> = transaction
-        .query_row(
-            "SELECT settings, activated_at IS NOT NULL FROM api_key WHERE id = ?1",
-            [id.as_str()],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
-        .optional()
-        .map_err(SqliteError::from)?;
-    let Some((settings, activated)) = found else { return Ok(None) };
+    let Some((settings, activated)) = settings_of(&transaction, id)? else { return Ok(None) };
     let mut form = read_form(id, &settings)?;
     match form.expiry {
         ExpiryForm::At(at) => return Ok(activated.then_some(at)),

@@ -32,7 +32,8 @@ pub trait KeyRepository: Send + Sync {
     async fn list(&self) -> Result<Vec<ApiKey>, StoreError>;
 
     /// Writes what an operator may change (not `last_used_at`, `digest`, `created_at`). `false`: there
-    /// is no such key.
+    /// is no such key. An end that the first use has set is not taken back: whoever still asks for one
+    /// after first use knows the key as it was before, and the end stays.
     async fn update(&self, key: &ApiKey) -> Result<bool, StoreError>;
 
     /// Sets the end of a key whose time starts with its first use, unless another request was first.

@@ -1,7 +1,7 @@
 //! The operator's login: its first password, logging in, changing it.
 
 use relay_crypto::{Verified, password};
-use relay_store::{AdminCredentials, PasswordHash};
+use relay_store::{AdminCredentials, PasswordHash, StoreError};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Operator, OperatorError, check_name};
@@ -97,7 +97,7 @@ impl Operator {
     ///
     /// [`OperatorError::WrongPassword`] if `current` is wrong, or not right any more because the password
     /// was changed meanwhile; [`OperatorError::Invalid`] if `new` is too short,
-    /// [`OperatorError::NoLogin`], [`OperatorError::Contended`], or the store's.
+    /// [`OperatorError::NoLogin`], or the store's, also if others change the login all the time.
     pub async fn change_password(
         &self,
         current: &SecretString,
@@ -112,14 +112,14 @@ impl Operator {
                 return Ok(());
             }
         }
-        Err(OperatorError::Contended)
+        Err(contended())
     }
 
     /// Makes up a new password and ends every session. For whoever has access to the machine.
     ///
     /// # Errors
     ///
-    /// [`OperatorError::NoLogin`], [`OperatorError::Contended`], or the store's.
+    /// [`OperatorError::NoLogin`], or the store's, also if others change the login all the time.
     pub async fn reset_password(&self) -> Result<SecretString, OperatorError> {
         let password = password::generate();
         for _ in 0..ATTEMPTS {
@@ -128,7 +128,7 @@ impl Operator {
                 return Ok(password);
             }
         }
-        Err(OperatorError::Contended)
+        Err(contended())
     }
 
     /// `false`: the login was changed since it was read.
@@ -172,6 +172,10 @@ impl Operator {
         let password = password.clone();
         self.heavy(move || password::hash(&password)).await.map(PasswordHash::new)
     }
+}
+
+fn contended() -> OperatorError {
+    StoreError::Unavailable("the login was changed by others at every attempt".into()).into()
 }
 
 #[cfg(test)]

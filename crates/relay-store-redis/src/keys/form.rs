@@ -132,7 +132,7 @@ pub(super) fn activation(hash: &Hash) -> Activation {
     if hash.text("expirationMode") != Some("activation") {
         Activation::None
     } else if hash.is_true("isActivated") {
-        Activation::Done(hash.moment("expiresAt"))
+        Activation::Done(end(hash))
     } else {
         Activation::Due
     }
@@ -150,9 +150,15 @@ pub(super) fn activated(now: Timestamp, end: Timestamp) -> [(&'static str, Strin
 /// Says of a deleted key whether it was switched on, which v1's fields cannot say.
 const ACTIVE_BEFORE: &str = "relayActiveBeforeDeletion";
 
+/// When a key ends. A key whose end cannot be read has ended: it was not meant to last for ever.
+fn end(hash: &Hash) -> Option<Timestamp> {
+    hash.text("expiresAt")?;
+    Some(hash.moment("expiresAt").unwrap_or(Timestamp::EPOCH))
+}
+
 fn expiry(hash: &Hash) -> Expiry {
     match activation(hash) {
-        Activation::None => hash.moment("expiresAt").map_or(Expiry::Never, Expiry::At),
+        Activation::None => end(hash).map_or(Expiry::Never, Expiry::At),
         Activation::Done(end) => end.map_or(Expiry::Never, Expiry::At),
         Activation::Due => {
             let hours = if hash.text("activationUnit") == Some("hours") { 1 } else { 24 };
@@ -162,7 +168,8 @@ fn expiry(hash: &Hash) -> Expiry {
     }
 }
 
-fn expiry_fields(expiry: Expiry) -> Vec<(&'static str, String)> {
+/// The fields of a key's end.
+pub(super) fn expiry_fields(expiry: Expiry) -> Vec<(&'static str, String)> {
     let fields = |mode: &str, is_activated: bool, end: Option<Timestamp>| {
         vec![
             ("expirationMode", mode.to_owned()),
@@ -314,6 +321,21 @@ mod tests {
             ("empty", Hash::from([("expiresAt", "")]), Expiry::Never),
             ("a moment", Hash::from([("expiresAt", "2028-01-01T00:00:00.000Z")]), Expiry::At(end)),
             ("a day", Hash::from([("expiresAt", "2028-01-01")]), Expiry::At(end)),
+            ("minutes", Hash::from([("expiresAt", "2028-01-01T00:00")]), Expiry::At(end)),
+            ("no zone", Hash::from([("expiresAt", "2028-01-01T00:00:00")]), Expiry::At(end)),
+            ("a space", Hash::from([("expiresAt", "2028-01-01 00:00:00")]), Expiry::At(end)),
+            ("a zone", Hash::from([("expiresAt", "2028-01-01T08:00:00+08:00")]), Expiry::At(end)),
+            ("no moment", Hash::from([("expiresAt", "soon")]), Expiry::At(Timestamp::EPOCH)),
+            (
+                "no such day",
+                Hash::from([("expiresAt", "2028-02-31")]),
+                Expiry::At(Timestamp::EPOCH),
+            ),
+            (
+                "begun, and no moment",
+                Hash::from([due[0], ("isActivated", "true"), ("expiresAt", "soon")]),
+                Expiry::At(Timestamp::EPOCH),
+            ),
             (
                 "hours",
                 Hash::from([due[0], due[1], ("activationDays", "30"), ("activationUnit", "hours")]),

@@ -324,3 +324,15 @@ async fn the_oldest_records_go_first() {
     assert_eq!(stores.usage.recent(10).await.unwrap(), []);
     assert!(!raw.exists::<_, bool>("relay:records").await.unwrap());
 }
+
+#[tokio::test]
+async fn a_smaller_capacity_is_reached_in_bounded_steps() {
+    let (_server, stores, mut raw) = opened().await;
+    let old: Vec<_> = (0..1_300).map(|number| (number, format!("old-{number}"))).collect();
+    let () = raw.zadd_multiple("relay:records:index", &old).await.unwrap();
+    for (number, left) in [(0, 1_199), (1, 1_098), (2, 1_000), (3, 1_000)] {
+        admitted(&stores, number, "k", at(0)).await;
+        assert!(stores.ledger.settle(&settlement(record(number, "k"), at(1))).await.unwrap());
+        assert_eq!(raw.zcard::<_, u64>("relay:records:index").await.unwrap(), left);
+    }
+}

@@ -250,3 +250,16 @@ async fn a_redis_that_is_not_the_one_is_left() {
     stores.keys.create(&key("new", 9)).await.unwrap();
     assert_eq!(*line.opened.borrow(), before + 2, "each on a new connection");
 }
+
+#[tokio::test]
+async fn a_full_redis_lets_nobody_in_and_settles_all_the_same() {
+    let server = RedisServer::private(Listen::UnixSocket, Persistence::None);
+    let stores = crate::store(&server).await.stores();
+    let mut raw = crate::raw(&server).await;
+    admitted(&stores, 0, "k", at(0)).await;
+    command(&mut raw, &["CONFIG", "SET", "maxmemory", "1"]).await;
+    assert!(is_unavailable(stores.ledger.admit(&admit_request(1, "k", at(0)))).await);
+    assert!(is_unavailable(stores.keys.create(&key("new", 9))).await);
+    assert!(stores.ledger.settle(&settlement(record(0, "k"), at(1))).await.unwrap());
+    assert_eq!(total(&stores).await, 1, "it makes room first, and then is not stopped");
+}

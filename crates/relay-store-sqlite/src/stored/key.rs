@@ -35,7 +35,7 @@ struct DeletionForm {
 }
 
 /// When a key ends.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ExpiryForm {
     Never,

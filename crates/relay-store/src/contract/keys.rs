@@ -160,9 +160,30 @@ pub async fn an_operator_may_change_an_end_that_use_has_set(stores: &Stores) {
     for expiry in [Expiry::At(at(2_000)), Expiry::Never, expiry] {
         assert!(stores.keys.update(&ApiKey { expiry, ..fresh.clone() }).await.unwrap());
         assert_eq!(stores.keys.get(&fresh.id).await.unwrap().unwrap().expiry, expiry);
+        let is_due = matches!(expiry, Expiry::AfterFirstUse(_));
+        if !is_due {
+            assert_eq!(stores.keys.activate(&fresh.id, at(5), at(9)).await.unwrap(), None);
+        }
     }
     let again = stores.keys.activate(&fresh.id, at(5), at(3_000)).await.unwrap();
     assert_eq!(again, Some(at(3_000)), "its time starts anew");
+}
+
+/// Who changes a key as it was before its first use does not start its time anew.
+pub async fn an_update_on_old_knowledge_does_not_undo_the_first_use(stores: &Stores) {
+    let expiry = Expiry::AfterFirstUse(Duration::from_hours(1));
+    let fresh = ApiKey { expiry, ..key("fresh", 1) };
+    stores.keys.create(&fresh).await.unwrap();
+    stores.keys.activate(&fresh.id, at(0), at(1_000)).await.unwrap();
+    for (name, hours) in [("renamed", 1), ("renamed again", 9)] {
+        let expiry = Expiry::AfterFirstUse(Duration::from_hours(hours));
+        let asked = ApiKey { name: name.to_owned(), expiry, ..fresh.clone() };
+        assert!(stores.keys.update(&asked).await.unwrap());
+        let kept = stores.keys.get(&fresh.id).await.unwrap();
+        assert_eq!(kept, Some(ApiKey { expiry: Expiry::At(at(1_000)), ..asked }));
+        let end = stores.keys.activate(&fresh.id, at(5), at(3_000)).await.unwrap();
+        assert_eq!(end, Some(at(1_000)));
+    }
 }
 
 /// Every change of a key raises the version of keys, and of nothing else; what changes nothing does not.

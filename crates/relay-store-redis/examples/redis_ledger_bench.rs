@@ -1,6 +1,6 @@
 //! What a request's two trips to the ledger cost the process that makes them, in CPU time.
 //!
-//! `cargo run --release -p relay-store-redis --example ledger_bench [URL [CONCURRENCY]]`; without a
+//! `cargo run --release -p relay-store-redis --example redis_ledger_bench [URL [CONCURRENCY]]`; without a
 //! URL it starts a Redis of its own, and with one it fills that database with test usage. Pin both sides to get steady
 //! figures: `taskset -c 1 redis-server --port 7777 &`, then `taskset -c 0` and `redis://127.0.0.1:7777`.
 

@@ -1,6 +1,6 @@
 //! What the ledger costs: processor time for each pair of admission and settlement.
 //!
-//! `taskset -c 0 cargo run --release -p relay-store-sqlite --example ledger_bench [seconds] [keys]`
+//! `taskset -c 0 cargo run --release -p relay-store-sqlite --example sqlite_ledger_bench [seconds] [keys]`
 //!
 //! Requests come from as many tasks as stated, each one after the other; a task goes on while its last
 //! settlement is being written, as the engine does, except where it says that it waits. Linux only: the
