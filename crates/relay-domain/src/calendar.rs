@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn periods_are_named_as_the_contract_names_them() {
-        // The table of contract.md 1.0, offset +8.
+        // What v1 and v2 made of these moments, eight hours ahead of UTC.
         let calendar = Calendar::with_offset_minutes(480).unwrap();
         let cases = [
             ("2025-07-30T01:00:00.000Z", "2025-07-30", "2025-07-30:09", "2025-07"),

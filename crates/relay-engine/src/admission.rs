@@ -247,3 +247,6 @@ fn record(
         edits: Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;
