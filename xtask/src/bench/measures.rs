@@ -28,8 +28,8 @@ const DRIP_MS: u64 = 250;
 const STREAMS_SPREAD_MS: u64 = 2000;
 const STREAMS_SETTLE_MS: u64 = 1000;
 
-/// Memory is settled this long after a start.
-const IDLE: Duration = Duration::from_secs(1);
+/// Memory is settled this long after a start: what a start needs for a moment has been given back.
+const IDLE: Duration = Duration::from_secs(6);
 
 /// One round of everything that is measured on requests.
 ///
