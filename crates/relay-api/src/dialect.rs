@@ -83,7 +83,7 @@ impl Refusal {
             EngineError::Store(cause) => {
                 // The cause may name hosts and files: it is for the operator.
                 tracing::error!(error = cause as &dyn std::error::Error, "store failed");
-                let message = "Relay's store is not available; try again shortly";
+                let message = "the store is not available; try again shortly";
                 Self {
                     retry: Retry::After(1),
                     ..Self::new(ErrorType::Api, "store_unavailable", message)

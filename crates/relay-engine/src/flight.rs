@@ -326,6 +326,10 @@ async fn settle_with_patience(core: &Core, settlement: &Settlement) {
             {
                 tracing::warn!(request.id = %id, %error, "settlement waits for the store");
             }
+            Err(error) if !counts => {
+                tracing::warn!(request.id = %id, %error, "hold not released; it ends with its lease");
+                return;
+            }
             Err(error) => {
                 tracing::error!(request.id = %id, %error, "settlement not kept");
                 return;

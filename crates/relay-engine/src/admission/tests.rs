@@ -2,11 +2,12 @@ use std::time::Instant;
 
 use http::HeaderMap;
 use relay_crypto::{KeyHasher, Keyring, SealFormat};
-use relay_domain::{Calendar, KeyDigest, KeyId, KeyLimits, Permissions};
+use relay_domain::{Calendar, KeyDigest, KeyLimits};
 use relay_pricing::PriceBook;
 use relay_protocol::anthropic::scan_request;
 use relay_store::Stores;
 use relay_store_sqlite::{Access, SqliteOptions, SqliteStore};
+use relay_testkit::api_key;
 use tokio_util::task::TaskTracker;
 
 use super::*;
@@ -21,25 +22,7 @@ fn hasher() -> KeyHasher {
 }
 
 fn key(id: &str, digest: [u8; 32]) -> ApiKey {
-    ApiKey {
-        id: KeyId::try_from(id).unwrap(),
-        digest: KeyDigest::new(digest),
-        name: id.to_owned(),
-        description: String::new(),
-        is_active: true,
-        deleted: None,
-        expiry: Expiry::Never,
-        permissions: Permissions::All,
-        restricted_models: Vec::new(),
-        bound_claude_account: None,
-        bound_codex_account: None,
-        limits: KeyLimits::default(),
-        tags: Vec::new(),
-        created_by: "admin".to_owned(),
-        created_at: Timestamp::EPOCH,
-        updated_at: None,
-        last_used_at: None,
-    }
+    ApiKey { digest: KeyDigest::new(digest), ..api_key(id) }
 }
 
 /// Relay on an empty store.
