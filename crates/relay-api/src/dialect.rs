@@ -64,9 +64,11 @@ impl Refusal {
                     | LimitKind::WindowRequests
                     | LimitKind::WindowTokens
                     | LimitKind::WindowCost => ErrorType::RateLimit,
-                    LimitKind::DailyCost | LimitKind::TotalCost | LimitKind::WeeklyClaudeCost => {
-                        ErrorType::Billing
-                    }
+                    LimitKind::DailyCost
+                    | LimitKind::WeeklyCost
+                    | LimitKind::MonthlyCost
+                    | LimitKind::TotalCost
+                    | LimitKind::WeeklyClaudeCost => ErrorType::Billing,
                 };
                 let retry = match (denial.limit, denial.resets_at) {
                     (LimitKind::Concurrency, None) => Retry::After(1),
@@ -164,6 +166,7 @@ mod tests {
     use std::time::Duration;
 
     use http_body_util::BodyExt as _;
+    use relay_domain::{KeyId, LimitScope};
     use relay_store::{Denial, StoreError};
 
     use super::*;
@@ -176,6 +179,7 @@ mod tests {
 
     fn concurrency() -> EngineError {
         EngineError::Denied(Denial {
+            scope: LimitScope::Key(KeyId::try_from("k").unwrap()),
             limit: LimitKind::Concurrency,
             used: 3,
             allowed: 3,

@@ -93,6 +93,11 @@ text_id! {
 }
 
 text_id! {
+    /// Names one group of API keys, a team, for its whole life. Not a secret.
+    GroupId, max = 64, allowed = plain
+}
+
+text_id! {
     /// A model's name as a client or a provider writes it. Foreign text, so almost all of it is
     /// allowed; the bound keeps it out of trouble as part of a store's key.
     ModelName, max = 256, allowed = |c| !c.is_control()
@@ -102,6 +107,15 @@ text_id! {
     /// What keeps a conversation on one account: a digest over the API key's id and the client's
     /// session hint, so that two keys never share a binding.
     AffinityKey, max = 64, allowed = |c| c.is_ascii_hexdigit()
+}
+
+impl ModelName {
+    /// Whether it counts against a weekly budget of Claude models. v1's rule: its name holds `claude-`,
+    /// or `opus`, `sonnet` or `haiku`, in any case.
+    pub fn is_claude(&self) -> bool {
+        let name = self.0.to_ascii_lowercase();
+        ["claude-", "opus", "sonnet", "haiku"].iter().any(|part| name.contains(part))
+    }
 }
 
 /// Names one request of a client, from admission to settlement. Sorts by time.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{AccountId, KeyDigest, KeyId, KeyLimits, Platform, Timestamp};
+use crate::{AccountId, KeyDigest, KeyId, Limits, Platform, Timestamp};
 
 /// One API key. The secret itself is not here: only its digest is ever kept.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -30,7 +30,7 @@ pub struct ApiKey {
     /// The Codex account that all its requests must use, if it is bound to one.
     pub bound_codex_account: Option<AccountId>,
     /// What it may spend and how fast.
-    pub limits: KeyLimits,
+    pub limits: Limits,
     /// Free labels.
     pub tags: Vec<String>,
     /// Who made it.
@@ -157,7 +157,7 @@ mod tests {
             restricted_models: Vec::new(),
             bound_claude_account: None,
             bound_codex_account: None,
-            limits: KeyLimits::default(),
+            limits: Limits::default(),
             tags: Vec::new(),
             created_by: "admin".to_owned(),
             created_at: Timestamp::EPOCH,

@@ -20,9 +20,11 @@ pub use account::{
 };
 pub use calendar::{Calendar, Period, PeriodKind};
 pub use health::{AccountHealth, HealthEvent, Penalty, PenaltyReason};
-pub use id::{AccountId, AffinityKey, InvalidId, KeyDigest, KeyId, ModelName, RequestId};
+pub use id::{AccountId, AffinityKey, GroupId, InvalidId, KeyDigest, KeyId, ModelName, RequestId};
 pub use key::{ApiKey, Expiry, KeyRefusal, Permissions};
-pub use limits::{BudgetPolicy, KeyLimits, LimitKind, RateWindow};
+pub use limits::{
+    BudgetPolicy, LimitKind, LimitScope, LimitState, Limits, PeriodStarts, RateWindow,
+};
 pub use money::{MoneyError, NanoUsd, PicoUsdPerToken};
 pub use record::{
     AttemptOutcome, AttemptRecord, Edit, Outcome, RequestRecord, RequestTimes, UsageSource,

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, KeyId, ModelName, NanoUsd, Platform, RequestId, Timestamp, TokenUsage};
+use crate::{
+    AccountId, GroupId, KeyId, ModelName, NanoUsd, Platform, RequestId, Timestamp, TokenUsage,
+};
 
 /// One request, from arrival to settlement.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -11,6 +13,8 @@ pub struct RequestRecord {
     pub id: RequestId,
     /// Whose it was.
     pub key: KeyId,
+    /// The group of the key.
+    pub group: Option<GroupId>,
     /// The platform that it was for.
     pub platform: Platform,
     /// The model that the client asked for.
@@ -33,8 +37,11 @@ pub struct RequestRecord {
     pub usage: TokenUsage,
     /// How sure that is.
     pub usage_source: UsageSource,
-    /// What it cost; `None`: the model has no price, which is not the same as free.
+    /// What it cost at the provider; `None`: the model has no price, which is not the same as free.
     pub cost: Option<NanoUsd>,
+    /// What counts against the budgets of its key and its group: the cost times the rates that apply to
+    /// the key, or what the key's policy charges for a model without a price. `None`: nothing is known.
+    pub charged: Option<NanoUsd>,
     /// Every attempt, in order.
     pub attempts: Vec<AttemptRecord>,
     /// What Relay changed in the request's body.

@@ -11,7 +11,7 @@ use relay_domain::{
 use relay_pricing::Charge;
 use relay_protocol::anthropic::RequestScan;
 use relay_protocol::session::{SessionHint, hint};
-use relay_store::{AdmitRequest, Binding, ConfigVersion};
+use relay_store::{AdmitRequest, Binding, ConfigVersion, Estimate};
 
 use crate::EngineError;
 use crate::directory::KnownKey;
@@ -122,6 +122,7 @@ impl Relay {
             request: incoming.id,
             key: key.id.clone(),
             limits: key.limits,
+            group: None,
             platform: Platform::ClaudeConsole,
             model: scan.model.clone(),
             stream: scan.stream,
@@ -133,7 +134,7 @@ impl Relay {
     }
 
     /// What a request may cost, by its size and what it asks for.
-    fn estimate(&self, body: &Bytes, scan: &RequestScan) -> Option<NanoUsd> {
+    fn estimate(&self, body: &Bytes, scan: &RequestScan) -> Estimate {
         let input = u64::try_from(body.len()).unwrap_or(u64::MAX) / BYTES_PER_TOKEN;
         let output =
             scan.max_tokens.map_or(ESTIMATED_OUTPUT, TokenCount::get).min(ESTIMATED_OUTPUT);
@@ -143,7 +144,9 @@ impl Relay {
             ..TokenUsage::default()
         };
         let charge = Charge { usage, ..Charge::default() };
-        self.core.prices.quote(scan.model.as_str(), &charge).map(|quote| quote.cost)
+        let quote = self.core.prices.quote(scan.model.as_str(), &charge);
+        let cost = quote.map_or(NanoUsd::ZERO, |quote| quote.cost);
+        Estimate { tokens: input + output, cost, charged: cost }
     }
 
     /// What is left to do for a request that has its hold: bring the snapshots up to `version`, and start
@@ -231,6 +234,7 @@ fn record(
     RequestRecord {
         id: incoming.id,
         key: key.id.clone(),
+        group: None,
         platform: Platform::ClaudeConsole,
         model: scan.model.clone(),
         served_model: None,
@@ -243,6 +247,7 @@ fn record(
         usage: TokenUsage::ZERO,
         usage_source: UsageSource::None,
         cost: Some(NanoUsd::ZERO),
+        charged: Some(NanoUsd::ZERO),
         attempts: Vec::new(),
         edits: Vec::new(),
     }

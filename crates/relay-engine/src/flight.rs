@@ -200,6 +200,7 @@ impl Flight {
             let charge = priced(usage, served);
             self.record.cost =
                 self.core.prices.quote(model.as_str(), &charge).map(|quote| quote.cost);
+            self.record.charged = self.record.cost;
         }
     }
 
@@ -230,6 +231,7 @@ impl Flight {
             served_model: record.served_model.clone(),
             usage: record.usage,
             cost: record.cost,
+            charged: record.charged,
         };
         let lease_until = self.core.clock.now().plus(self.core.config.lease);
         let checkpoint = Checkpoint { request: record.id, lease_until, progress: Some(progress) };
@@ -279,6 +281,7 @@ impl Flight {
         let settlement = Settlement {
             charge: if used { Charge::Count } else { Charge::Release },
             bind: account.and_then(|account| conversation?.rebind(account)),
+            budgets: Vec::new(),
             now: core.clock.now(),
             record: self.record.clone(),
         };
@@ -316,7 +319,7 @@ async fn settle_with_patience(core: &Core, settlement: &Settlement) {
     for attempt in 1..=tries {
         match core.directory.stores.ledger.settle(settlement).await {
             Ok(settled) => {
-                if counts && !settled && attempt == 1 {
+                if counts && !settled.is_first() && attempt == 1 {
                     tracing::warn!(request.id = %id, "request was settled before, at its lease's end");
                 }
                 return;

@@ -10,11 +10,11 @@
 use std::time::{Duration, Instant};
 
 use relay_domain::{
-    AccountId, AffinityKey, AttemptOutcome, AttemptRecord, Calendar, KeyId, KeyLimits, ModelName,
+    AccountId, AffinityKey, AttemptOutcome, AttemptRecord, Calendar, KeyId, Limits, ModelName,
     NanoUsd, Outcome, Platform, RequestId, RequestRecord, RequestTimes, Timestamp, TokenCount,
     TokenUsage, UsageSource,
 };
-use relay_store::{AdmitRequest, Charge, Settlement, Stores};
+use relay_store::{AdmitRequest, Charge, Estimate, Settlement, Stores};
 use relay_store_redis::{RedisAddress, RedisOptions, RedisStore};
 use relay_testkit::{NOW, RedisServer};
 
@@ -63,7 +63,7 @@ async fn run(stores: &Stores, limit: Option<u32>, concurrency: u32, rounds: u32)
             for round in 0..rounds / concurrency {
                 let request = request(worker, round, limit);
                 assert!(ledger.admit(&request).await.unwrap().decision.is_ok());
-                assert!(ledger.settle(&end_of(request)).await.unwrap());
+                assert!(ledger.settle(&end_of(request)).await.unwrap().is_first());
             }
         });
     }
@@ -75,11 +75,16 @@ fn request(worker: u32, round: u32, limit: Option<u32>) -> AdmitRequest {
     AdmitRequest {
         request: RequestId::new(now, u128::from(worker)),
         key: KeyId::try_from("0f8fad5b-d9cb-469f-a165-70867728950e").unwrap(),
-        limits: KeyLimits { concurrency: limit, ..KeyLimits::default() },
+        limits: Limits { concurrency: limit, ..Limits::default() },
         platform: Platform::ClaudeConsole,
         model: ModelName::try_from("claude-sonnet-4-5").unwrap(),
         stream: true,
-        estimate: Some(NanoUsd::from_nanos(5_000_000)),
+        group: None,
+        estimate: Estimate {
+            tokens: 1_000,
+            cost: NanoUsd::from_nanos(5_000_000),
+            charged: NanoUsd::from_nanos(5_000_000),
+        },
         affinity: AffinityKey::try_from("9b96a1fe1d548cbbc960cc6a0286668f").ok(),
         now,
         lease_until: now.plus(Duration::from_mins(5)),
@@ -98,6 +103,7 @@ fn end_of(request: AdmitRequest) -> Settlement {
     let record = RequestRecord {
         id: request.request,
         key: request.key,
+        group: None,
         platform: request.platform,
         model: request.model,
         served_model: ModelName::try_from("claude-sonnet-4-5-20250929").ok(),
@@ -120,12 +126,14 @@ fn end_of(request: AdmitRequest) -> Settlement {
         },
         usage_source: UsageSource::Final,
         cost: Some(NanoUsd::from_nanos(24_711_000)),
+        charged: Some(NanoUsd::from_nanos(5_000_000)),
         attempts: vec![attempt],
         edits: Vec::new(),
     };
     Settlement {
         record,
         charge: Charge::Count,
+        budgets: Vec::new(),
         bind: None,
         now: Timestamp::from_millis(request.now.as_millis()),
     }

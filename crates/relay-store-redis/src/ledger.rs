@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use redis::{Pipeline, Value};
-use relay_domain::{AccountId, LimitKind, RequestId, RequestRecord, Timestamp};
+use relay_domain::{
+    AccountId, LimitKind, LimitScope, LimitState, Limits, RequestId, RequestRecord, Timestamp,
+};
 use relay_store::{
-    Admission, AdmitRequest, Binding, Checkpoint, ConfigVersion, Denial, Grant, Ledger, Settlement,
-    StoreError,
+    Admission, AdmitRequest, Assignment, Binding, Checkpoint, ConfigVersion, Denial, Extension,
+    Grant, HoldAnswer, Ledger, Settled, Settlement, StoreError,
 };
 use serde::Deserialize;
 
@@ -238,6 +240,7 @@ impl Ledger for RedisLedger {
             Some(limit) => match connection::read::<i64>(next()?, "an admission")? {
                 ..0 => Ok(()),
                 used => Err(Denial {
+                    scope: LimitScope::Key(request.key.clone()),
                     limit: LimitKind::Concurrency,
                     used: used.unsigned_abs(),
                     allowed: u64::from(limit),
@@ -246,7 +249,9 @@ impl Ledger for RedisLedger {
             },
         };
         let decision = match decision {
-            Ok(()) => Ok(Grant { binding: self.binding(request, binding).await? }),
+            Ok(()) => {
+                Ok(Grant { binding: self.binding(request, binding).await?, limits: Vec::new() })
+            }
             Err(denial) => Err(denial),
         };
         Ok(Admission { version, decision })
@@ -271,9 +276,31 @@ impl Ledger for RedisLedger {
         Ok(true)
     }
 
-    async fn settle(&self, settlement: &Settlement) -> Result<bool, StoreError> {
+    async fn settle(&self, settlement: &Settlement) -> Result<Settled, StoreError> {
         let prepared = Prepared::new(settlement, self.sender().shared.calendar)?;
-        self.queue.settle(Arc::new(prepared)).await
+        let first = self.queue.settle(Arc::new(prepared)).await?;
+        Ok(if first { Settled::Now { crossed: Vec::new() } } else { Settled::Before })
+    }
+
+    async fn assign(&self, _assignment: &Assignment) -> Result<HoldAnswer, StoreError> {
+        Ok(HoldAnswer::Held)
+    }
+
+    async fn extend(&self, _extension: &Extension) -> Result<HoldAnswer, StoreError> {
+        Ok(HoldAnswer::Held)
+    }
+
+    async fn standing(
+        &self,
+        _scope: &LimitScope,
+        _limits: &Limits,
+        _now: Timestamp,
+    ) -> Result<Vec<LimitState>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn restart(&self, _scope: &LimitScope, _now: Timestamp) -> Result<(), StoreError> {
+        Ok(())
     }
 
     async fn reap(&self, now: Timestamp, max: usize) -> Result<Vec<RequestRecord>, StoreError> {

@@ -12,11 +12,13 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use relay_domain::{
-    AccountId, AffinityKey, AttemptOutcome, AttemptRecord, Calendar, KeyId, KeyLimits, ModelName,
+    AccountId, AffinityKey, AttemptOutcome, AttemptRecord, Calendar, KeyId, Limits, ModelName,
     NanoUsd, Outcome, Platform, RequestId, RequestRecord, RequestTimes, Timestamp, TokenCount,
     TokenUsage, UsageSource,
 };
-use relay_store::{AdmitRequest, Binding, Charge, Rebind, Settlement, StoreError, Stores};
+use relay_store::{
+    AdmitRequest, Binding, Charge, Estimate, Rebind, Settlement, StoreError, Stores,
+};
 use relay_store_sqlite::{Access, SqliteOptions, SqliteStore};
 use tokio::task::{JoinSet, LocalSet};
 
@@ -105,7 +107,7 @@ async fn drive(
             stores.ledger.settle(&settlement).await?;
         } else {
             let ledger = stores.ledger.clone();
-            settling.spawn(async move { ledger.settle(&settlement).await });
+            settling.spawn(async move { Ok(ledger.settle(&settlement).await?.is_first()) });
             while let Some(settled) = settling.try_join_next() {
                 settled??;
             }
@@ -130,11 +132,16 @@ fn request(
     Ok(AdmitRequest {
         request: RequestId::new(now, u128::from(task) << 32 | u128::from(number)),
         key: KeyId::try_from(key)?,
-        limits: KeyLimits { concurrency: Some(100_000), ..KeyLimits::default() },
+        limits: Limits { concurrency: Some(100_000), ..Limits::default() },
         platform: Platform::ClaudeConsole,
         model: ModelName::try_from("claude-sonnet-4-5")?,
         stream: true,
-        estimate: Some(NanoUsd::from_nanos(1_000_000)),
+        group: None,
+        estimate: Estimate {
+            tokens: 1_000,
+            cost: NanoUsd::from_nanos(1_000_000),
+            charged: NanoUsd::from_nanos(1_000_000),
+        },
         affinity: Some(AffinityKey::try_from(format!("{:064x}", number % 200))?),
         now,
         lease_until: Timestamp::from_millis(now.as_millis() + 60_000),
@@ -161,6 +168,7 @@ fn settlement(
     let record = RequestRecord {
         id: asked.request,
         key: asked.key.clone(),
+        group: None,
         platform: asked.platform,
         model: asked.model.clone(),
         served_model: Some(ModelName::try_from("claude-sonnet-4-5-20250929")?),
@@ -187,10 +195,11 @@ fn settlement(
         },
         usage_source: UsageSource::Final,
         cost: Some(NanoUsd::from_nanos(52_890_100)),
+        charged: Some(NanoUsd::from_nanos(5_000_000)),
         attempts: vec![attempt],
         edits: Vec::new(),
     };
-    Ok(Settlement { record, charge: Charge::Count, bind, now: asked.now })
+    Ok(Settlement { record, charge: Charge::Count, bind, budgets: Vec::new(), now: asked.now })
 }
 
 /// The processor time of the process so far, in ticks of ten milliseconds.

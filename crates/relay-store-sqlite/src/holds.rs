@@ -5,13 +5,16 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use relay_domain::{KeyId, LimitKind, ModelName, Platform, RequestId, Timestamp};
+use relay_domain::{
+    GroupId, KeyId, LimitKind, LimitScope, ModelName, Platform, RequestId, Timestamp,
+};
 use relay_store::{AdmitRequest, Denial, Orphan, Progress, Settlement};
 
 /// A request that is in.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Hold {
     pub(crate) key: KeyId,
+    pub(crate) group: Option<GroupId>,
     pub(crate) platform: Platform,
     pub(crate) model: ModelName,
     pub(crate) stream: bool,
@@ -26,6 +29,7 @@ impl Hold {
         let orphan = Orphan {
             request,
             key: self.key,
+            group: self.group,
             platform: self.platform,
             model: self.model,
             stream: self.stream,
@@ -95,6 +99,7 @@ impl Holds {
             let used = self.running(&request.key, request.now);
             if u64::from(limit) <= used {
                 let denial = Denial {
+                    scope: LimitScope::Key(request.key.clone()),
                     limit: LimitKind::Concurrency,
                     used,
                     allowed: u64::from(limit),
@@ -105,6 +110,7 @@ impl Holds {
         }
         let hold = Hold {
             key: request.key.clone(),
+            group: request.group.as_ref().map(|(id, _)| id.clone()),
             platform: request.platform,
             model: request.model.clone(),
             stream: request.stream,

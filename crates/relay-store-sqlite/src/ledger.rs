@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use relay_domain::{RequestRecord, Timestamp};
+use relay_domain::{LimitScope, LimitState, Limits, RequestRecord, Timestamp};
 use relay_store::{
-    Admission, AdmitRequest, Binding, Checkpoint, ConfigVersion, Grant, Ledger, Settlement,
-    StoreError,
+    Admission, AdmitRequest, Assignment, Binding, Checkpoint, ConfigVersion, Extension, Grant,
+    HoldAnswer, Ledger, Settled, Settlement, StoreError,
 };
 use rusqlite::{Connection, params};
 
@@ -37,7 +37,10 @@ impl Ledger for SqliteStore {
         if decision.is_ok() {
             core.queue.store_later(&mut state, request.request);
         }
-        Ok(Admission { version, decision: decision.map(|()| Grant { binding }) })
+        Ok(Admission {
+            version,
+            decision: decision.map(|()| Grant { binding, limits: Vec::new() }),
+        })
     }
 
     async fn checkpoint(&self, checkpoint: &Checkpoint) -> Result<bool, StoreError> {
@@ -57,8 +60,30 @@ impl Ledger for SqliteStore {
         queue.store_now(*request).await
     }
 
-    async fn settle(&self, settlement: &Settlement) -> Result<bool, StoreError> {
-        self.core().serving()?.settle(settlement).await
+    async fn settle(&self, settlement: &Settlement) -> Result<Settled, StoreError> {
+        let first = self.core().serving()?.settle(settlement).await?;
+        Ok(if first { Settled::Now { crossed: Vec::new() } } else { Settled::Before })
+    }
+
+    async fn assign(&self, _assignment: &Assignment) -> Result<HoldAnswer, StoreError> {
+        Ok(HoldAnswer::Held)
+    }
+
+    async fn extend(&self, _extension: &Extension) -> Result<HoldAnswer, StoreError> {
+        Ok(HoldAnswer::Held)
+    }
+
+    async fn standing(
+        &self,
+        _scope: &LimitScope,
+        _limits: &Limits,
+        _now: Timestamp,
+    ) -> Result<Vec<LimitState>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn restart(&self, _scope: &LimitScope, _now: Timestamp) -> Result<(), StoreError> {
+        Ok(())
     }
 
     async fn reap(&self, now: Timestamp, max: usize) -> Result<Vec<RequestRecord>, StoreError> {
@@ -130,7 +155,7 @@ fn drop_bindings(connection: &Connection, now: Timestamp) -> Result<(), SqliteEr
 mod tests {
     use std::time::{Duration, Instant};
 
-    use relay_domain::{Calendar, KeyLimits, Period};
+    use relay_domain::{Calendar, Limits, Period};
     use relay_store::contract::fixture::{
         admit_request, admitted, at, checkpoint, key_id, record, request_id, settlement, usage,
     };
@@ -162,7 +187,7 @@ mod tests {
     }
 
     fn one_at_a_time(number: u8) -> AdmitRequest {
-        let limits = KeyLimits { concurrency: Some(1), ..KeyLimits::default() };
+        let limits = Limits { concurrency: Some(1), ..Limits::default() };
         AdmitRequest { limits, ..admit_request(number, "k", at(0)) }
     }
 
@@ -179,8 +204,8 @@ mod tests {
         assert!(store.admit(&one_at_a_time(1)).await.unwrap().decision.is_err(), "it is held");
 
         refuse_writes(&store, false).await;
-        assert!(store.settle(&end).await.unwrap());
-        assert!(!store.settle(&end).await.unwrap());
+        assert!(store.settle(&end).await.unwrap().is_first());
+        assert!(!store.settle(&end).await.unwrap().is_first());
         assert_eq!(requests(&store).await, 1);
         assert!(store.admit(&one_at_a_time(2)).await.unwrap().decision.is_ok());
     }
@@ -207,7 +232,7 @@ mod tests {
             if reaped {
                 assert_eq!(store.reap(at(60_000), 9).await.unwrap(), []);
             } else {
-                assert!(!store.settle(&end).await.unwrap(), "it was settled before");
+                assert!(!store.settle(&end).await.unwrap().is_first(), "it was settled before");
             }
             assert_eq!(requests(&store).await, 1, "reaped: {reaped}");
             assert_eq!(store.record(request_id(0)).await.unwrap(), Some(end.record));
@@ -284,7 +309,7 @@ mod tests {
         });
         assert!(polled.await, "a settlement waits for its commit");
         assert!(store.admit(&one_at_a_time(1)).await.unwrap().decision.is_ok());
-        assert!(settling.await.unwrap());
+        assert!(settling.await.unwrap().is_first());
     }
 
     #[tokio::test]
@@ -294,7 +319,7 @@ mod tests {
         let before = store.core().queue.run(written).await.unwrap();
         for number in 0..20 {
             admitted(&store.stores(), number, "k", at(0)).await;
-            store.settle(&settlement(record(number, "k"), at(0))).await.unwrap();
+            store.settle(&settlement(record(number, "k"), at(0))).await.unwrap().is_first();
         }
         let after = store.core().queue.run(written).await.unwrap();
         // A record, and a counter of key, account and model in four periods.

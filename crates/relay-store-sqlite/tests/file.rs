@@ -6,7 +6,7 @@ use std::error::Error as _;
 use std::path::Path;
 
 use relay_domain::{
-    Account, KeyLimits, NanoUsd, Outcome, Period, TokenCount, TokenUsage, UsageSource,
+    Account, Limits, NanoUsd, Outcome, Period, TokenCount, TokenUsage, UsageSource,
 };
 use relay_store::contract::fixture::{
     account, account_id, admit_request, admitted, affinity, at, calendar, checkpoint, key_id,
@@ -36,7 +36,7 @@ async fn a_restart_finds_everything() {
         bind: Some(rebind("aa", "account-one", at(90_000))),
         ..settlement(record(0, "k"), at(9))
     };
-    assert!(stores.ledger.settle(&bound).await.unwrap());
+    assert!(stores.ledger.settle(&bound).await.unwrap().is_first());
     let version = stores.ledger.version().await.unwrap();
     drop(stores);
 
@@ -57,7 +57,7 @@ async fn what_was_running_at_the_end_is_settled_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("relay.db");
     let stores = open(&path);
-    let limits = KeyLimits { concurrency: Some(3), ..KeyLimits::default() };
+    let limits = Limits { concurrency: Some(3), ..Limits::default() };
     for number in 0..3 {
         let asked = AdmitRequest { limits, ..admit_request(number, "k", at(0)) };
         assert!(stores.ledger.admit(&asked).await.unwrap().decision.is_ok());
@@ -70,7 +70,7 @@ async fn what_was_running_at_the_end_is_settled_after_a_restart() {
     let decision = stores.ledger.admit(&asked).await.unwrap().decision;
     assert!(decision.is_ok(), "what does not run any more takes no slot");
     assert!(
-        stores.ledger.settle(&settlement(record(1, "k"), at(2))).await.unwrap(),
+        stores.ledger.settle(&settlement(record(1, "k"), at(2))).await.unwrap().is_first(),
         "whoever knows how it ended can still say so"
     );
     assert_eq!(stores.ledger.reap(at(59_999), 10).await.unwrap(), [], "until its lease ends");
@@ -98,12 +98,12 @@ async fn what_was_settled_stays_settled_after_a_restart() {
     let stores = open(&path);
     admitted(&stores, 0, "k", at(0)).await;
     assert!(stores.ledger.checkpoint(&checkpoint(0, at(70_000), usage(3))).await.unwrap());
-    assert!(stores.ledger.settle(&settlement(record(0, "k"), at(1))).await.unwrap());
+    assert!(stores.ledger.settle(&settlement(record(0, "k"), at(1))).await.unwrap().is_first());
     drop(stores);
 
     let stores = open(&path);
     assert_eq!(stores.ledger.reap(at(1_000_000), 10).await.unwrap(), []);
-    assert!(!stores.ledger.settle(&settlement(record(0, "k"), at(2))).await.unwrap());
+    assert!(!stores.ledger.settle(&settlement(record(0, "k"), at(2))).await.unwrap().is_first());
     assert_eq!(stores.usage.recent(9).await.unwrap(), [record(0, "k")]);
 }
 
@@ -112,7 +112,7 @@ async fn an_account_does_not_inherit_the_use_of_one_that_was_removed() {
     let folder = tempfile::tempdir().unwrap();
     let stores = open(&folder.path().join("relay.db"));
     admitted(&stores, 0, "k", at(0)).await;
-    assert!(stores.ledger.settle(&settlement(record(0, "k"), at(1))).await.unwrap());
+    assert!(stores.ledger.settle(&settlement(record(0, "k"), at(1))).await.unwrap().is_first());
     let anew = Account { created_at: at(2), ..account("account-one") };
     stores.accounts.create(&anew).await.unwrap();
     assert_eq!(stores.accounts.get(&anew.id).await.unwrap(), Some(anew));
@@ -124,7 +124,9 @@ async fn the_oldest_records_are_dropped_and_counters_stay() {
     let stores = open_with(&folder.path().join("relay.db"), 3).unwrap().stores();
     for number in 0..5 {
         admitted(&stores, number, "k", at(0)).await;
-        assert!(stores.ledger.settle(&settlement(record(number, "k"), at(0))).await.unwrap());
+        assert!(
+            stores.ledger.settle(&settlement(record(number, "k"), at(0))).await.unwrap().is_first()
+        );
     }
     stores.ledger.reap(at(0), 10).await.unwrap();
     let expected = [record(4, "k"), record(3, "k"), record(2, "k")];
@@ -139,7 +141,7 @@ async fn old_hours_and_days_are_dropped_and_months_stay() {
     let folder = tempfile::tempdir().unwrap();
     let stores = open(&folder.path().join("relay.db"));
     admitted(&stores, 0, "k", at(0)).await;
-    assert!(stores.ledger.settle(&settlement(record(0, "k"), at(0))).await.unwrap());
+    assert!(stores.ledger.settle(&settlement(record(0, "k"), at(0))).await.unwrap().is_first());
     let scope = UsageScope::Key(key_id("k"));
     let day = 24 * 3_600_000;
     for (days, expected) in
@@ -170,7 +172,7 @@ async fn a_lying_upstream_cannot_break_the_counters() {
         let mut ended = record(number, "k");
         (ended.usage, ended.cost) = (lie, Some(NanoUsd::from_nanos(i64::MAX)));
         let ended = settlement(ended, at(0));
-        assert!(stores.ledger.settle(&ended).await.unwrap());
+        assert!(stores.ledger.settle(&ended).await.unwrap().is_first());
         assert_eq!(stores.usage.record(request_id(number)).await.unwrap(), Some(ended.record));
     }
     let totals = stores.usage.totals(&UsageScope::Key(key_id("k")), Period::Total).await.unwrap();

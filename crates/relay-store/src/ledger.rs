@@ -3,11 +3,20 @@
 //! A request is admitted once, checkpointed while it runs, and settled once: settlement removes the
 //! request's hold and counts its usage in one atomic step, and does nothing when the hold is gone. So a
 //! repeated settlement, or one that comes after the reaper's, counts nothing twice.
+//!
+//! A hold reserves what the request may still cost. It weighs on every budget of its key and of the key's
+//! group from admission on, and on those of the account that the request is assigned to. For a budget whose
+//! policy is hard, `spent + held <= limit` holds at every moment: a hold is taken or raised only where
+//! there is room, in one atomic step over all of its scopes.
+//!
+//! Budgets of a key and a group count [`RequestRecord::charged`], those of an account
+//! [`RequestRecord::cost`]. Where a request's end lies in another period than its start, it counts in the
+//! period in which it is settled; holds weigh on the current period, whichever that is.
 
 use async_trait::async_trait;
 use relay_domain::{
-    AccountId, AffinityKey, KeyId, KeyLimits, LimitKind, ModelName, NanoUsd, Platform, RequestId,
-    RequestRecord, Timestamp, TokenUsage,
+    AccountId, AffinityKey, GroupId, KeyId, LimitKind, LimitScope, LimitState, Limits, ModelName,
+    NanoUsd, Platform, RequestId, RequestRecord, Timestamp, TokenUsage,
 };
 
 use crate::StoreError;
@@ -22,22 +31,42 @@ use crate::StoreError;
 #[async_trait]
 pub trait Ledger: Send + Sync {
     /// Lets a request in, or says which limit keeps it out. One trip: drops leases that have ended,
-    /// checks the limits, takes the hold, and reads the conversation's binding and the versions.
+    /// checks the limits of its key and its group, opens and counts their windows, takes the hold, and
+    /// reads the conversation's binding and the versions. A request that is denied counts nowhere.
     async fn admit(&self, request: &AdmitRequest) -> Result<Admission, StoreError>;
+
+    /// Gives a held request to an account that has limits, taking it from the account that it was given
+    /// to before, or says which limit of the account is in the way; then it belongs to none.
+    async fn assign(&self, assignment: &Assignment) -> Result<HoldAnswer, StoreError>;
+
+    /// Raises what a held request reserves to `extension.estimate`, in all of its scopes or in none. A
+    /// hold is never lowered by it.
+    async fn extend(&self, extension: &Extension) -> Result<HoldAnswer, StoreError>;
 
     /// Extends a request's lease and keeps what is known of its usage, in case the process dies.
     /// `false`: the request is no longer held (settled, or reaped after its lease).
     async fn checkpoint(&self, checkpoint: &Checkpoint) -> Result<bool, StoreError>;
 
     /// Ends a request: removes its hold, counts its usage, keeps its record, refreshes its binding.
-    /// When it returns, all of it is as durable as the store is. `false`: it was settled before, and
-    /// nothing happened.
-    async fn settle(&self, settlement: &Settlement) -> Result<bool, StoreError>;
+    /// When it returns, all of it is as durable as the store is.
+    async fn settle(&self, settlement: &Settlement) -> Result<Settled, StoreError>;
 
     /// Settles requests whose lease has ended by `now`, at most `max`, each with its last checkpoint, as
     /// [`Outcome::Orphaned`](relay_domain::Outcome::Orphaned). Any instance may call it at any time.
     /// Also drops what has outlived its bound. Returns the records that it wrote.
     async fn reap(&self, now: Timestamp, max: usize) -> Result<Vec<RequestRecord>, StoreError>;
+
+    /// How far each of `limits` of `scope` is used at `now`. Reads only.
+    async fn standing(
+        &self,
+        scope: &LimitScope,
+        limits: &Limits,
+        now: Timestamp,
+    ) -> Result<Vec<LimitState>, StoreError>;
+
+    /// Starts every limit of `scope` anew: what was spent and counted until now weighs on none of them
+    /// any more. What requests in flight hold still does, and statistics are not touched.
+    async fn restart(&self, scope: &LimitScope, now: Timestamp) -> Result<(), StoreError>;
 
     /// The versions of what is configured. Also tells whether the store is there.
     async fn version(&self) -> Result<ConfigVersion, StoreError>;
@@ -61,21 +90,77 @@ pub struct AdmitRequest {
     /// Whose it is.
     pub key: KeyId,
     /// The limits of that key, as the caller's snapshot has them.
-    pub limits: KeyLimits,
+    pub limits: Limits,
+    /// The key's group and its limits.
+    pub group: Option<(GroupId, Limits)>,
     /// The platform that it is for.
     pub platform: Platform,
     /// The model that it names.
     pub model: ModelName,
     /// Whether it wants a stream.
     pub stream: bool,
-    /// What it may cost, to be held of a budget; `None`: the model has no price.
-    pub estimate: Option<NanoUsd>,
+    /// What it may come to.
+    pub estimate: Estimate,
     /// Its conversation, if it can be told.
     pub affinity: Option<AffinityKey>,
     /// When it arrived.
     pub now: Timestamp,
     /// When its lease ends unless it is extended.
     pub lease_until: Timestamp,
+}
+
+/// What a request may come to, to be held of limits while it runs. Nothing where it is not known.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Estimate {
+    /// Tokens of all kinds.
+    pub tokens: u64,
+    /// Its cost at the provider: held of an account's budgets.
+    pub cost: NanoUsd,
+    /// What will count against the key and its group: held of their budgets.
+    pub charged: NanoUsd,
+}
+
+/// A held request that an account is to serve.
+#[derive(Clone, Debug)]
+pub struct Assignment {
+    /// Which request.
+    pub request: RequestId,
+    /// The account.
+    pub account: AccountId,
+    /// The limits of that account.
+    pub limits: Limits,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// A held request that costs more than was thought.
+#[derive(Clone, Debug)]
+pub struct Extension {
+    /// Which request.
+    pub request: RequestId,
+    /// Whose it is, with the limits in force.
+    pub key: (KeyId, Limits),
+    /// The key's group and its limits.
+    pub group: Option<(GroupId, Limits)>,
+    /// The account that serves it, if that has limits.
+    pub account: Option<(AccountId, Limits)>,
+    /// The model: whether budgets of Claude models are concerned.
+    pub model: ModelName,
+    /// What it may come to in all.
+    pub estimate: Estimate,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// What became of a hold that was to be assigned or raised.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum HoldAnswer {
+    /// It was.
+    Held,
+    /// A limit is in the way; the hold is as it was before.
+    Denied(Denial),
+    /// The request is no longer held (settled, or reaped after its lease).
+    Gone,
 }
 
 /// The answer to a request that wants in.
@@ -93,6 +178,8 @@ pub struct Admission {
 pub struct Grant {
     /// The account that its conversation is bound to.
     pub binding: Option<Binding>,
+    /// How far the limits of its key are used, this request included.
+    pub limits: Vec<LimitState>,
 }
 
 /// A conversation's account.
@@ -105,8 +192,10 @@ pub struct Binding {
 }
 
 /// Why a request is not in.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Denial {
+    /// Whose limit it is.
+    pub scope: LimitScope,
     /// Which limit is reached.
     pub limit: LimitKind,
     /// How much of it is used and held: a number, or nano-dollars where the limit is money.
@@ -137,8 +226,10 @@ pub struct Progress {
     pub served_model: Option<ModelName>,
     /// What it has counted.
     pub usage: TokenUsage,
-    /// What that costs; `None`: the model has no price.
+    /// What that costs at the provider; `None`: the model has no price.
     pub cost: Option<NanoUsd>,
+    /// What of it counts against the key's and its group's budgets.
+    pub charged: Option<NanoUsd>,
 }
 
 /// The end of a request.
@@ -150,8 +241,44 @@ pub struct Settlement {
     pub charge: Charge,
     /// The binding to write, if the conversation's is new or due to be renewed.
     pub bind: Option<Rebind>,
+    /// The budgets whose thresholds are watched: of the key, its group and the account, those that have
+    /// any.
+    pub budgets: Vec<(LimitScope, Limits)>,
     /// When it ended.
     pub now: Timestamp,
+}
+
+/// What a settlement did.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Settled {
+    /// The request is settled by it.
+    Now {
+        /// The thresholds of budgets that its cost has passed. Each is told to one settlement only.
+        crossed: Vec<Crossing>,
+    },
+    /// It was settled before, and nothing happened.
+    Before,
+}
+
+impl Settled {
+    /// Whether the request is settled by it and was not before.
+    pub fn is_first(&self) -> bool {
+        matches!(self, Self::Now { .. })
+    }
+}
+
+/// The parts of a budget, in percent, whose passing is told.
+pub const THRESHOLDS: [u8; 4] = [50, 80, 95, 100];
+
+/// A budget of which a threshold was passed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Crossing {
+    /// Whose budget.
+    pub scope: LimitScope,
+    /// The highest of [`THRESHOLDS`] that was passed.
+    pub percent: u8,
+    /// How the budget stands now.
+    pub state: LimitState,
 }
 
 /// Whether a settled request counts as usage.

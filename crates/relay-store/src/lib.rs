@@ -26,8 +26,9 @@ pub use admin::{AdminCredentials, AdminRepository, PasswordHash};
 pub use error::StoreError;
 pub use keys::KeyRepository;
 pub use ledger::{
-    Admission, AdmitRequest, Binding, Charge, Checkpoint, ConfigVersion, Denial, Grant, Ledger,
-    Progress, Rebind, Settlement,
+    Admission, AdmitRequest, Assignment, Binding, Charge, Checkpoint, ConfigVersion, Crossing,
+    Denial, Estimate, Extension, Grant, HoldAnswer, Ledger, Progress, Rebind, Settled, Settlement,
+    THRESHOLDS,
 };
 pub use orphan::Orphan;
 pub use record_form::StoredRecord;

@@ -1,8 +1,8 @@
 //! The end of a request whose process has died.
 
 use relay_domain::{
-    KeyId, ModelName, Outcome, Platform, RequestId, RequestRecord, RequestTimes, Timestamp,
-    TokenUsage, UsageSource,
+    GroupId, KeyId, ModelName, Outcome, Platform, RequestId, RequestRecord, RequestTimes,
+    Timestamp, TokenUsage, UsageSource,
 };
 
 use crate::{Charge, Progress, Settlement};
@@ -14,6 +14,8 @@ pub struct Orphan {
     pub request: RequestId,
     /// Whose it was.
     pub key: KeyId,
+    /// The group of the key.
+    pub group: Option<GroupId>,
     /// The platform that it was for.
     pub platform: Platform,
     /// The model that it named.
@@ -31,18 +33,21 @@ impl Settlement {
     /// there was none yet, the request was served and counts with it; otherwise it is released.
     #[must_use]
     pub fn orphaned(orphan: Orphan, now: Timestamp) -> Self {
-        let Orphan { request, key, platform, model, stream, started_at, progress } = orphan;
+        let Orphan { request, key, group, platform, model, stream, started_at, progress } = orphan;
         let (charge, usage_source) = match progress {
             Some(_) => (Charge::Count, UsageSource::Partial),
             None => (Charge::Release, UsageSource::None),
         };
-        let (account, served_model, usage, cost) = match progress {
-            Some(told) => (Some(told.account), told.served_model, told.usage, told.cost),
-            None => (None, None, TokenUsage::ZERO, None),
+        let (account, served_model, usage, cost, charged) = match progress {
+            Some(told) => {
+                (Some(told.account), told.served_model, told.usage, told.cost, told.charged)
+            }
+            None => (None, None, TokenUsage::ZERO, None, None),
         };
         let record = RequestRecord {
             id: request,
             key,
+            group,
             platform,
             model,
             served_model,
@@ -56,9 +61,10 @@ impl Settlement {
             usage,
             usage_source,
             cost,
+            charged,
             attempts: Vec::new(),
             edits: Vec::new(),
         };
-        Self { record, charge, bind: None, now }
+        Self { record, charge, bind: None, budgets: Vec::new(), now }
     }
 }

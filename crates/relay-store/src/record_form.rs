@@ -1,8 +1,8 @@
 //! The form in which both adapters keep a request's record.
 
 use relay_domain::{
-    AccountId, AttemptRecord, Edit, KeyId, ModelName, NanoUsd, Outcome, Platform, RequestId,
-    RequestRecord, RequestTimes, Timestamp, TokenUsage, UsageSource,
+    AccountId, AttemptRecord, Edit, GroupId, KeyId, ModelName, NanoUsd, Outcome, Platform,
+    RequestId, RequestRecord, RequestTimes, Timestamp, TokenUsage, UsageSource,
 };
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub struct StoredRecord {
     id: RequestId,
     key: KeyId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    group: Option<GroupId>,
     platform: Platform,
     model: ModelName,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -25,6 +27,8 @@ pub struct StoredRecord {
     usage: TokenUsage,
     usage_source: UsageSource,
     cost: Option<NanoUsd>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    charged: Option<NanoUsd>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     attempts: Vec<AttemptRecord>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -38,6 +42,7 @@ macro_rules! same_fields {
                 let $from {
                     id,
                     key,
+                    group,
                     platform,
                     model,
                     served_model,
@@ -50,12 +55,14 @@ macro_rules! same_fields {
                     usage,
                     usage_source,
                     cost,
+                    charged,
                     attempts,
                     edits,
                 } = record;
                 Self {
                     id,
                     key,
+                    group,
                     platform,
                     model,
                     served_model,
@@ -68,6 +75,7 @@ macro_rules! same_fields {
                     usage,
                     usage_source,
                     cost,
+                    charged,
                     attempts,
                     edits,
                 }

@@ -3,7 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test that asks for an impossible id is to fail")]
 
 use relay_domain::{
-    Account, AccountHealth, AccountId, AccountKind, ApiKey, Expiry, KeyDigest, KeyId, KeyLimits,
+    Account, AccountHealth, AccountId, AccountKind, ApiKey, Expiry, KeyDigest, KeyId, Limits,
     ModelMap, Permissions, Platform, Priority, ProxySetting, SealedSecret, Timestamp,
 };
 
@@ -29,7 +29,7 @@ pub fn api_key(id: &str) -> ApiKey {
         restricted_models: Vec::new(),
         bound_claude_account: None,
         bound_codex_account: None,
-        limits: KeyLimits::default(),
+        limits: Limits::default(),
         tags: Vec::new(),
         created_by: "admin".to_owned(),
         created_at: NOW,

@@ -1,7 +1,7 @@
 //! `key create` and `key list`.
 
 use anyhow::{Context as _, Result};
-use relay_domain::{ApiKey, Expiry, KeyLimits, Timestamp};
+use relay_domain::{ApiKey, Expiry, Limits, Timestamp};
 use relay_engine::operator::NewKey;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ async fn create(arguments: KeyArgs, installation: &Installation, now: Timestamp)
         Some(Expires::At(moment)) => Expiry::At(moment),
         Some(Expires::In(span)) => Expiry::At(now.plus(span)),
     };
-    let limits = KeyLimits { concurrency, ..KeyLimits::default() };
+    let limits = Limits { concurrency, ..Limits::default() };
     let new = NewKey { name: Some(name), expiry, limits, ..NewKey::default() };
     let (key, secret) =
         installation.operator.create_key(new).await.context("the key was not created")?;

@@ -2,7 +2,7 @@ use std::time::Instant;
 
 use http::HeaderMap;
 use relay_crypto::{KeyHasher, Keyring, SealFormat};
-use relay_domain::{Calendar, KeyDigest, KeyLimits};
+use relay_domain::{Calendar, KeyDigest, Limits};
 use relay_pricing::PriceBook;
 use relay_protocol::anthropic::scan_request;
 use relay_store::Stores;
@@ -102,7 +102,7 @@ async fn a_key_that_was_recognised_before_others_looked_is_read_again() {
 
 #[test]
 fn a_limit_that_is_not_kept_keeps_its_key_out() {
-    let limits = KeyLimits { daily_cost: Some(NanoUsd::from_nanos(1)), ..KeyLimits::default() };
+    let limits = Limits { daily_cost: Some(NanoUsd::from_nanos(1)), ..Limits::default() };
     let limited = ApiKey { limits, ..key("k", [0; 32]) };
     let refused = check(&limited, &scan_request(BODY).unwrap(), Timestamp::EPOCH);
     assert!(matches!(refused, Err(EngineError::LimitNotKept(LimitKind::DailyCost))), "{refused:?}");

@@ -1,8 +1,8 @@
 //! API keys: making and finding them.
 
 use relay_domain::{
-    Account, AccountId, ApiKey, Expiry, KeyDigest, KeyId, KeyLimits, ModelName, Permissions,
-    Platform, Timestamp,
+    Account, AccountId, ApiKey, Expiry, KeyDigest, KeyId, Limits, ModelName, Permissions, Platform,
+    Timestamp,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -29,7 +29,7 @@ pub struct NewKey {
     pub bound_codex_account: Option<AccountId>,
     /// What it may spend and how fast. This version keeps only the limit of requests in flight, zero
     /// meaning none; a key with another is refused, because a limit that is not kept is worse than none.
-    pub limits: KeyLimits,
+    pub limits: Limits,
     /// Free labels.
     pub tags: Vec<String>,
     /// Who makes it.
@@ -48,7 +48,7 @@ impl Default for NewKey {
             restricted_models: Vec::new(),
             bound_claude_account: None,
             bound_codex_account: None,
-            limits: KeyLimits::default(),
+            limits: Limits::default(),
             tags: Vec::new(),
             created_by: "admin".to_owned(),
         }
@@ -88,7 +88,7 @@ impl Operator {
             restricted_models: new.restricted_models,
             bound_claude_account: new.bound_claude_account,
             bound_codex_account: new.bound_codex_account,
-            limits: KeyLimits { concurrency, ..new.limits },
+            limits: Limits { concurrency, ..new.limits },
             tags: new.tags,
             created_by: new.created_by,
             created_at: now,
@@ -164,7 +164,7 @@ impl NewKey {
 }
 
 /// The first limit that a request would not be held to. The engine lets no key in that has one.
-fn unkept_limit(limits: &KeyLimits) -> Option<&'static str> {
+fn unkept_limit(limits: &Limits) -> Option<&'static str> {
     let given = |is_set: bool, field| is_set.then_some(field);
     let of_window = limits.window.and_then(|window| {
         given(window.requests.is_some(), "rateLimitRequests")

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use relay_domain::key::Deletion;
 use relay_domain::{
-    AccountId, ApiKey, BudgetPolicy, Expiry, KeyDigest, KeyId, KeyLimits, NanoUsd, Permissions,
-    Platform, RateWindow, Timestamp,
+    AccountId, ApiKey, BudgetPolicy, Expiry, KeyDigest, KeyId, Limits, NanoUsd, PeriodStarts,
+    Permissions, Platform, RateWindow, Timestamp,
 };
 use relay_store::StoreError;
 
@@ -117,6 +117,10 @@ pub(super) fn fields(key: &ApiKey) -> Vec<(&'static str, String)> {
         ("dailyCostLimit", dollars(key.limits.daily_cost)),
         ("totalCostLimit", dollars(key.limits.total_cost)),
         ("weeklyOpusCostLimit", dollars(key.limits.weekly_claude_cost)),
+        ("relayWeeklyCostLimit", dollars(key.limits.weekly_cost)),
+        ("relayMonthlyCostLimit", dollars(key.limits.monthly_cost)),
+        ("weeklyResetDay", key.limits.starts.week_day.to_string()),
+        ("weeklyResetHour", key.limits.starts.week_hour.to_string()),
         ("relayBudgetPolicy", budget_policy_text(key.limits.budget_policy).to_owned()),
         ("tags", list_text(&key.tags)),
         ("createdBy", key.created_by.clone()),
@@ -230,7 +234,7 @@ fn permissions_text(permissions: &Permissions) -> String {
     }
 }
 
-fn limits(hash: &Hash) -> KeyLimits {
+fn limits(hash: &Hash) -> Limits {
     let positive = |field: &str| hash.number(field).filter(|number| *number > 0);
     let window = positive("rateLimitWindow").map(|minutes| RateWindow {
         length: Duration::from_secs(minutes.saturating_mul(60)),
@@ -238,16 +242,32 @@ fn limits(hash: &Hash) -> KeyLimits {
         tokens: positive("tokenLimit"),
         cost: hash.limit("rateLimitCost"),
     });
-    KeyLimits {
+    Limits {
         concurrency: positive("concurrencyLimit").map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
         window,
         daily_cost: hash.limit("dailyCostLimit"),
+        weekly_cost: hash.limit("relayWeeklyCostLimit"),
+        monthly_cost: hash.limit("relayMonthlyCostLimit"),
         total_cost: hash.limit("totalCostLimit"),
         weekly_claude_cost: hash.limit("weeklyOpusCostLimit"),
+        starts: starts(hash),
         budget_policy: match hash.text("relayBudgetPolicy") {
             Some("hard") => BudgetPolicy::Hard,
             Some(_) | None => BudgetPolicy::Soft,
         },
+    }
+}
+
+/// When a key's week begins. v1 reads what is not one of its numbers as Monday and midnight.
+fn starts(hash: &Hash) -> PeriodStarts {
+    let within = |field: &str, range: std::ops::RangeInclusive<u64>| {
+        let number = hash.number(field).filter(|number| range.contains(number));
+        number.and_then(|number| u8::try_from(number).ok())
+    };
+    PeriodStarts {
+        day_minute: 0,
+        week_day: within("weeklyResetDay", 1..=7).unwrap_or(1),
+        week_hour: within("weeklyResetHour", 0..=23).unwrap_or(0),
     }
 }
 

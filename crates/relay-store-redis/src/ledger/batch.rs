@@ -33,11 +33,11 @@ impl Prepared {
     ///
     /// [`StoreError::Refused`] if its record cannot be written as JSON.
     pub(super) fn new(settlement: &Settlement, calendar: Calendar) -> Result<Self, StoreError> {
-        let Settlement { record, charge, bind, now } = settlement.clone();
+        let Settlement { record, charge, bind, budgets, now } = settlement.clone();
         let stored = StoredRecord::from(record);
         let record_json =
             serde_json::to_string(&stored).map_err(|error| StoreError::Refused(Box::new(error)))?;
-        let settlement = Settlement { record: stored.into(), charge, bind, now };
+        let settlement = Settlement { record: stored.into(), charge, bind, budgets, now };
         Ok(Self { settlement, record_json, periods: calendar.periods(now) })
     }
 
@@ -137,7 +137,7 @@ impl<'a> Parts<'a> {
         periods: [Period; 4],
         keyspace: &Keyspace,
     ) -> Result<(), StoreError> {
-        let Settlement { record, charge, bind, now } = settlement;
+        let Settlement { record, charge, bind, now, budgets: _ } = settlement;
         if let Some(bind) = bind {
             let lifetime = bind.binding.until.since(*now).as_millis();
             // A binding that has ended already is written with the shortest life: it replaces the old.

@@ -5,7 +5,7 @@
 //! what is known of the usage (or nothing).
 
 use relay_domain::{
-    AccountId, KeyId, ModelName, NanoUsd, Platform, RequestId, Timestamp, TokenUsage,
+    AccountId, GroupId, KeyId, ModelName, NanoUsd, Platform, RequestId, Timestamp, TokenUsage,
 };
 use relay_store::{AdmitRequest, Orphan, Progress, Settlement, StoreError};
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ struct Admitted<'a> {
     stream: bool,
     at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    estimate: Option<NanoUsd>,
+    group: Option<GroupId>,
 }
 
 /// What is known of the usage.
@@ -36,6 +36,8 @@ struct Known {
     usage: TokenUsage,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cost: Option<NanoUsd>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    charged: Option<NanoUsd>,
 }
 
 /// The hold of a request that is let in.
@@ -50,7 +52,7 @@ pub(super) fn write(request: &AdmitRequest) -> Result<String, StoreError> {
         model: request.model.as_str().into(),
         stream: request.stream,
         at: request.now,
-        estimate: request.estimate,
+        group: request.group.as_ref().map(|(id, _)| id.clone()),
     };
     let slot = request.limits.concurrency.map_or("", |_| request.key.as_str());
     let json =
@@ -64,10 +66,10 @@ pub(super) fn write(request: &AdmitRequest) -> Result<String, StoreError> {
 ///
 /// [`StoreError::Refused`] if it cannot be written as JSON.
 pub(super) fn write_progress(progress: Option<&Progress>) -> Result<String, StoreError> {
-    let Some(Progress { account, served_model, usage, cost }) = progress.cloned() else {
+    let Some(Progress { account, served_model, usage, cost, charged }) = progress.cloned() else {
         return Ok(String::new());
     };
-    serde_json::to_string(&Known { account, served_model, usage, cost })
+    serde_json::to_string(&Known { account, served_model, usage, cost, charged })
         .map_err(|error| StoreError::Refused(Box::new(error)))
 }
 
@@ -91,15 +93,17 @@ pub(super) fn orphan(
         "" => None,
         known => Some(serde_json::from_str(known).map_err(|error| corrupt(error.to_string()))?),
     };
-    let progress = known.map(|Known { account, served_model, usage, cost }| Progress {
+    let progress = known.map(|Known { account, served_model, usage, cost, charged }| Progress {
         account,
         served_model,
         usage,
         cost,
+        charged,
     });
     let orphan = Orphan {
         request,
         key: admitted.key,
+        group: admitted.group,
         platform: admitted.platform,
         model: model.map_err(|error| corrupt(error.to_string()))?,
         stream: admitted.stream,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
-use relay_domain::{AccountKind, HealthEvent, KeyLimits, Timestamp};
+use relay_domain::{AccountKind, HealthEvent, Limits, Timestamp};
 use relay_store::contract::fixture::{
     LEASE, account, admit_request, admitted, affinity, at, checkpoint, key, rebind, record,
     request_id, rich_account, rich_key, settlement, usage,
@@ -48,7 +48,7 @@ async fn one_of_everything(stores: &Stores) {
         updated_at: now,
     };
     stores.admin.initialise(&login).await.unwrap();
-    let limits = KeyLimits { concurrency: Some(3), ..KeyLimits::default() };
+    let limits = Limits { concurrency: Some(3), ..Limits::default() };
     let affinity = Some(affinity("aa"));
     for number in 0..3 {
         let asked =
@@ -59,8 +59,8 @@ async fn one_of_everything(stores: &Stores) {
     }
     let bind = Some(rebind("aa", "account-one", at(15 * 24 * 3_600_000)));
     let ended = Settlement { bind, ..settlement(record(0, "k"), at(1)) };
-    assert!(stores.ledger.settle(&ended).await.unwrap());
-    assert!(stores.ledger.settle(&settlement(record(1, "k"), at(2))).await.unwrap());
+    assert!(stores.ledger.settle(&ended).await.unwrap().is_first());
+    assert!(stores.ledger.settle(&settlement(record(1, "k"), at(2))).await.unwrap().is_first());
 }
 
 #[tokio::test]
@@ -175,7 +175,9 @@ async fn usage_is_counted_in_the_hashes_of_v1() {
     let (_server, stores, mut raw) = opened().await;
     for number in 0..2 {
         admitted(&stores, number, "k", at(0)).await;
-        assert!(stores.ledger.settle(&settlement(record(number, "k"), at(0))).await.unwrap());
+        assert!(
+            stores.ledger.settle(&settlement(record(number, "k"), at(0))).await.unwrap().is_first()
+        );
     }
     let total = [
         ("totalRequests", "2"),
@@ -233,7 +235,7 @@ async fn usage_is_counted_in_the_hashes_of_v1() {
 #[tokio::test]
 async fn a_slot_is_a_member_of_the_set_of_v1() {
     let (_server, stores, mut raw) = opened().await;
-    let limits = KeyLimits { concurrency: Some(3), ..KeyLimits::default() };
+    let limits = Limits { concurrency: Some(3), ..Limits::default() };
     let asked = AdmitRequest { limits, ..admit_request(0, "k", at(0)) };
     assert!(stores.ledger.admit(&asked).await.unwrap().decision.is_ok());
     let slots: Vec<(String, u64)> = raw.zrange_withscores("concurrency:k", 0, -1).await.unwrap();
@@ -253,8 +255,8 @@ async fn a_slot_is_a_member_of_the_set_of_v1() {
         let kept_until: u64 = raw.pexpire_time("concurrency:k").await.unwrap();
         assert_eq!(kept_until, at(930_000).as_millis(), "{step} cuts no lease short");
     }
-    assert!(stores.ledger.settle(&settlement(record(1, "k"), at(1))).await.unwrap());
-    assert!(stores.ledger.settle(&settlement(record(0, "k"), at(1))).await.unwrap());
+    assert!(stores.ledger.settle(&settlement(record(1, "k"), at(1))).await.unwrap().is_first());
+    assert!(stores.ledger.settle(&settlement(record(0, "k"), at(1))).await.unwrap().is_first());
     assert!(!raw.exists::<_, bool>("concurrency:k").await.unwrap());
 
     admitted(&stores, 2, "k", at(0)).await;
@@ -309,7 +311,9 @@ async fn the_oldest_records_go_first() {
     let mut raw = crate::raw(&server).await;
     for number in 0..5 {
         admitted(&stores, number, "k", at(0)).await;
-        assert!(stores.ledger.settle(&settlement(record(number, "k"), at(1))).await.unwrap());
+        assert!(
+            stores.ledger.settle(&settlement(record(number, "k"), at(1))).await.unwrap().is_first()
+        );
     }
     let recent = stores.usage.recent(10).await.unwrap();
     let ids: Vec<_> = recent.iter().map(|record| record.id).collect();
@@ -332,7 +336,9 @@ async fn a_smaller_capacity_is_reached_in_bounded_steps() {
     let () = raw.zadd_multiple("relay:records:index", &old).await.unwrap();
     for (number, left) in [(0, 1_199), (1, 1_098), (2, 1_000), (3, 1_000)] {
         admitted(&stores, number, "k", at(0)).await;
-        assert!(stores.ledger.settle(&settlement(record(number, "k"), at(1))).await.unwrap());
+        assert!(
+            stores.ledger.settle(&settlement(record(number, "k"), at(1))).await.unwrap().is_first()
+        );
         assert_eq!(raw.zcard::<_, u64>("relay:records:index").await.unwrap(), left);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use redis::AsyncCommands as _;
-use relay_domain::{KeyLimits, Period};
+use relay_domain::{Limits, Period};
 use relay_store::contract::fixture::{
     admit_request, admitted, at, key, key_id, record, settlement,
 };
@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 const BOUND: Duration = Duration::from_secs(5);
 
 fn limited(number: u8) -> AdmitRequest {
-    let limits = KeyLimits { concurrency: Some(100), ..KeyLimits::default() };
+    let limits = Limits { concurrency: Some(100), ..Limits::default() };
     AdmitRequest { limits, ..admit_request(number, "k", at(0)) }
 }
 
@@ -56,7 +56,7 @@ async fn a_frozen_redis_is_unavailable_and_a_thawed_one_is_not() {
     eventually("the pool recovers", async || stores.keys.list().await.is_ok()).await;
     for end in &ends {
         // Whether it was done in the thaw or is done now: it is done once.
-        stores.ledger.settle(end).await.unwrap();
+        stores.ledger.settle(end).await.unwrap().is_first();
     }
     assert_eq!(total(&stores).await, 2);
 }
@@ -121,7 +121,10 @@ async fn a_connection_that_falls_silent_is_replaced() {
     line.cut();
     let end = settlement(record(0, "k"), at(1));
     assert!(is_unavailable(stores.ledger.settle(&end)).await);
-    assert!(stores.ledger.settle(&end).await.unwrap(), "it was not done, and is done now");
+    assert!(
+        stores.ledger.settle(&end).await.unwrap().is_first(),
+        "it was not done, and is done now"
+    );
 }
 
 #[tokio::test]
@@ -134,7 +137,9 @@ async fn a_restart_of_redis_is_not_noticed() {
     assert!(stores.ledger.admit(&limited(1)).await.unwrap().decision.is_ok());
     server.restart();
     for number in 0..2 {
-        assert!(stores.ledger.settle(&settlement(record(number, "k"), at(1))).await.unwrap());
+        assert!(
+            stores.ledger.settle(&settlement(record(number, "k"), at(1))).await.unwrap().is_first()
+        );
     }
     server.restart();
     assert_eq!(stores.keys.list().await.unwrap().len(), 1);
@@ -152,7 +157,7 @@ async fn forgotten_scripts_are_taught_again() {
     forget().await;
     assert!(stores.ledger.admit(&limited(0)).await.unwrap().decision.is_ok());
     forget().await;
-    assert!(stores.ledger.settle(&settlement(record(0, "k"), at(1))).await.unwrap());
+    assert!(stores.ledger.settle(&settlement(record(0, "k"), at(1))).await.unwrap().is_first());
     forget().await;
     stores.keys.create(&key("k", 1)).await.unwrap();
     assert_eq!(total(&stores).await, 1);
@@ -175,8 +180,8 @@ async fn handles_are_one_store() {
     let store = crate::store(&server).await;
     let (one, other) = (store.handle().stores(), store.handle().stores());
     admitted(&one, 0, "k", at(0)).await;
-    assert!(other.ledger.settle(&settlement(record(0, "k"), at(1))).await.unwrap());
-    assert!(!one.ledger.settle(&settlement(record(0, "k"), at(1))).await.unwrap());
+    assert!(other.ledger.settle(&settlement(record(0, "k"), at(1))).await.unwrap().is_first());
+    assert!(!one.ledger.settle(&settlement(record(0, "k"), at(1))).await.unwrap().is_first());
     assert_eq!(total(&one).await, 1);
 }
 
@@ -187,8 +192,8 @@ async fn a_foreign_value_under_a_counters_name_costs_that_counter_alone() {
     let mut raw = crate::raw(&server).await;
     raw.set::<_, _, ()>("usage:daily:k:2040-01-01", "not a hash").await.unwrap();
     admitted(&stores, 0, "k", at(0)).await;
-    assert!(stores.ledger.settle(&settlement(record(0, "k"), at(0))).await.unwrap());
-    assert!(!stores.ledger.settle(&settlement(record(0, "k"), at(0))).await.unwrap());
+    assert!(stores.ledger.settle(&settlement(record(0, "k"), at(0))).await.unwrap().is_first());
+    assert!(!stores.ledger.settle(&settlement(record(0, "k"), at(0))).await.unwrap().is_first());
     assert_eq!(total(&stores).await, 1);
     let hour = Period::Hour { year: 2040, month: 1, day: 1, hour: 0 };
     let scope = UsageScope::Key(key_id("k"));
@@ -223,7 +228,7 @@ async fn a_redis_that_takes_no_writes_settles_nothing_and_loses_nothing() {
         assert!(is_unavailable(stores.ledger.admit(&limited(3 * round + 2))).await, "{refuse:?}");
         assert!(is_unavailable(stores.keys.create(&key("new", 9))).await, "{refuse:?}");
         command(&mut raw, accept).await;
-        assert!(stores.ledger.settle(&end).await.unwrap(), "{refuse:?}");
+        assert!(stores.ledger.settle(&end).await.unwrap().is_first(), "{refuse:?}");
         assert_eq!(stores.ledger.reap(at(3_600_000), 9).await.unwrap().len(), 1, "{refuse:?}");
         assert_eq!(total(&stores).await, u64::from(round) + 1, "the orphan had used nothing");
     }
@@ -246,7 +251,7 @@ async fn a_redis_that_is_not_the_one_is_left() {
     assert!(is_unavailable(stores.keys.create(&key("new", 9))).await);
     command(&mut raw, &["REPLICAOF", "NO", "ONE"]).await;
     let before = *line.opened.borrow();
-    assert!(stores.ledger.settle(&end).await.unwrap());
+    assert!(stores.ledger.settle(&end).await.unwrap().is_first());
     stores.keys.create(&key("new", 9)).await.unwrap();
     assert_eq!(*line.opened.borrow(), before + 2, "each on a new connection");
 }
@@ -260,6 +265,6 @@ async fn a_full_redis_lets_nobody_in_and_settles_all_the_same() {
     command(&mut raw, &["CONFIG", "SET", "maxmemory", "1"]).await;
     assert!(is_unavailable(stores.ledger.admit(&admit_request(1, "k", at(0)))).await);
     assert!(is_unavailable(stores.keys.create(&key("new", 9))).await);
-    assert!(stores.ledger.settle(&settlement(record(0, "k"), at(1))).await.unwrap());
+    assert!(stores.ledger.settle(&settlement(record(0, "k"), at(1))).await.unwrap().is_first());
     assert_eq!(total(&stores).await, 1, "it makes room first, and then is not stopped");
 }

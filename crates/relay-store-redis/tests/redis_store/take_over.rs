@@ -237,7 +237,7 @@ async fn usage_of_v1_is_read_and_carried_on() {
     let mut ended = record(0, V1_KEY);
     ended.account = Some(account_id(V1_ACCOUNT));
     let spent = ended.usage;
-    assert!(stores.ledger.settle(&settlement(ended, at(1))).await.unwrap());
+    assert!(stores.ledger.settle(&settlement(ended, at(1))).await.unwrap().is_first());
     let total = stores.usage.totals(&key, Period::Total).await.unwrap();
     assert_eq!((total.requests, total.tokens), (5, usage + spent));
     let written = fields(&mut raw, &format!("usage:{V1_KEY}")).await;
@@ -320,7 +320,7 @@ async fn a_binding_of_v2_is_none_and_is_replaced() {
     assert_eq!(grant.binding, None);
     let bind = Some(rebind(conversation, "account-one", at(60_000)));
     let ended = Settlement { bind, ..settlement(record(0, "k"), at(1)) };
-    assert!(stores.ledger.settle(&ended).await.unwrap());
+    assert!(stores.ledger.settle(&ended).await.unwrap().is_first());
     let name = format!("unified_claude_session_mapping:{conversation}");
     let json: String = raw.get(&name).await.unwrap();
     let expected = format!(

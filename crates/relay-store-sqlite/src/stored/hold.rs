@@ -1,6 +1,8 @@
 //! A request that is admitted and not settled.
 
-use relay_domain::{AccountId, KeyId, ModelName, NanoUsd, Platform, Timestamp, TokenUsage};
+use relay_domain::{
+    AccountId, GroupId, KeyId, ModelName, NanoUsd, Platform, Timestamp, TokenUsage,
+};
 use relay_store::Progress;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +12,8 @@ use crate::holds::Hold;
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct HoldForm {
     key: KeyId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    group: Option<GroupId>,
     platform: Platform,
     model: ModelName,
     stream: bool,
@@ -23,6 +27,8 @@ struct ProgressForm {
     served_model: Option<ModelName>,
     usage: TokenUsage,
     cost: Option<NanoUsd>,
+    #[serde(default)]
+    charged: Option<NanoUsd>,
 }
 
 impl HoldForm {
@@ -33,9 +39,11 @@ impl HoldForm {
             served_model: told.served_model.clone(),
             usage: told.usage,
             cost: told.cost,
+            charged: told.charged,
         };
         Self {
             key: hold.key.clone(),
+            group: hold.group.clone(),
             platform: hold.platform,
             model: hold.model.clone(),
             stream: hold.stream,
@@ -51,9 +59,11 @@ impl HoldForm {
             served_model: form.served_model,
             usage: form.usage,
             cost: form.cost,
+            charged: form.charged,
         };
         Hold {
             key: self.key,
+            group: self.group,
             platform: self.platform,
             model: self.model,
             stream: self.stream,
@@ -76,10 +86,11 @@ mod tests {
             r#"{"key":"k","platform":"claude-console","model":"m","stream":true,"#,
             r#""started_at":2208961800000,"progress":{"account":"account-one","#,
             r#""served_model":"claude-sonnet-4-5-20250929","usage":{"input":1,"output":20,"#,
-            r#""cache_read":300,"cache_write_5m":4000,"cache_write_1h":50000},"cost":4200}}"#,
+            r#""cache_read":300,"cache_write_5m":4000,"cache_write_1h":50000},"cost":4200,"charged":5000}}"#,
         );
         let hold = Hold {
             key: key_id("k"),
+            group: None,
             platform: Platform::ClaudeConsole,
             model: model("m"),
             stream: true,

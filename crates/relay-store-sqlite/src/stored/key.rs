@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use relay_domain::key::Deletion;
 use relay_domain::{
-    AccountId, ApiKey, BudgetPolicy, Expiry, KeyDigest, KeyId, KeyLimits, NanoUsd, Permissions,
-    Platform, RateWindow, Timestamp,
+    AccountId, ApiKey, BudgetPolicy, Expiry, KeyDigest, KeyId, Limits, NanoUsd, PeriodStarts,
+    Permissions, Platform, RateWindow, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -48,9 +48,39 @@ struct LimitsForm {
     concurrency: Option<u32>,
     window: Option<WindowForm>,
     daily_cost: Option<NanoUsd>,
+    #[serde(default)]
+    weekly_cost: Option<NanoUsd>,
+    #[serde(default)]
+    monthly_cost: Option<NanoUsd>,
     total_cost: Option<NanoUsd>,
     weekly_claude_cost: Option<NanoUsd>,
+    #[serde(default)]
+    starts: StartsForm,
     hard_budget: bool,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+struct StartsForm {
+    day_minute: u16,
+    week_day: u8,
+    week_hour: u8,
+}
+
+impl Default for StartsForm {
+    fn default() -> Self {
+        Self::of(PeriodStarts::default())
+    }
+}
+
+impl StartsForm {
+    fn of(PeriodStarts { day_minute, week_day, week_hour }: PeriodStarts) -> Self {
+        Self { day_minute, week_day, week_hour }
+    }
+
+    fn into_starts(self) -> PeriodStarts {
+        let Self { day_minute, week_day, week_hour } = self;
+        PeriodStarts { day_minute, week_day, week_hour }
+    }
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -137,7 +167,7 @@ impl ExpiryForm {
 }
 
 impl LimitsForm {
-    fn of(limits: &KeyLimits) -> Self {
+    fn of(limits: &Limits) -> Self {
         let window = |window: RateWindow| WindowForm {
             length_ms: length_ms(window.length),
             requests: window.requests,
@@ -148,23 +178,29 @@ impl LimitsForm {
             concurrency: limits.concurrency,
             window: limits.window.map(window),
             daily_cost: limits.daily_cost,
+            weekly_cost: limits.weekly_cost,
+            monthly_cost: limits.monthly_cost,
+            starts: StartsForm::of(limits.starts),
             total_cost: limits.total_cost,
             weekly_claude_cost: limits.weekly_claude_cost,
             hard_budget: limits.budget_policy == BudgetPolicy::Hard,
         }
     }
 
-    fn into_limits(self) -> KeyLimits {
+    fn into_limits(self) -> Limits {
         let window = |window: WindowForm| RateWindow {
             length: Duration::from_millis(window.length_ms),
             requests: window.requests,
             tokens: window.tokens,
             cost: window.cost,
         };
-        KeyLimits {
+        Limits {
             concurrency: self.concurrency,
             window: self.window.map(window),
             daily_cost: self.daily_cost,
+            weekly_cost: self.weekly_cost,
+            monthly_cost: self.monthly_cost,
+            starts: self.starts.into_starts(),
             total_cost: self.total_cost,
             weekly_claude_cost: self.weekly_claude_cost,
             budget_policy: if self.hard_budget { BudgetPolicy::Hard } else { BudgetPolicy::Soft },
@@ -192,7 +228,9 @@ mod tests {
             r#""bound_claude_account":"account-one","bound_codex_account":"account-two","#,
             r#""limits":{"concurrency":10,"window":{"length_ms":5400000,"requests":100,"#,
             r#""tokens":1000000,"cost":1500000000},"daily_cost":2750000000,"#,
-            r#""total_cost":100000000001,"weekly_claude_cost":10000000000,"hard_budget":true},"#,
+            r#""weekly_cost":7000000000,"monthly_cost":30000000000,"#,
+            r#""total_cost":100000000001,"weekly_claude_cost":10000000000,"#,
+            r#""starts":{"day_minute":0,"week_day":3,"week_hour":10},"hard_budget":true},"#,
             r#""tags":["team a","标签"],"created_by":"operator","updated_at":2208961800005}"#,
         );
         let form = KeyForm::of(&rich_key("k", 1));

@@ -1,15 +1,15 @@
 //! What every [`Ledger`](crate::Ledger) owes a request that wants in.
 
-use relay_domain::{KeyLimits, LimitKind, Timestamp};
+use relay_domain::{LimitKind, LimitScope, Limits, Timestamp};
 
 use super::fixture::{
-    account, account_id, admit_request, admitted, affinity, at, at_once, checkpoint, key, rebind,
-    record, request_id, settlement, usage,
+    account, account_id, admit_request, admitted, affinity, at, at_once, checkpoint, key, key_id,
+    rebind, record, request_id, settlement, usage,
 };
 use crate::{AdmitRequest, Binding, Denial, Grant, Settlement, Stores};
 
 fn limited(number: u8, key: &str, concurrency: u32, now: Timestamp) -> AdmitRequest {
-    let limits = KeyLimits { concurrency: Some(concurrency), ..KeyLimits::default() };
+    let limits = Limits { concurrency: Some(concurrency), ..Limits::default() };
     AdmitRequest { limits, ..admit_request(number, key, now) }
 }
 
@@ -20,7 +20,7 @@ async fn is_in(stores: &Stores, request: &AdmitRequest) -> bool {
 /// Without limits everything is in, and is told the versions that hold.
 pub async fn a_request_without_limits_is_in(stores: &Stores) {
     let first = stores.ledger.admit(&admit_request(0, "k", at(0))).await.unwrap();
-    assert_eq!(first.decision, Ok(Grant { binding: None }));
+    assert_eq!(first.decision, Ok(Grant::default()));
     assert_eq!(first.version, stores.ledger.version().await.unwrap());
 
     stores.keys.create(&key("k", 1)).await.unwrap();
@@ -45,13 +45,19 @@ pub async fn the_concurrency_limit_is_exact(stores: &Stores) {
     }
     stores.keys.create(&key("k", 1)).await.unwrap();
     let denied = stores.ledger.admit(&limited(3, "k", 3, at(0))).await.unwrap();
-    let expected = Denial { limit: LimitKind::Concurrency, used: 3, allowed: 3, resets_at: None };
-    assert_eq!(denied.decision, Err(expected));
+    let expected = Denial {
+        scope: LimitScope::Key(key_id("k")),
+        limit: LimitKind::Concurrency,
+        used: 3,
+        allowed: 3,
+        resets_at: None,
+    };
+    assert_eq!(denied.decision, Err(expected.clone()));
     assert_eq!(denied.version, stores.ledger.version().await.unwrap());
     assert!(is_in(stores, &limited(4, "k", 4, at(0))).await, "a raised limit lets one more in");
     let lowered = stores.ledger.admit(&limited(5, "k", 2, at(0))).await.unwrap();
     assert_eq!(lowered.decision, Err(Denial { used: 4, allowed: 2, ..expected }), "a lowered one");
-    assert!(!stores.ledger.settle(&settlement(record(3, "k"), at(1))).await.unwrap());
+    assert!(!stores.ledger.settle(&settlement(record(3, "k"), at(1))).await.unwrap().is_first());
 }
 
 /// The limit is exact however many requests come at once.
@@ -99,11 +105,11 @@ pub async fn a_checkpoint_extends_the_lease(stores: &Stores) {
 /// The end of a request frees its slot at once, counted or not.
 pub async fn a_settled_request_frees_its_slot(stores: &Stores) {
     assert!(is_in(stores, &limited(0, "k", 1, at(0))).await);
-    assert!(stores.ledger.settle(&settlement(record(0, "k"), at(1))).await.unwrap());
+    assert!(stores.ledger.settle(&settlement(record(0, "k"), at(1))).await.unwrap().is_first());
     assert!(is_in(stores, &limited(1, "k", 1, at(1))).await);
     let release =
         Settlement { charge: crate::Charge::Release, ..settlement(record(1, "k"), at(2)) };
-    assert!(stores.ledger.settle(&release).await.unwrap());
+    assert!(stores.ledger.settle(&release).await.unwrap().is_first());
     assert!(is_in(stores, &limited(2, "k", 1, at(2))).await);
     assert!(!is_in(stores, &limited(3, "k", 1, at(2))).await);
 }
@@ -114,8 +120,8 @@ pub async fn asking_again_takes_no_second_slot(stores: &Stores) {
     assert!(is_in(stores, &limited(0, "k", 1, at(1))).await, "it does not stand in its own way");
     assert!(is_in(stores, &limited(1, "k", 2, at(1))).await);
     assert!(!is_in(stores, &limited(2, "k", 2, at(1))).await);
-    assert!(stores.ledger.settle(&settlement(record(0, "k"), at(2))).await.unwrap());
-    assert!(!stores.ledger.settle(&settlement(record(0, "k"), at(2))).await.unwrap());
+    assert!(stores.ledger.settle(&settlement(record(0, "k"), at(2))).await.unwrap().is_first());
+    assert!(!stores.ledger.settle(&settlement(record(0, "k"), at(2))).await.unwrap().is_first());
 }
 
 /// A request that asks again and is denied is not in: it needs no settlement to free its slot.
@@ -124,7 +130,7 @@ pub async fn asking_again_in_vain_takes_none(stores: &Stores) {
     assert!(is_in(stores, &limited(1, "k", 2, at(0))).await);
     assert!(!is_in(stores, &limited(0, "k", 1, at(1))).await);
     assert!(is_in(stores, &limited(2, "k", 2, at(1))).await);
-    assert!(!stores.ledger.settle(&settlement(record(0, "k"), at(2))).await.unwrap());
+    assert!(!stores.ledger.settle(&settlement(record(0, "k"), at(2))).await.unwrap().is_first());
 }
 
 async fn binding_of(
@@ -145,7 +151,7 @@ pub async fn a_binding_is_seen_until_it_ends(stores: &Stores) {
         bind: Some(rebind("aa", "account-one", at(5_000))),
         ..settlement(record(0, "k"), at(1))
     };
-    assert!(stores.ledger.settle(&bound).await.unwrap());
+    assert!(stores.ledger.settle(&bound).await.unwrap().is_first());
     let binding = Binding { account: account_id("account-one"), until: at(5_000) };
     assert_eq!(binding_of(stores, 1, "aa", at(2)).await, Some(binding.clone()));
     assert_eq!(binding_of(stores, 2, "bb", at(2)).await, None, "another conversation");
@@ -156,7 +162,7 @@ pub async fn a_binding_is_seen_until_it_ends(stores: &Stores) {
         bind: Some(rebind("cc", "account-one", at(5_000))),
         ..settlement(record(0, "k"), at(6))
     };
-    assert!(!stores.ledger.settle(&late).await.unwrap());
+    assert!(!stores.ledger.settle(&late).await.unwrap().is_first());
     assert_eq!(binding_of(stores, 5, "cc", at(7)).await, None, "what was settled binds nothing");
 }
 
@@ -170,7 +176,7 @@ pub async fn a_binding_is_renewed_and_replaced(stores: &Stores) {
     ] {
         admitted(stores, number, "k", at(0)).await;
         let end = Settlement { bind, ..settlement(record(number, "k"), at(1)) };
-        assert!(stores.ledger.settle(&end).await.unwrap(), "{}", request_id(number));
+        assert!(stores.ledger.settle(&end).await.unwrap().is_first(), "{}", request_id(number));
         let (account, until) = (account_id(expected.0), expected.1);
         let seen = binding_of(stores, 100 + number, "aa", at(2)).await;
         assert_eq!(seen, Some(Binding { account, until }), "after settlement {number}");

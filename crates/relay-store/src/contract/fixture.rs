@@ -6,14 +6,16 @@ use std::time::Duration;
 use relay_domain::key::Deletion;
 use relay_domain::{
     Account, AccountHealth, AccountId, AccountKind, AffinityKey, ApiKey, AttemptOutcome,
-    AttemptRecord, BudgetPolicy, Calendar, Edit, Expiry, KeyDigest, KeyId, KeyLimits, ModelMap,
-    ModelName, NanoUsd, Outcome, Penalty, PenaltyReason, Permissions, Platform, Priority, Proxy,
-    ProxyAuth, ProxyScheme, ProxySetting, RateWindow, RequestId, RequestRecord, RequestTimes,
-    SealedSecret, Timestamp, TokenCount, TokenUsage, UsageSource,
+    AttemptRecord, BudgetPolicy, Calendar, Edit, Expiry, GroupId, KeyDigest, KeyId, Limits,
+    ModelMap, ModelName, NanoUsd, Outcome, Penalty, PenaltyReason, PeriodStarts, Permissions,
+    Platform, Priority, Proxy, ProxyAuth, ProxyScheme, ProxySetting, RateWindow, RequestId,
+    RequestRecord, RequestTimes, SealedSecret, Timestamp, TokenCount, TokenUsage, UsageSource,
 };
 use tokio::task::JoinSet;
 
-use crate::{AdmitRequest, Binding, Charge, Checkpoint, Progress, Rebind, Settlement, Stores};
+use crate::{
+    AdmitRequest, Binding, Charge, Checkpoint, Estimate, Progress, Rebind, Settlement, Stores,
+};
 
 /// 2039-12-31T16:30:00Z: in the fixture's calendar half past midnight of the first day of 2040.
 pub const NOW: Timestamp = Timestamp::from_millis(2_208_961_800_000);
@@ -38,6 +40,11 @@ pub fn key_id(raw: &str) -> KeyId {
 /// An account's id.
 pub fn account_id(raw: &str) -> AccountId {
     AccountId::try_from(raw).unwrap()
+}
+
+/// A group's id.
+pub fn group_id(raw: &str) -> GroupId {
+    GroupId::try_from(raw).unwrap()
 }
 
 /// A model's name.
@@ -69,7 +76,7 @@ pub fn key(id: &str, digest: u8) -> ApiKey {
         restricted_models: Vec::new(),
         bound_claude_account: None,
         bound_codex_account: None,
-        limits: KeyLimits::default(),
+        limits: Limits::default(),
         tags: Vec::new(),
         created_by: "admin".to_owned(),
         created_at: NOW,
@@ -90,7 +97,7 @@ pub fn rich_key(id: &str, digest: u8) -> ApiKey {
         restricted_models: vec!["claude-opus-4-1".to_owned(), "模型".to_owned()],
         bound_claude_account: Some(account_id("account-one")),
         bound_codex_account: Some(account_id("account-two")),
-        limits: KeyLimits {
+        limits: Limits {
             concurrency: Some(10),
             window: Some(RateWindow {
                 length: Duration::from_mins(90),
@@ -99,8 +106,11 @@ pub fn rich_key(id: &str, digest: u8) -> ApiKey {
                 cost: Some(NanoUsd::from_nanos(1_500_000_000)),
             }),
             daily_cost: Some(NanoUsd::from_nanos(2_750_000_000)),
+            weekly_cost: Some(NanoUsd::from_nanos(7_000_000_000)),
+            monthly_cost: Some(NanoUsd::from_nanos(30_000_000_000)),
             total_cost: Some(NanoUsd::from_nanos(100_000_000_001)),
             weekly_claude_cost: Some(NanoUsd::from_nanos(10_000_000_000)),
+            starts: PeriodStarts { day_minute: 0, week_day: 3, week_hour: 10 },
             budget_policy: BudgetPolicy::Hard,
         },
         tags: vec!["team a".to_owned(), "标签".to_owned()],
@@ -199,11 +209,16 @@ pub fn admit_request(number: u8, key: &str, now: Timestamp) -> AdmitRequest {
     AdmitRequest {
         request: request_id(number),
         key: key_id(key),
-        limits: KeyLimits::default(),
+        limits: Limits::default(),
+        group: None,
         platform: Platform::ClaudeConsole,
         model: model("claude-sonnet-4-5"),
         stream: true,
-        estimate: Some(NanoUsd::from_nanos(5_000_000)),
+        estimate: Estimate {
+            tokens: 1_000,
+            cost: NanoUsd::from_nanos(5_000_000),
+            charged: NanoUsd::from_nanos(6_000_000),
+        },
         affinity: None,
         now,
         lease_until: now.plus(LEASE),
@@ -215,6 +230,7 @@ pub fn record(number: u8, key: &str) -> RequestRecord {
     RequestRecord {
         id: request_id(number),
         key: key_id(key),
+        group: None,
         platform: Platform::ClaudeConsole,
         model: model("claude-sonnet-4-5"),
         served_model: Some(model("claude-sonnet-4-5-20250929")),
@@ -227,6 +243,7 @@ pub fn record(number: u8, key: &str) -> RequestRecord {
         usage: usage(1),
         usage_source: UsageSource::Final,
         cost: Some(NanoUsd::from_nanos(10_500_001)),
+        charged: Some(NanoUsd::from_nanos(12_600_001)),
         attempts: Vec::new(),
         edits: Vec::new(),
     }
@@ -242,6 +259,7 @@ pub fn rich_record(number: u8, key: &str) -> RequestRecord {
         took_us: 1_234_567,
     };
     RequestRecord {
+        group: Some(group_id("team-one")),
         times: RequestTimes {
             admitted_us: Some(1),
             sent_us: Some(2),
@@ -263,7 +281,7 @@ pub fn rich_record(number: u8, key: &str) -> RequestRecord {
 
 /// The end of a request that counts, at `now`.
 pub fn settlement(record: RequestRecord, now: Timestamp) -> Settlement {
-    Settlement { record, charge: Charge::Count, bind: None, now }
+    Settlement { record, charge: Charge::Count, bind: None, budgets: Vec::new(), now }
 }
 
 /// A binding to write.
@@ -281,6 +299,7 @@ pub fn checkpoint(number: u8, lease_until: Timestamp, usage: TokenUsage) -> Chec
         served_model: Some(model("claude-sonnet-4-5-20250929")),
         usage,
         cost: Some(NanoUsd::from_nanos(4_200)),
+        charged: Some(NanoUsd::from_nanos(5_000)),
     };
     Checkpoint { request: request_id(number), lease_until, progress: Some(progress) }
 }

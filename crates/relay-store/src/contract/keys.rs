@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use relay_domain::{ApiKey, Expiry, KeyDigest, KeyLimits, Permissions, RateWindow};
+use relay_domain::{ApiKey, Expiry, KeyDigest, Limits, Permissions, RateWindow};
 
 use super::fixture::{at, at_once, key, key_id, rich_key};
 use crate::{StoreError, Stores};
@@ -17,7 +17,7 @@ pub async fn a_key_reads_back_in_every_field(stores: &Stores) {
         ApiKey { expiry: Expiry::AfterFirstUse(Duration::from_hours(720)), ..key("later", 3) },
         ApiKey { permissions: Permissions::Only(Vec::new()), ..key("nothing-allowed", 4) },
         ApiKey {
-            limits: KeyLimits { window: Some(window), ..KeyLimits::default() },
+            limits: Limits { window: Some(window), ..Limits::default() },
             ..key("0f8fad5b-d9cb-469f-a165-70867728950e", 5)
         },
     ];

@@ -121,7 +121,9 @@ pub async fn live_requests_are_left_alone(stores: &Stores) {
     assert!(stores.ledger.checkpoint(&checkpoint(0, at(90_000), usage(3))).await.unwrap());
     let reaped = stores.ledger.reap(at(60_500), 10).await.unwrap();
     assert_eq!(reaped.iter().map(|orphan| orphan.id).collect::<Vec<_>>(), [request_id(1)]);
-    assert!(stores.ledger.settle(&settlement(record(0, "k"), at(60_600))).await.unwrap());
+    assert!(
+        stores.ledger.settle(&settlement(record(0, "k"), at(60_600))).await.unwrap().is_first()
+    );
 }
 
 /// A reaper stops at its bound; what is left is for the next.
@@ -145,7 +147,9 @@ pub async fn a_late_settlement_counts_nothing(stores: &Stores) {
     assert!(stores.ledger.checkpoint(&checkpoint(0, at(60_000), usage(3))).await.unwrap());
     let reaped = stores.ledger.reap(at(LATER), 10).await.unwrap();
     assert!(!stores.ledger.checkpoint(&checkpoint(0, at(90_000), usage(9))).await.unwrap());
-    assert!(!stores.ledger.settle(&settlement(record(0, "k"), at(LATER))).await.unwrap());
+    assert!(
+        !stores.ledger.settle(&settlement(record(0, "k"), at(LATER))).await.unwrap().is_first()
+    );
     assert_eq!(total_of_key(stores).await, counted_partially());
     assert_eq!(stores.usage.record(request_id(0)).await.unwrap().as_ref(), reaped.first());
     assert_eq!(stores.usage.recent(10).await.unwrap(), reaped);
@@ -169,7 +173,9 @@ pub async fn reapers_and_settlements_at_once_count_once(stores: &Stores) {
             if n.is_multiple_of(2) {
                 let mut ended = record(n / 2, "k");
                 (ended.usage, ended.cost) = (usage(3), Some(NanoUsd::from_nanos(4_200)));
-                Ended::ByItself(ledger.settle(&settlement(ended, at(LATER))).await.unwrap())
+                Ended::ByItself(
+                    ledger.settle(&settlement(ended, at(LATER))).await.unwrap().is_first(),
+                )
             } else {
                 Ended::Reaped(ledger.reap(at(LATER), 3).await.unwrap().len())
             }

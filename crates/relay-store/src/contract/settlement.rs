@@ -43,8 +43,10 @@ fn counted(requests: u32) -> UsageTotals {
 pub async fn what_is_not_held_cannot_be_settled(stores: &Stores) {
     let (ledger, stray) = (&stores.ledger, settlement(record(0, "k"), at(1)));
     assert!(!ledger.checkpoint(&checkpoint(0, at(60_000), usage(1))).await.unwrap());
-    assert!(!ledger.settle(&stray).await.unwrap());
-    assert!(!ledger.settle(&Settlement { charge: Charge::Release, ..stray }).await.unwrap());
+    assert!(!ledger.settle(&stray).await.unwrap().is_first());
+    assert!(
+        !ledger.settle(&Settlement { charge: Charge::Release, ..stray }).await.unwrap().is_first()
+    );
     assert_eq!(stores.usage.record(request_id(0)).await.unwrap(), None);
     assert_eq!(stores.usage.recent(10).await.unwrap(), []);
     assert_eq!(ledger.reap(at(1_000_000), 10).await.unwrap(), []);
@@ -57,9 +59,9 @@ pub async fn what_is_not_held_cannot_be_settled(stores: &Stores) {
 pub async fn a_request_counts_once(stores: &Stores) {
     admitted(stores, 0, "k", at(0)).await;
     assert!(stores.ledger.checkpoint(&checkpoint(0, at(60_000), usage(7))).await.unwrap());
-    assert!(stores.ledger.settle(&settlement(record(0, "k"), at(1))).await.unwrap());
+    assert!(stores.ledger.settle(&settlement(record(0, "k"), at(1))).await.unwrap().is_first());
     let other = RequestRecord { status: 500, usage: usage(3), ..record(0, "k") };
-    assert!(!stores.ledger.settle(&settlement(other, at(2))).await.unwrap());
+    assert!(!stores.ledger.settle(&settlement(other, at(2))).await.unwrap().is_first());
     assert!(!stores.ledger.checkpoint(&checkpoint(0, at(90_000), usage(3))).await.unwrap());
     assert_eq!(stores.ledger.reap(at(1_000_000), 10).await.unwrap(), []);
     for scope in scopes() {
@@ -72,11 +74,16 @@ pub async fn a_request_counts_once(stores: &Stores) {
 /// Of settlements of one request at once, one counts.
 pub async fn settlements_at_once_count_once(stores: &Stores) {
     admitted(stores, 0, "k", at(0)).await;
-    let settled = at_once((0..50).map(|n| {
-        let ledger = stores.ledger.clone();
-        async move { ledger.settle(&settlement(record(0, "k"), at(n))).await.unwrap() }
-    }))
-    .await;
+    let settled =
+        at_once(
+            (0..50).map(|n| {
+                let ledger = stores.ledger.clone();
+                async move {
+                    ledger.settle(&settlement(record(0, "k"), at(n))).await.unwrap().is_first()
+                }
+            }),
+        )
+        .await;
     assert_eq!(settled.iter().filter(|&&counted| counted).count(), 1);
     for scope in scopes() {
         assert_eq!(total_of(stores, &scope).await, counted(1), "{scope:?}");
@@ -89,7 +96,7 @@ pub async fn settlements_of_many_requests_all_count(stores: &Stores) {
         let stores = stores.clone();
         async move {
             admitted(&stores, number, "k", at(0)).await;
-            stores.ledger.settle(&settlement(record(number, "k"), at(1))).await.unwrap()
+            stores.ledger.settle(&settlement(record(number, "k"), at(1))).await.unwrap().is_first()
         }
     }))
     .await;
@@ -107,7 +114,7 @@ pub async fn usage_is_counted_in_every_scope_and_period(stores: &Stores) {
     for (number, &moment) in (0_u8..).zip(&moments) {
         admitted(stores, number, "k", at(moment)).await;
         let ended = settlement(record(number, "k"), at(moment));
-        assert!(stores.ledger.settle(&ended).await.unwrap());
+        assert!(stores.ledger.settle(&ended).await.unwrap().is_first());
     }
     let day = Period::Day { year: 2040, month: 1, day: 1 };
     let hour = |hour| Period::Hour { year: 2040, month: 1, day: 1, hour };
@@ -144,7 +151,7 @@ pub async fn usage_is_counted_in_every_scope_and_period(stores: &Stores) {
 pub async fn without_an_account_key_and_model_count(stores: &Stores) {
     admitted(stores, 0, "k", at(0)).await;
     let lonely = RequestRecord { account: None, served_model: None, ..record(0, "k") };
-    assert!(stores.ledger.settle(&settlement(lonely, at(1))).await.unwrap());
+    assert!(stores.ledger.settle(&settlement(lonely, at(1))).await.unwrap().is_first());
     let named = UsageScope::Model(model("claude-sonnet-4-5"));
     assert_eq!(total_of(stores, &named).await, counted(1));
     let [key, account, served] = scopes();
@@ -166,8 +173,8 @@ pub async fn a_release_counts_nothing(stores: &Stores) {
         ..record(0, "k")
     };
     let release = Settlement { charge: Charge::Release, ..settlement(refused.clone(), at(1)) };
-    assert!(stores.ledger.settle(&release).await.unwrap());
-    assert!(!stores.ledger.settle(&release).await.unwrap());
+    assert!(stores.ledger.settle(&release).await.unwrap().is_first());
+    assert!(!stores.ledger.settle(&release).await.unwrap().is_first());
     for scope in scopes() {
         assert_eq!(total_of(stores, &scope).await, UsageTotals::default(), "{scope:?}");
     }
@@ -179,7 +186,7 @@ pub async fn a_request_without_price_is_told_apart(stores: &Stores) {
     for (number, cost) in [(0, None), (1, Some(NanoUsd::ZERO)), (2, Some(NanoUsd::from_nanos(5)))] {
         admitted(stores, number, "k", at(0)).await;
         let ended = RequestRecord { cost, ..record(number, "k") };
-        assert!(stores.ledger.settle(&settlement(ended, at(1))).await.unwrap());
+        assert!(stores.ledger.settle(&settlement(ended, at(1))).await.unwrap().is_first());
     }
     let expected = UsageTotals {
         requests: 3,
@@ -210,7 +217,7 @@ pub async fn records_read_back_in_every_field(stores: &Stores) {
     let records = [rich_record(0, "k"), bare];
     for (number, record) in (0..).zip(&records) {
         admitted(stores, number, "k", at(0)).await;
-        assert!(stores.ledger.settle(&settlement(record.clone(), at(1))).await.unwrap());
+        assert!(stores.ledger.settle(&settlement(record.clone(), at(1))).await.unwrap().is_first());
         assert_eq!(stores.usage.record(record.id).await.unwrap().as_ref(), Some(record));
     }
     assert_eq!(stores.usage.record(request_id(9)).await.unwrap(), None);
@@ -222,7 +229,7 @@ pub async fn recent_records_come_newest_first(stores: &Stores) {
     for number in 0..5 {
         admitted(stores, number, "k", at(0)).await;
         let ended = settlement(record(number, "k"), at(u64::from(number)));
-        assert!(stores.ledger.settle(&ended).await.unwrap());
+        assert!(stores.ledger.settle(&ended).await.unwrap().is_first());
     }
     for (limit, expected) in [(3, vec![4, 3, 2]), (10, vec![4, 3, 2, 1, 0]), (0, vec![])] {
         let recent = stores.usage.recent(limit).await.unwrap();
@@ -237,7 +244,7 @@ pub async fn use_is_dated_and_raises_no_version(stores: &Stores) {
     stores.accounts.create(&account("account-one")).await.unwrap();
     let version = stores.ledger.version().await.unwrap();
     admitted(stores, 0, "k", at(0)).await;
-    assert!(stores.ledger.settle(&settlement(record(0, "k"), at(77))).await.unwrap());
+    assert!(stores.ledger.settle(&settlement(record(0, "k"), at(77))).await.unwrap().is_first());
     let used_key = stores.keys.get(&key_id("k")).await.unwrap().unwrap();
     assert_eq!(used_key.last_used_at, Some(at(77)));
     let used_account = stores.accounts.get(&account_id("account-one")).await.unwrap().unwrap();

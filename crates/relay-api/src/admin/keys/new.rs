@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use relay_domain::{AccountId, Expiry, KeyLimits, Permissions, Platform, RateWindow, Timestamp};
+use relay_domain::{AccountId, Expiry, Limits, Permissions, Platform, RateWindow, Timestamp};
 use relay_engine::operator::NewKey;
 use serde::Deserialize;
 use serde_json::Number;
@@ -171,7 +171,7 @@ impl NewKeyRecord {
         })
     }
 
-    fn limits(&self) -> Result<KeyLimits, ApiError> {
+    fn limits(&self) -> Result<Limits, ApiError> {
         let requests = self.rate_limit_requests.filter(|limit| *limit > 0);
         let cost = dollars::limit("rateLimitCost", self.rate_limit_cost.as_ref())?;
         let minutes = self.rate_limit_window.unwrap_or(0);
@@ -181,7 +181,7 @@ impl NewKeyRecord {
             tokens: None,
             cost,
         });
-        Ok(KeyLimits {
+        Ok(Limits {
             concurrency: self.concurrency_limit.filter(|limit| *limit > 0),
             window,
             daily_cost: dollars::limit("dailyCostLimit", self.daily_cost_limit.as_ref())?,
@@ -190,7 +190,7 @@ impl NewKeyRecord {
                 "weeklyOpusCostLimit",
                 self.weekly_opus_cost_limit.as_ref(),
             )?,
-            ..KeyLimits::default()
+            ..Limits::default()
         })
     }
 }

@@ -9,7 +9,15 @@ use super::fixture::Office;
 
 async fn settle(office: &Office, record: relay_domain::RequestRecord, number: u8) {
     admitted(&office.stores, number, "k", THEN).await;
-    assert!(office.stores.ledger.settle(&settlement(record, at(u64::from(number)))).await.unwrap());
+    assert!(
+        office
+            .stores
+            .ledger
+            .settle(&settlement(record, at(u64::from(number))))
+            .await
+            .unwrap()
+            .is_first()
+    );
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use crate::operator::fixture::{Desk, NOW, hasher, refused_field};
 async fn a_made_key_is_found_by_its_secret_and_by_its_id() {
     let desk = Desk::new();
     let new = NewKey {
-        limits: KeyLimits { concurrency: Some(3), ..KeyLimits::default() },
+        limits: Limits { concurrency: Some(3), ..Limits::default() },
         tags: vec!["team".to_owned()],
         created_by: "root".to_owned(),
         ..NewKey::default()
@@ -28,7 +28,7 @@ async fn a_made_key_is_found_by_its_secret_and_by_its_id() {
 
 #[tokio::test]
 async fn a_limit_of_zero_is_none() {
-    let limits = KeyLimits { concurrency: Some(0), ..KeyLimits::default() };
+    let limits = Limits { concurrency: Some(0), ..Limits::default() };
     let new = NewKey { limits, ..NewKey::default() };
     let (key, _) = Desk::new().operator.create_key(new).await.unwrap();
     assert_eq!(key.limits.concurrency, None);
@@ -42,13 +42,10 @@ async fn a_key_that_cannot_be_is_refused_by_field() {
     let dollar = Some(NanoUsd::from_nanos(1));
     let window = |requests, tokens, cost| {
         let window = RateWindow { length: Duration::from_mins(1), requests, tokens, cost };
-        NewKey {
-            limits: KeyLimits { window: Some(window), ..KeyLimits::default() },
-            ..NewKey::default()
-        }
+        NewKey { limits: Limits { window: Some(window), ..Limits::default() }, ..NewKey::default() }
     };
     let limited = |limits| NewKey { limits, ..NewKey::default() };
-    let none = KeyLimits::default();
+    let none = Limits::default();
     let key = NewKey::default;
     let named = |name: &str| NewKey { name: Some(name.to_owned()), ..NewKey::default() };
     let cases = [
@@ -77,11 +74,11 @@ async fn a_key_that_cannot_be_is_refused_by_field() {
         ("requests in a window", window(Some(1), None, None), "rateLimitRequests"),
         ("tokens in a window", window(None, Some(1), None), "tokenLimit"),
         ("cost in a window", window(None, None, dollar), "rateLimitCost"),
-        ("cost in a day", limited(KeyLimits { daily_cost: dollar, ..none }), "dailyCostLimit"),
-        ("cost in a life", limited(KeyLimits { total_cost: dollar, ..none }), "totalCostLimit"),
+        ("cost in a day", limited(Limits { daily_cost: dollar, ..none }), "dailyCostLimit"),
+        ("cost in a life", limited(Limits { total_cost: dollar, ..none }), "totalCostLimit"),
         (
             "cost in a week",
-            limited(KeyLimits { weekly_claude_cost: dollar, ..none }),
+            limited(Limits { weekly_claude_cost: dollar, ..none }),
             "weeklyOpusCostLimit",
         ),
         (
