@@ -35,7 +35,7 @@ fn steps() -> Vec<(&'static str, CommandLine)> {
             "cargo clippy --workspace --all-targets --all-features --locked -- -D warnings",
         ),
         // The README's command, so that what a newcomer runs is what CI runs.
-        step("tests", "cargo xtask test --clients"),
+        step("tests", "cargo xtask test --clients --contract"),
         step("doc tests", "cargo test --doc --workspace --locked"),
         (
             "docs",

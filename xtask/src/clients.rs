@@ -1,133 +1,30 @@
-//! The Anthropic SDKs that the client tests drive, each in a folder of its own under `target/clients`.
-//!
-//! Two versions of each: the current line sends an API key as a bearer token, the last 0.x sends it
-//! as `x-api-key`. A marker file with the version says that a folder is whole.
-#![expect(clippy::print_stdout, reason = "a developer wants to see what is being installed")]
+//! What the tests drive that is not ours: the Anthropic SDKs as published, and schemathesis.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use crate::packages::{Language, Package};
 
-use anyhow::{Context as _, Result};
-
-use crate::command::CommandLine;
-use crate::machine::{NODE, PYTHON};
-use crate::workspace;
-
-/// Written last into a folder; holds the package and version that the folder was made for.
-const MARKER: &str = "installed";
-
-const SDKS: &[Sdk] = &[
-    Sdk { folder: "pynew", language: Language::Python, package: "anthropic", version: "2.12.0" },
-    Sdk { folder: "pyold", language: Language::Python, package: "anthropic", version: "0.125.0" },
-    Sdk {
+/// The Anthropic SDKs. Two versions of each: the current line sends an API key as a bearer token, the last
+/// 0.x sends it as `x-api-key`.
+pub(crate) const SDKS: &[Package] = &[
+    Package { folder: "pynew", language: Language::Python, name: "anthropic", version: "2.12.0" },
+    Package { folder: "pyold", language: Language::Python, name: "anthropic", version: "0.125.0" },
+    Package {
         folder: "jsnew",
         language: Language::Node,
-        package: "@anthropic-ai/sdk",
+        name: "@anthropic-ai/sdk",
         version: "1.12.0",
     },
-    Sdk {
+    Package {
         folder: "jsold",
         language: Language::Node,
-        package: "@anthropic-ai/sdk",
+        name: "@anthropic-ai/sdk",
         version: "0.137.0",
     },
 ];
 
-/// One SDK at one version.
-struct Sdk {
-    folder: &'static str,
-    language: Language,
-    package: &'static str,
-    version: &'static str,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Language {
-    Python,
-    Node,
-}
-
-/// Makes sure that every SDK is installed and returns the folder that holds them.
-///
-/// # Errors
-///
-/// Fails when a language is missing and cannot be installed, or when a package registry cannot be
-/// reached.
-pub(crate) fn prepare() -> Result<PathBuf> {
-    let clients = workspace::target_directory()?.join("clients");
-    let missing: Vec<&Sdk> = SDKS.iter().filter(|sdk| !sdk.is_installed_in(&clients)).collect();
-    if missing.iter().any(|sdk| sdk.language == Language::Python) {
-        PYTHON.ensure()?;
-    }
-    NODE.ensure()?;
-    for sdk in missing {
-        let folder = clients.join(sdk.folder);
-        println!("installing {} into {}", sdk.requirement(), folder.display());
-        sdk.install_into(&folder)
-            .with_context(|| format!("cannot install {}", sdk.requirement()))?;
-    }
-    Ok(clients)
-}
-
-impl Sdk {
-    fn requirement(&self) -> String {
-        let between = match self.language {
-            Language::Python => "==",
-            Language::Node => "@",
-        };
-        format!("{}{between}{}", self.package, self.version)
-    }
-
-    fn is_installed_in(&self, clients: &Path) -> bool {
-        let marker = clients.join(self.folder).join(MARKER);
-        fs::read_to_string(marker).is_ok_and(|installed| installed == self.requirement())
-    }
-
-    fn install_into(&self, folder: &Path) -> Result<()> {
-        if folder.exists() {
-            fs::remove_dir_all(folder).context("cannot remove what an earlier run left")?;
-        }
-        fs::create_dir_all(folder)?;
-        match self.language {
-            Language::Python => install_with_pip(&self.requirement(), folder)?,
-            Language::Node => install_with_npm(&self.requirement(), folder)?,
-        }
-        fs::write(folder.join(MARKER), self.requirement())?;
-        Ok(())
-    }
-}
-
-fn install_with_pip(requirement: &str, folder: &Path) -> Result<()> {
-    CommandLine::new("python3 -m venv").arg(folder.display().to_string()).run()?;
-    CommandLine::program(&folder.join("bin").join("python"))
-        .args(&["-m", "pip", "install", "--quiet", "--disable-pip-version-check"].map(String::from))
-        .arg(requirement)
-        .run()
-}
-
-/// The folder gets a manifest of its own: without one npm looks for a project in the folders above.
-fn install_with_npm(requirement: &str, folder: &Path) -> Result<()> {
-    fs::write(folder.join("package.json"), "{\"private\":true,\"type\":\"module\"}\n")?;
-    CommandLine::new("npm install --no-audit --no-fund --loglevel error --prefix")
-        .arg(folder.display().to_string())
-        .arg(requirement)
-        .run()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_folder_counts_as_installed_only_with_the_marker_of_the_same_version() {
-        let clients = tempfile::tempdir().unwrap();
-        let sdk = &SDKS[0];
-        let folder = clients.path().join(sdk.folder);
-        fs::create_dir_all(&folder).unwrap();
-        assert!(!sdk.is_installed_in(clients.path()), "no marker: an install was cut short");
-        fs::write(folder.join(MARKER), "anthropic==1.0.0").unwrap();
-        assert!(!sdk.is_installed_in(clients.path()), "another version");
-        fs::write(folder.join(MARKER), "anthropic==2.12.0").unwrap();
-        assert!(sdk.is_installed_in(clients.path()));
-    }
-}
+/// Calls every operation of an `OpenAPI` document in every way that the document allows and forbids.
+pub(crate) const SCHEMATHESIS: Package = Package {
+    folder: "schemathesis",
+    language: Language::Python,
+    name: "schemathesis",
+    version: "4.32.5",
+};

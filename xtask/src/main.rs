@@ -6,6 +6,7 @@ mod clients;
 mod command;
 mod machine;
 mod openapi;
+mod packages;
 mod suite;
 mod workspace;
 
@@ -17,7 +18,9 @@ const USAGE: &str = "\
 Usage: cargo xtask <task>
 
   ci                                  every check, quickest first; stops at the first failure
-  test [--clients] [nextest args...]  every test; --clients adds the real Anthropic SDKs
+  test [--clients] [--contract] [nextest args...]
+                                      every test; --clients adds the real Anthropic SDKs,
+                                      --contract every operation of the OpenAPI document
   bench [--quick] [--json FILE]       Relay beside nginx and a direct connection
   openapi [--check]                   writes docs/openapi.json, or compares it with the code
 ";

@@ -23,8 +23,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::middleware::map_response;
 use axum::response::Response;
-use axum::routing::get;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Uri};
 use relay_crypto::TokenSigner;
 use relay_engine::Clock;
@@ -35,7 +34,7 @@ use utoipa_axum::router::OpenApiRouter;
 use self::error::ApiError;
 use self::session::Sessions;
 use crate::health::{Draining, HealthProbe};
-use crate::openapi;
+use crate::{documentation, openapi};
 
 /// The largest body of an admin request, in bytes.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -105,10 +104,8 @@ pub fn router(parts: AdminParts) -> Router {
         sessions: Arc::new(Sessions::new(parts)),
     };
     let (router, document) = openapi::routes().split_for_parts();
-    let document = openapi::print(&document);
-    let json = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     router
-        .route("/openapi.json", get(async move || (json, document)))
+        .merge(documentation::router(&openapi::print(&document)))
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))

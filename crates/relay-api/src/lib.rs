@@ -6,6 +6,7 @@
 
 pub mod admin;
 mod dialect;
+mod documentation;
 mod edge;
 pub mod health;
 mod messages;

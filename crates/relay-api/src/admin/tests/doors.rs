@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::Method;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE,
+};
 use relay_crypto::TokenSigner;
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
@@ -206,4 +208,27 @@ async fn the_document_is_served_as_it_is_printed() {
         }
     }
     assert!(document["components"]["schemas"]["ErrorBody"].is_object());
+}
+
+#[tokio::test]
+async fn the_documentation_is_served_from_the_binary() {
+    let office = Office::open().await;
+    assert_eq!(office.get("/docs/json", None).await.expect(200).text, openapi::document());
+    assert_eq!(office.get("/docs", None).await.expect(308).headers[LOCATION], "/docs/");
+    let page = office.get("/docs/", None).await.expect(200);
+    assert_eq!(page.headers[CONTENT_TYPE], "text/html");
+    assert!(page.text.contains("swagger-ui"), "{}", page.text);
+    // Whatever the page asks for is there too, and is not to be had from anywhere else.
+    let asked_for = page.text.split(['"', '\'']).filter_map(|text| text.strip_prefix("./"));
+    let asked_for = asked_for.filter(|file| !file.ends_with(".png"));
+    let mut found = 0;
+    for file in asked_for {
+        let file = office.get(&format!("/docs/{file}"), None).await.expect(200);
+        assert!(file.headers.contains_key(CONTENT_SECURITY_POLICY));
+        found += 1;
+    }
+    assert!(3 <= found, "{}", page.text);
+    let start = office.get("/docs/swagger-initializer.js", None).await.expect(200);
+    assert!(start.text.contains("/openapi.json"), "{}", start.text);
+    office.get("/docs/nothing.js", None).await.expect(404);
 }
