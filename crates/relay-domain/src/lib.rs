@@ -10,6 +10,7 @@ pub mod id;
 pub mod key;
 pub mod limits;
 pub mod money;
+pub mod multiplier;
 pub mod record;
 pub mod time;
 pub mod usage;
@@ -26,6 +27,7 @@ pub use limits::{
     BudgetPolicy, LimitKind, LimitScope, LimitState, Limits, PeriodStarts, RateWindow,
 };
 pub use money::{MoneyError, NanoUsd, PicoUsdPerToken};
+pub use multiplier::{InvalidMultiplier, Multiplier};
 pub use record::{
     AttemptOutcome, AttemptRecord, Edit, Outcome, RequestRecord, RequestTimes, UsageSource,
 };
