@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod calendar;
+pub mod cost;
 pub mod health;
 pub mod id;
 pub mod key;
@@ -12,6 +13,7 @@ pub mod limits;
 pub mod money;
 pub mod multiplier;
 pub mod record;
+pub mod service_rates;
 pub mod time;
 pub mod usage;
 
@@ -20,6 +22,7 @@ pub use account::{
     ProxySetting, SealedSecret,
 };
 pub use calendar::{Calendar, Period, PeriodKind};
+pub use cost::{CostBreakdown, NonZeroParts};
 pub use health::{AccountHealth, HealthEvent, Penalty, PenaltyReason};
 pub use id::{AccountId, AffinityKey, GroupId, InvalidId, KeyDigest, KeyId, ModelName, RequestId};
 pub use key::{ApiKey, Expiry, KeyRefusal, Permissions};
@@ -31,5 +34,6 @@ pub use multiplier::{InvalidMultiplier, Multiplier};
 pub use record::{
     AttemptOutcome, AttemptRecord, Edit, Outcome, RequestRecord, RequestTimes, UsageSource,
 };
+pub use service_rates::{Service, ServiceRates};
 pub use time::Timestamp;
 pub use usage::{TokenCount, TokenUsage};

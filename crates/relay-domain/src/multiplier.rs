@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::NanoUsd;
+use crate::cost::round;
 
 /// One, in millionths.
 const ONE_MICROS: u32 = 1_000_000;
@@ -81,10 +82,7 @@ impl Multiplier {
         // Of up to three factors, only a product that is beyond nine billion dollars does not fit.
         let beyond = if amount < NanoUsd::ZERO { i64::MIN } else { i64::MAX };
         let nanos = exact.map_or(beyond, |(numerator, denominator)| {
-            let (floor, rest) =
-                (numerator.div_euclid(denominator), numerator.rem_euclid(denominator));
-            let up = denominator < rest * 2 || (rest * 2 == denominator && floor % 2 != 0);
-            i64::try_from(floor + i128::from(up)).unwrap_or(beyond)
+            i64::try_from(round(numerator, denominator)).unwrap_or(beyond)
         });
         NanoUsd::from_nanos(nanos)
     }
