@@ -73,6 +73,11 @@ impl ServiceRates {
         self.0.get(&service.into()).copied().unwrap_or_default()
     }
 
+    /// Every service that has a rate, for storing and showing.
+    pub fn pairs(&self) -> impl Iterator<Item = (Service, Multiplier)> {
+        self.0.iter().map(|(service, rate)| (*service, *rate))
+    }
+
     /// Gives a service a rate. v1 takes zero for one, and so does Relay: a service that costs nothing
     /// cannot be said in v1's form.
     pub fn set(&mut self, service: Service, rate: Multiplier) {
