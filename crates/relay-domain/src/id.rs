@@ -98,6 +98,11 @@ text_id! {
 }
 
 text_id! {
+    /// Names one token of automation's for its whole life. Not a secret.
+    AdminTokenId, max = 64, allowed = plain
+}
+
+text_id! {
     /// A model's name as a client or a provider writes it. Foreign text, so almost all of it is
     /// allowed; the bound keeps it out of trouble as part of a store's key.
     ModelName, max = 256, allowed = |c| !c.is_control()

@@ -19,6 +19,11 @@ pub enum Exclusion {
     NotActive,
     /// It is taken out of scheduling.
     NotSchedulable,
+    /// Its subscription has ended.
+    SubscriptionEnded {
+        /// When.
+        at: Timestamp,
+    },
     /// Its map of models does not name the model.
     ModelNotServed,
     /// Its proxy setting cannot be used, and it is never reached directly instead.
@@ -63,6 +68,7 @@ impl Exclusion {
             Self::Dedicated => "dedicated",
             Self::NotActive => "not_active",
             Self::NotSchedulable => "not_schedulable",
+            Self::SubscriptionEnded { .. } => "subscription_ended",
             Self::ModelNotServed => "model_not_served",
             Self::ProxyUnusable => "proxy_unusable",
             Self::AddressUnusable => "address_unusable",
@@ -84,6 +90,7 @@ impl Exclusion {
             | Self::Dedicated
             | Self::NotActive
             | Self::NotSchedulable
+            | Self::SubscriptionEnded { .. }
             | Self::ModelNotServed
             | Self::ProxyUnusable
             | Self::AddressUnusable
@@ -104,6 +111,7 @@ impl fmt::Display for Exclusion {
             Self::Dedicated => f.write_str("it is dedicated to keys that are bound to it"),
             Self::NotActive => f.write_str("it is switched off"),
             Self::NotSchedulable => f.write_str("it is taken out of scheduling"),
+            Self::SubscriptionEnded { at } => write!(f, "its subscription ended at {at}"),
             Self::ModelNotServed => f.write_str("its model map does not name the model"),
             Self::ProxyUnusable => {
                 f.write_str("its proxy setting cannot be used, and it is never reached directly")
@@ -163,6 +171,9 @@ fn out_of_service(candidate: &Candidate<'_>, ask: &Ask<'_>) -> Option<Exclusion>
     }
     if !candidate.schedulable {
         return Some(Exclusion::NotSchedulable);
+    }
+    if let Some(at) = candidate.subscription_ends.filter(|end| *end <= ask.now) {
+        return Some(Exclusion::SubscriptionEnded { at });
     }
     if candidate.models.upstream_name(ask.model).is_none() {
         return Some(Exclusion::ModelNotServed);

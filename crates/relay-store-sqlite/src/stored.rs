@@ -12,11 +12,21 @@ use relay_domain::Timestamp;
 
 pub(crate) use account::{AccountColumns, HealthForm, SettingsForm};
 pub(crate) use hold::HoldForm;
-pub(crate) use key::{ExpiryForm, KeyColumns, KeyForm};
+pub(crate) use key::{KeyColumns, KeyForm};
 
 /// A moment as a column has it: milliseconds since 1970.
 pub(crate) fn millis(moment: Timestamp) -> i64 {
     i64::try_from(moment.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A number as a column has it.
+pub(crate) fn whole(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The number of a column.
+pub(crate) fn number(column: i64) -> u64 {
+    u64::try_from(column).unwrap_or(0)
 }
 
 /// The moment of a column.
