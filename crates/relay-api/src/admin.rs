@@ -26,8 +26,8 @@ use axum::response::Response;
 use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Uri};
 use relay_crypto::TokenSigner;
-use relay_engine::Clock;
 use relay_engine::operator::Operator;
+use relay_engine::{Clock, Engine};
 use relay_store::Stores;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -60,6 +60,8 @@ pub struct AdminParts {
     pub config: AdminConfig,
     /// What an operator does.
     pub operator: Arc<Operator>,
+    /// Knows how accounts fare.
+    pub engine: Arc<Engine>,
     /// Where everything is kept.
     pub stores: Stores,
     /// Which kind of store that is, for `GET /health`: `sqlite` or `redis`.

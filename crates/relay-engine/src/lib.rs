@@ -16,6 +16,7 @@ mod directory;
 mod error;
 mod flight;
 mod housekeeping;
+pub mod inspection;
 mod journey;
 pub mod operator;
 mod retry_budget;

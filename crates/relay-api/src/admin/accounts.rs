@@ -1,9 +1,11 @@
 //! `/api/v2/accounts`: upstream accounts.
 
+mod availability;
 mod create;
 mod list;
 mod new;
 mod read;
+mod test;
 mod view;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -15,4 +17,6 @@ pub(super) fn routes() -> OpenApiRouter<AdminState> {
     OpenApiRouter::new()
         .routes(routes!(list::list_accounts, create::create_account))
         .routes(routes!(read::read_account))
+        .routes(routes!(availability::account_availability))
+        .routes(routes!(test::test_account))
 }
