@@ -13,6 +13,7 @@ pub mod group;
 pub mod health;
 pub mod id;
 pub mod key;
+pub mod limit_period;
 pub mod limits;
 pub mod money;
 pub mod multiplier;
@@ -40,6 +41,7 @@ pub use key::{
     ApiKey, KeyRefusal, Permissions, Restriction, RetiringSecret, Signature, UnpricedPolicy,
     WaitQueue, WindowCaps,
 };
+pub use limit_period::{LimitPeriod, LimitPeriodKind};
 pub use limits::{
     BudgetPolicy, LimitKind, LimitScope, LimitState, Limits, PeriodStarts, RateWindow,
 };
