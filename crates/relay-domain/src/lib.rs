@@ -19,7 +19,7 @@ pub use account::{
     ProxySetting, SealedSecret,
 };
 pub use calendar::{Calendar, Period, PeriodKind};
-pub use health::{AccountHealth, HealthEvent, Penalty, PenaltyReason};
+pub use health::{AccountHealth, HealthEvent, Penalty, PenaltyReason, Rest};
 pub use id::{AccountId, AffinityKey, InvalidId, KeyDigest, KeyId, ModelName, RequestId};
 pub use key::{ApiKey, Expiry, KeyRefusal, Permissions};
 pub use limits::{BudgetPolicy, KeyLimits, LimitKind, RateWindow};
