@@ -1,7 +1,9 @@
 //! What every [`AccountRepository`](crate::AccountRepository) owes its callers.
 
+use std::time::Duration;
+
 use relay_domain::{
-    Account, AccountHealth, HealthEvent, Platform, Priority, Proxy, ProxyScheme, ProxySetting,
+    Account, AccountHealth, HealthEvent, Platform, Priority, Proxy, ProxyScheme, ProxySetting, Rest,
 };
 
 use super::fixture::{account, account_id, at, at_once, model, rich_account};
@@ -35,7 +37,10 @@ pub async fn an_absent_account_is_none(stores: &Stores) {
     assert_eq!(stores.accounts.list().await.unwrap(), []);
     assert!(!stores.accounts.update(&absent).await.unwrap());
     assert!(!stores.accounts.delete(&absent.id).await.unwrap());
-    let health = stores.accounts.apply_health(&absent.id, &HealthEvent::Overloaded, at(0)).await;
+    let health = stores
+        .accounts
+        .apply_health(&absent.id, &HealthEvent::Overloaded(Rest::BRIEF), at(0))
+        .await;
     assert_eq!(health.unwrap(), None);
     assert_eq!(stores.accounts.list().await.unwrap(), [], "nothing of it created anything");
 }
@@ -108,13 +113,13 @@ pub async fn health_follows_events(stores: &Stores) {
     let limited = HealthEvent::RateLimited { until: Some(at(60_000)), rest: None, model: None };
     let mut expected = AccountHealth::default();
     for (event, millis) in [
-        (HealthEvent::Overloaded, 0),
-        (HealthEvent::Overloaded, 6_000),
+        (HealthEvent::Overloaded(Rest::BRIEF), 0),
+        (HealthEvent::Overloaded(Rest::BRIEF), 6_000),
         (limited, 7_000),
         (HealthEvent::ModelUnknown(model("m")), 8_000),
         (HealthEvent::Succeeded, 9_000),
         (HealthEvent::Succeeded, 61_000),
-        (HealthEvent::Unauthorized, 62_000),
+        (HealthEvent::Unauthorized { recheck: Duration::from_secs(30) }, 62_000),
         (HealthEvent::Reset, 63_000),
     ] {
         expected = expected.on(event.clone(), at(millis));
@@ -171,11 +176,11 @@ pub async fn changes_of_accounts_raise_their_version(stores: &Stores) {
                 stores.accounts.apply_health(&one.id, &event, at(0)).await.unwrap().unwrap();
             }
             "an event that penalises" => {
-                let event = HealthEvent::Overloaded;
+                let event = HealthEvent::Overloaded(Rest::BRIEF);
                 stores.accounts.apply_health(&one.id, &event, at(0)).await.unwrap().unwrap();
             }
             "an event about what is not there" => {
-                let (absent, event) = (account_id("absent"), HealthEvent::Overloaded);
+                let (absent, event) = (account_id("absent"), HealthEvent::Overloaded(Rest::BRIEF));
                 let health = stores.accounts.apply_health(&absent, &event, at(0)).await.unwrap();
                 assert_eq!(health, None);
             }
