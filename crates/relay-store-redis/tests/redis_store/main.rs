@@ -8,6 +8,7 @@ mod layout;
 mod outage;
 mod races;
 mod take_over;
+mod tls;
 
 use relay_store_redis::{RedisAddress, RedisOptions, RedisStore};
 use relay_testkit::RedisServer;
