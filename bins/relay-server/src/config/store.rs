@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use relay_domain::Calendar;
 use serde::{Deserialize, Deserializer};
 
-use super::{Objection, within};
+use super::Objections;
+use super::compat::Compat;
 
 /// Where things are kept, and by whose calendar they are counted.
 #[derive(Debug, Deserialize)]
@@ -20,6 +21,8 @@ pub(crate) struct StoreSection {
     records: u64,
     #[serde(rename = "timezone_offset", deserialize_with = "calendar")]
     pub(crate) calendar: Calendar,
+    /// Whose data is taken over, and whose defaults therefore hold.
+    pub(super) compat: Option<Compat>,
 }
 
 /// What kind of store.
@@ -52,13 +55,19 @@ impl Default for StoreSection {
     fn default() -> Self {
         // The offset of v1 and v2 when none is given.
         let calendar = Calendar::with_offset_minutes(8 * 60).unwrap_or(Calendar::UTC);
-        Self { kind: None, data_dir: PathBuf::from("./data"), records: 100_000, calendar }
+        let data_dir = PathBuf::from("./data");
+        Self { kind: None, data_dir, records: 100_000, calendar, compat: None }
     }
 }
 
 impl StoreSection {
-    pub(super) fn validate(&self) -> Result<(), Objection> {
-        within("store.records", self.records, 1..=100_000_000)
+    pub(super) fn validate(&self, objections: &mut Objections) {
+        objections.within("store.records", self.records, 1..=100_000_000);
+    }
+
+    /// Counts days as the predecessor did whose data is taken over.
+    pub(super) fn count_as_before(&mut self) {
+        self.calendar = self.compat.map_or(self.calendar, |compat| compat.calendar(self.calendar));
     }
 
     /// How many records of requests are kept.
