@@ -111,9 +111,8 @@ pub fn router(parts: AdminParts) -> Router {
     };
     let (router, document) = openapi::routes().split_for_parts();
     let router = router
-        .route_layer(from_fn_with_state(state.clone(), guard::guard))
-        // After the guard: what Relay can do is no secret.
         .merge(documentation::router(&openapi::print(&document)))
+        .route_layer(from_fn_with_state(state.clone(), guard::guard))
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))

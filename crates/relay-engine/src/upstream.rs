@@ -130,9 +130,12 @@ impl Upstream {
     }
 }
 
-/// TCP to an upstream or its proxy.
-pub(crate) fn tcp<R>(resolver: R) -> HttpConnector<R> {
-    let mut tcp = HttpConnector::new_with_resolver(resolver);
+fn tcp<R>(resolver: R) -> HttpConnector<R> {
+    with_options(HttpConnector::new_with_resolver(resolver))
+}
+
+/// Sets what every TCP connection to an upstream or its proxy has.
+pub(crate) fn with_options<R>(mut tcp: HttpConnector<R>) -> HttpConnector<R> {
     tcp.set_nodelay(true);
     // The TLS connector around it takes both schemes.
     tcp.enforce_http(false);

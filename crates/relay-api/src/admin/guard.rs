@@ -10,7 +10,17 @@ use super::error::ApiError;
 use super::session::Sessions;
 
 /// What is open to everybody, as the router knows it. A path that is not here is closed.
-pub(super) const OPEN: &[&str] = &["/api/v2/auth/admin/login", "/health", "/livez", "/readyz"];
+pub(super) const OPEN: &[&str] = &[
+    "/api/v2/auth/admin/login",
+    "/health",
+    "/livez",
+    "/readyz",
+    "/openapi.json",
+    "/docs",
+    "/docs/",
+    "/docs/json",
+    "/docs/{file}",
+];
 
 /// Lets a request pass that is for an open path, or whose token stands for a session; the session then
 /// travels with it. Decided by the path that was routed, before anything else of the request is read.

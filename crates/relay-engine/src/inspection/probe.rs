@@ -8,8 +8,8 @@ use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::Connect;
 use hyper_util::client::legacy::connect::dns::GaiResolver;
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use relay_domain::ProxyScheme;
 use relay_scheduler::Readiness;
@@ -18,7 +18,7 @@ use super::timed::{Ended, Steps, Timed};
 use crate::attempt::Chain;
 use crate::connect_timeout::TimedConnector;
 use crate::roster::{Access, RosterEntry};
-use crate::upstream::{socks, tcp, tls, tunnel};
+use crate::upstream::{socks, tls, tunnel, with_options};
 use crate::upstream_url::Endpoint;
 use crate::{EngineConfig, EngineError};
 
@@ -270,7 +270,7 @@ async fn route(
     steps: &Steps,
 ) -> Result<StatusCode, Failure> {
     let lookup = Timed::new(ProbeStep::Lookup, steps, GaiResolver::new());
-    let tcp = tcp(lookup);
+    let tcp = with_options(HttpConnector::new_with_resolver(lookup));
     let tcp = Timed::new(ProbeStep::Connect, steps, tcp);
     let unusable = |error: EngineError| Failure {
         verdict: ProbeVerdict::NotReady(Readiness::ProxyUnusable),

@@ -26,7 +26,7 @@ fn from_site(method: &Method, path: &str, origin: &str) -> Request<Body> {
 async fn open_to_the_console() -> Office {
     let stores = Office::open().await.stores;
     let config = AdminConfig { cors_origins: vec![CONSOLE.to_owned()], ..AdminConfig::default() };
-    Office::set_up((stores.clone(), stores), config, signer(), NOW).await
+    Office::set_up(stores.clone(), stores, config, (signer(), NOW)).await
 }
 
 #[tokio::test]

@@ -71,12 +71,13 @@ async fn only_login_and_health_are_open() {
         ("of somebody else", Some(issued("nobody", 0, DAY))),
         ("an API key", Some(key.expose_secret().to_owned())),
     ];
-    // What the guard lets pass and what the document calls open is the same.
+    // What the guard lets pass and what the document calls open is the same, but for the document itself.
     let by_the_document = open_by_the_document();
     let undocumented: Vec<_> =
         OPEN.iter().filter(|path| !by_the_document.contains(&(**path).to_owned())).collect();
-    assert!(undocumented.is_empty(), "{undocumented:?}");
-    assert_eq!(by_the_document.len(), OPEN.len());
+    let of_the_document = |path: &&&str| path.starts_with("/docs") || **path == "/openapi.json";
+    assert!(undocumented.iter().all(of_the_document), "{undocumented:?}");
+    assert_eq!(by_the_document.len(), OPEN.len() - undocumented.len());
     let operations = operations();
     let guarded: Vec<_> =
         operations.iter().filter(|(_, path)| !OPEN.contains(&path.as_str())).collect();

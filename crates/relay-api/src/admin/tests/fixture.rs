@@ -86,7 +86,7 @@ impl Office {
     /// On `stores`, as they are, with an engine that works on others.
     pub(super) async fn on(stores: Stores, of_engine: Stores) -> Self {
         let config = AdminConfig { environment: Some("test".to_owned()), ..AdminConfig::default() };
-        Self::set_up((stores, of_engine), config, signer(), NOW).await
+        Self::set_up(stores, of_engine, config, (signer(), NOW)).await
     }
 
     /// On an empty store, with an operator whose login is as a predecessor stored it.
@@ -105,14 +105,14 @@ impl Office {
             updated_at: now,
         };
         assert!(stores.admin.initialise(&login).await.unwrap());
-        Self::set_up((stores.clone(), stores), AdminConfig::default(), signer, now).await
+        Self::set_up(stores.clone(), stores, AdminConfig::default(), (signer, now)).await
     }
 
     pub(super) async fn set_up(
-        (stores, of_engine): (Stores, Stores),
+        stores: Stores,
+        of_engine: Stores,
         config: AdminConfig,
-        signer: TokenSigner,
-        now: Timestamp,
+        (signer, now): (TokenSigner, Timestamp),
     ) -> Self {
         let clock = Arc::new(StoppedClock(AtomicU64::new(now.as_millis())));
         let shared_clock = || Arc::clone(&clock) as Arc<dyn Clock>;
