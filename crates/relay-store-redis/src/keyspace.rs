@@ -143,6 +143,32 @@ impl Keyspace {
         format!("{}deleted_key_digests", self.own)
     }
 
+    /// Digest to id, of secrets that were replaced and are good for a while. v1 would take one in its own
+    /// map for good.
+    pub(crate) fn retiring_key_digests(&self) -> String {
+        format!("{}retiring_key_digests", self.own)
+    }
+
+    /// The ids of the keys that were changed last, the latest first.
+    pub(crate) fn key_changes(&self) -> String {
+        format!("{}key_changes", self.own)
+    }
+
+    /// v1's rankings of keys by their cost, which it makes anew every few minutes.
+    pub(crate) fn cost_rankings(&self) -> [&'static str; 4] {
+        ["cost_rank:today", "cost_rank:7days", "cost_rank:30days", "cost_rank:all"]
+    }
+
+    /// What is counted for a key and has no lifetime.
+    pub(crate) fn key_totals(&self, id: &str) -> [String; 2] {
+        [format!("usage:{id}"), format!("usage:cost:total:{id}")]
+    }
+
+    /// Groups of keys by id.
+    pub(crate) fn key_groups(&self) -> String {
+        format!("{}key_groups", self.own)
+    }
+
     pub(crate) fn key_ids(&self) -> &'static str {
         "apikey:idx:all"
     }
@@ -248,6 +274,31 @@ impl Keyspace {
 
     // The operator.
 
+    /// Tokens of automation by id.
+    pub(crate) fn admin_tokens(&self) -> String {
+        format!("{}admin_tokens", self.own)
+    }
+
+    /// Digest to id, of those tokens.
+    pub(crate) fn admin_token_digests(&self) -> String {
+        format!("{}admin_token_digests", self.own)
+    }
+
+    /// The trail of changes by number.
+    pub(crate) fn audit(&self) -> String {
+        format!("{}audit", self.own)
+    }
+
+    /// The number of the last entry.
+    pub(crate) fn audit_sequence(&self) -> String {
+        format!("{}audit:sequence", self.own)
+    }
+
+    /// An answer that is given again.
+    pub(crate) fn idempotency(&self, name: &str) -> String {
+        format!("{}idempotency:{name}", self.own)
+    }
+
     /// v2's login.
     pub(crate) fn admin_credentials(&self) -> &'static str {
         "admin:credentials"
@@ -334,6 +385,14 @@ mod tests {
             keyspace.records(),
             keyspace.record_index(),
             keyspace.deleted_key_digests(),
+            keyspace.retiring_key_digests(),
+            keyspace.key_changes(),
+            keyspace.key_groups(),
+            keyspace.admin_tokens(),
+            keyspace.admin_token_digests(),
+            keyspace.audit(),
+            keyspace.audit_sequence(),
+            keyspace.idempotency("n"),
         ] {
             assert!(name.starts_with("own:"), "{name}");
         }

@@ -4,6 +4,8 @@ use std::sync::atomic::AtomicBool;
 
 use redis::Client;
 use relay_domain::Calendar;
+use relay_store::KeyListing;
+use tokio::sync::Mutex;
 
 use crate::connection::ConnectionPool;
 use crate::keyspace::Keyspace;
@@ -17,6 +19,8 @@ pub(crate) struct Shared {
     pub(crate) scripts: Scripts,
     pub(crate) calendar: Calendar,
     pub(crate) record_capacity: usize,
+    /// The API keys as of when they were last listed.
+    pub(crate) key_listing: Mutex<KeyListing>,
     /// Whether this process has looked for API keys that are in no index.
     pub(crate) keys_indexed: AtomicBool,
     /// The same for accounts.

@@ -12,6 +12,7 @@ use rusqlite::Connection;
 use crate::batch::read_holds;
 use crate::error::SqliteError;
 use crate::holds::Holds;
+use crate::keys::Listing;
 use crate::limit_book::LimitBook;
 use crate::limit_rows::read_windows;
 use crate::owner_lock::OwnerLock;
@@ -50,6 +51,7 @@ pub struct SqliteStore(Arc<Core>);
 pub(crate) struct Core {
     pub(crate) queue: Arc<Queue>,
     pub(crate) options: SqliteOptions,
+    pub(crate) listing: Listing,
     writer: Option<JoinHandle<()>>,
     reader: Option<Mutex<Reader>>,
     // Dropped after the connections are closed.
@@ -96,6 +98,10 @@ impl SqliteStore {
             accounts: Arc::new(self.clone()),
             usage: Arc::new(self.clone()),
             admin: Arc::new(self.clone()),
+            groups: Arc::new(self.clone()),
+            admin_tokens: Arc::new(self.clone()),
+            audit: Arc::new(self.clone()),
+            idempotency: Arc::new(self.clone()),
             ledger: Arc::new(self.clone()),
         }
     }
@@ -126,8 +132,15 @@ impl SqliteStore {
                 .spawn(move || write_until_closed(&queue, connection, calendar))
                 .map_err(|cause| StoreError::Unavailable(Box::new(cause)))?
         };
-        let core =
-            Core { queue, options, writer: Some(writer), reader, _owner: owner, _name: name };
+        let core = Core {
+            queue,
+            options,
+            listing: Listing::default(),
+            writer: Some(writer),
+            reader,
+            _owner: owner,
+            _name: name,
+        };
         Ok(Self(Arc::new(core)))
     }
 }

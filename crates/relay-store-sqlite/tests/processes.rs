@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use relay_domain::{LimitKind, NanoUsd, Outcome, Period, RequestId};
+use relay_domain::{ApiKey, LimitKind, NanoUsd, Outcome, Period, RequestId};
 use relay_store::contract::fixture::{
     account, admit_request, at, calendar, checkpoint, group_id, key, key_id, record, settlement,
     usage,
@@ -167,7 +167,8 @@ async fn every_change_is_seen_by_the_next_admission_also_under_load() {
     administering.keys.create(&key("k", 1)).await.unwrap();
     let mut settling = tokio::task::JoinSet::new();
     for round in 0..200_u8 {
-        assert!(administering.keys.update(&key("k", 1)).await.unwrap());
+        let changed = ApiKey { revision: round.into(), ..key("k", 1) };
+        assert!(administering.keys.update(&changed).await.unwrap().is_done());
         let expected = administering.ledger.version().await.unwrap();
         let admission = serving.ledger.admit(&admit_request(round, "k", at(0))).await.unwrap();
         assert_eq!(admission.version, expected, "round {round}");
