@@ -12,6 +12,7 @@
 
 mod accounts;
 mod admin;
+mod call;
 mod connection;
 mod counters;
 mod fault;
@@ -79,6 +80,7 @@ impl RedisStore {
             scripts: Scripts::new(),
             calendar: options.calendar,
             record_capacity: options.record_capacity.max(1),
+            billing_events: options.billing_events,
             keys_indexed: false.into(),
             accounts_indexed: false.into(),
         });

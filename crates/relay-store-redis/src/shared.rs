@@ -17,6 +17,8 @@ pub(crate) struct Shared {
     pub(crate) scripts: Scripts,
     pub(crate) calendar: Calendar,
     pub(crate) record_capacity: usize,
+    /// Whether there are v1's billing events.
+    pub(crate) billing_events: bool,
     /// Whether this process has looked for API keys that are in no index.
     pub(crate) keys_indexed: AtomicBool,
     /// The same for accounts.
