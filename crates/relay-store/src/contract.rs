@@ -16,8 +16,10 @@ pub mod admission;
 pub mod budgets;
 pub mod fixture;
 pub mod keys;
+pub mod limit_model;
 pub mod reaping;
 pub mod scopes;
+pub mod sequences;
 pub mod settlement;
 pub mod spender;
 pub mod thresholds;
@@ -119,6 +121,7 @@ macro_rules! contract_suite {
             thresholds::a_threshold_is_told_once,
             thresholds::every_watched_budget_tells_its_own,
             thresholds::thresholds_are_told_again_when_a_limit_starts_anew,
+            sequences::every_history_is_as_the_model_says,
             settlement::what_is_not_held_cannot_be_settled,
             settlement::a_request_counts_once,
             settlement::settlements_at_once_count_once,
