@@ -123,6 +123,7 @@ impl Sender {
         for part in parts.filter(|part| part.has_slot) {
             let mut call = Call::default();
             call.name(keyspace.leases(&part.scope));
+            call.name(keyspace.hold(checkpoint.request));
             call.arg(checkpoint.request.to_string());
             call.arg(checkpoint.lease_until.as_millis());
             call.arg(SLOTS_GRACE_MS);

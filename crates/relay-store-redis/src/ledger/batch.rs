@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use redis::Value;
 use relay_domain::{
-    Calendar, LimitPeriodKind, LimitScope, NanoUsd, PeriodStarts, RequestId, RequestRecord,
+    Calendar, LimitPeriodKind, LimitScope, Limits, NanoUsd, PeriodStarts, RequestId, RequestRecord,
     Timestamp,
 };
 use relay_store::{Charge, Settled, Settlement, StoreError, StoredRecord, budgets};
@@ -18,7 +18,6 @@ use crate::call::Call;
 use crate::connection;
 use crate::counters::{CountedRequest, Counters};
 use crate::fault;
-use crate::keyspace::Keyspace;
 use crate::shared::Shared;
 
 /// A settlement with what can be computed of it before it meets others in a batch.
@@ -79,10 +78,9 @@ impl Prepared {
         std::iter::once(key).chain(group).chain(account)
     }
 
-    /// When the weeks of its key begin, as far as it knows.
-    fn starts(&self) -> PeriodStarts {
-        let of_key = |(scope, _): &&(LimitScope, _)| matches!(scope, LimitScope::Key(_));
-        let limits = self.settlement.budgets.iter().find(of_key);
+    /// When the days and weeks of `scope` begin, as far as it knows.
+    fn starts(&self, scope: &LimitScope) -> PeriodStarts {
+        let limits = self.settlement.budgets.iter().find(|(known, _)| known == scope);
         limits.map(|(_, limits)| limits.starts).unwrap_or_default()
     }
 }
@@ -131,6 +129,16 @@ impl Sender {
                     }
                 }
                 Outcome::Elsewhere(parts) => learned.extend(parts),
+                Outcome::UnknownDay { scope } => {
+                    let at = usize::try_from(scope).ok().and_then(|at| at.checked_sub(1));
+                    let entry = at.and_then(|at| composed.scopes.get(at));
+                    let entry = entry.ok_or_else(|| fault::unexpected("settle.lua"))?;
+                    let (starts, day) = entry.day(&trying, &learned);
+                    let day = day.ok_or_else(|| fault::unexpected("settle.lua"))?;
+                    let daily_cost = Some(NanoUsd::ZERO);
+                    let limits = Limits { daily_cost, starts, ..Limits::default() };
+                    self.begin_period(&self.meter(&entry.scope, &limits, day), 1).await?;
+                }
                 Outcome::Unknown { watched, budget } => {
                     let at = usize::try_from(watched).ok().and_then(|at| at.checked_sub(1));
                     let watched = at.and_then(|at| composed.watched.get(at));
@@ -153,6 +161,7 @@ enum Outcome {
     Missing(Vec<i64>),
     Elsewhere(Vec<Part>),
     Unknown { watched: i64, budget: i64 },
+    UnknownDay { scope: i64 },
 }
 
 impl Outcome {
@@ -183,6 +192,7 @@ impl Outcome {
                 let read = |item| connection::read(item, WHAT);
                 Ok(Self::Unknown { watched: read(watched)?, budget: read(budget)? })
             }
+            5 => Ok(Self::UnknownDay { scope: connection::read(next()?, WHAT)? }),
             _ => Err(unexpected()),
         }
     }
@@ -191,6 +201,7 @@ impl Outcome {
 /// The call of `settle.lua` for a batch.
 struct Composed<'a> {
     call: Call<'a>,
+    scopes: Vec<InScope>,
     watched: Vec<Watched<'a>>,
 }
 
@@ -227,7 +238,7 @@ fn compose<'a>(
         call.arg(record.started_at.as_millis());
     }
     let scopes = scopes(batch, learned);
-    write_scopes(&scopes, batch, learned, keyspace, &mut call);
+    write_scopes(&scopes, batch, learned, shared, &mut call);
 
     let (mut uses, mut counters) = (Uses::default(), Counters::default());
     for prepared in batch {
@@ -235,7 +246,7 @@ fn compose<'a>(
         let Some(counted) = &prepared.counted else { continue };
         let (record, now) = (prepared.record(), prepared.settlement.now);
         let key_position = uses.count(record, now);
-        let starts = starts_of(prepared, learned);
+        let starts = starts_of(&LimitScope::Key(record.key.clone()), prepared, learned);
         let week = calendar.limit_period(LimitPeriodKind::Week, starts, now).to_string();
         counters.add(record, counted, (key_position, &week), keyspace);
     }
@@ -248,7 +259,7 @@ fn compose<'a>(
         call.arg(watched.now.as_millis());
         watched.meter(shared).write(Weight::default(), &mut call);
     }
-    Ok(Composed { call, watched })
+    Ok(Composed { call, scopes, watched })
 }
 
 /// Everyone with limits whom a batch may touch, and those whom a hold was found to touch.
@@ -283,21 +294,24 @@ fn write_scopes(
     scopes: &[InScope],
     batch: &[&Prepared],
     learned: &[Part],
-    keyspace: &Keyspace,
+    shared: &Shared,
     call: &mut Call<'_>,
 ) {
+    let keyspace = &shared.keyspace;
     call.arg(scopes.len());
-    for InScope { scope, tokens, money, members } in scopes {
+    for entry in scopes {
+        let InScope { scope, tokens, money, .. } = entry;
         call.name(keyspace.leases(scope));
         call.name(keyspace.meter(scope));
         call.arg(hold::scope_id(scope));
-        let is_learned = learned.iter().any(|part| part.scope == *scope);
-        let first = members.first().and_then(|at| batch.get(*at));
+        let (starts, day) = entry.day(batch, learned);
         // Of those who have been learned about, any beginning will do.
-        call.arg(match first {
-            Some(prepared) if !is_learned => hold::starts_text(prepared.starts()),
-            Some(_) | None => "*".to_owned(),
-        });
+        let is_learned = learned.iter().any(|part| part.scope == *scope);
+        call.arg(if is_learned { "*".to_owned() } else { hold::starts_text(starts) });
+        call.arg(u64::from(starts.day_minute));
+        let limits = Limits { starts, ..Limits::default() };
+        let day = day.map(|now| Watched { scope, limits: &limits, now, members: Vec::new() });
+        call.optional(day.map(|day| day.meter(shared).day_field()));
         call.arg(*tokens);
         call.arg(money.as_nanos());
         call.arg(money.to_string());
@@ -310,11 +324,21 @@ fn write_scopes(
     }
 }
 
-/// When the weeks of a settlement's key begin: as its hold says, if that was read, or as it knows itself.
-fn starts_of(prepared: &Prepared, learned: &[Part]) -> PeriodStarts {
-    let key = &prepared.record().key;
-    let is_its = |part: &&Part| matches!(&part.scope, LimitScope::Key(known) if known == key);
-    learned.iter().rfind(is_its).map_or_else(|| prepared.starts(), |part| part.starts)
+impl InScope {
+    /// When its days and weeks begin, and a moment of its present day if anything counts in it.
+    fn day(&self, batch: &[&Prepared], learned: &[Part]) -> (PeriodStarts, Option<Timestamp>) {
+        let members = || self.members.iter().filter_map(|at| batch.get(*at));
+        let starts = members().next().map(|prepared| starts_of(&self.scope, prepared, learned));
+        let counted = members().filter(|prepared| prepared.counted.is_some());
+        (starts.unwrap_or_default(), counted.map(|prepared| prepared.settlement.now).max())
+    }
+}
+
+/// When a scope's days and weeks begin: as its hold or its meter says, if that was read, or as the settlement
+/// knows itself.
+fn starts_of(scope: &LimitScope, prepared: &Prepared, learned: &[Part]) -> PeriodStarts {
+    let part = learned.iter().rfind(|part| part.scope == *scope);
+    part.map_or_else(|| prepared.starts(scope), |part| part.starts)
 }
 
 /// The budgets of a batch whose thresholds are watched, each once for the same periods.

@@ -37,6 +37,7 @@ struct Budget {
     kind: LimitKind,
     allowed: u64,
     period: LimitPeriod,
+    day_minute: u16,
     /// The counter of its period, if there is one.
     counter: Option<String>,
 }
@@ -111,8 +112,12 @@ impl Meter<'_> {
         call.arg(budget.field());
         call.arg(budget.stem());
         call.arg(if budget.is_claude() { "claude" } else { "" });
-        // Hours up to midnight, then whole days. Where a period begins within an hour, the whole hour
-        // counts: rather too much than too little.
+        let day_minute = self.starts().day_minute;
+        let is_within_hour =
+            budget.period.kind == LimitPeriodKind::Day && !day_minute.is_multiple_of(60);
+        call.optional(is_within_hour.then(|| u64::from(day_minute)));
+        // Hours up to midnight, then whole days. Where a day begins within an hour that was not followed,
+        // the whole hour counts: rather too much than too little.
         let mut at = budget.period.starts_at;
         while at <= self.now {
             let hour = self.calendar.period(PeriodKind::Hour, at);
@@ -122,6 +127,14 @@ impl Meter<'_> {
             at = at.plus(Duration::from_hours(if is_midnight { 24 } else { 1 }));
         }
         Ok(call)
+    }
+
+    /// The field that tells what had been spent when its day began, if that has no counter.
+    pub(super) fn day_field(&self) -> String {
+        let day = LimitKind::DailyCost;
+        let period = self.calendar.limit_period(LimitPeriodKind::Day, self.starts(), self.now);
+        let day_minute = self.starts().day_minute;
+        Budget { kind: day, allowed: 0, period, day_minute, counter: None }.field()
     }
 
     /// The call of `restart.lua`.
@@ -206,7 +219,8 @@ impl Meter<'_> {
     fn budgets(&self) -> impl Iterator<Item = Budget> + '_ {
         budgets::limits_in_order(self.limits).filter_map(|(kind, allowed)| {
             let period = self.period(kind)?;
-            Some(Budget { kind, allowed, period, counter: self.counter_of(kind, period) })
+            let counter = self.counter_of(kind, period);
+            Some(Budget { kind, allowed, period, day_minute: self.starts().day_minute, counter })
         })
     }
 
@@ -254,11 +268,13 @@ impl Meter<'_> {
 
 impl Budget {
     /// What the fields of a meter begin with that tell what had been spent when such periods began.
-    fn stem(&self) -> &'static str {
+    fn stem(&self) -> String {
         match self.period.kind {
-            _ if self.is_claude() => "before:claude:",
-            LimitPeriodKind::Week => "before:week:",
-            LimitPeriodKind::Day | LimitPeriodKind::Month | LimitPeriodKind::Total => "before:day:",
+            _ if self.is_claude() => "before:claude:".to_owned(),
+            LimitPeriodKind::Week => "before:week:".to_owned(),
+            LimitPeriodKind::Day | LimitPeriodKind::Month | LimitPeriodKind::Total => {
+                format!("before:day:{:04}:", self.day_minute)
+            }
         }
     }
 

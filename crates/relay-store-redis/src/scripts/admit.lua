@@ -43,10 +43,6 @@ end
 
 local denied
 for i, scope in ipairs(scopes) do
-  if scope.slots then
-    -- Reading passes over them; this keeps the set small.
-    call('ZREMRANGEBYSCORE', scope.leases, '-inf', string.format('%.0f', now))
-  end
   if is_again then
     read_scope(scope, now, tonumber(call('HGET', hold, scope.id)))
   end

@@ -39,9 +39,6 @@ elseif before then
   local leases, meter = take_key(), take_key()
   give_back(held[2], leases, meter, id)
 end
-if scope.slots then
-  call('ZREMRANGEBYSCORE', scope.leases, '-inf', string.format('%.0f', now))
-end
 read_scope(scope, now, tonumber(held[3]))
 local line = full_line(scope)
 if line then

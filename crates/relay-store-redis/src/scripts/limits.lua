@@ -268,14 +268,13 @@ local function count_in_window(scope, now)
   end
 end
 
--- Takes from a scope what a request weighs on it: slot, window, hold. Returns its part of the hold.
+-- Takes from a scope what a request weighs on it: slot, window, hold. Returns its part of the hold. A slot
+-- also where slots are not limited: they may be before the request has ended.
 local function take(scope, id, now, lease_end, grace)
-  local slot, claude = 0, scope.claude or 0
-  if scope.slots then
-    call('ZADD', scope.leases, lease_end, id)
-    keep_leases(scope.leases, grace)
-    slot = 1
-  end
+  local claude = scope.claude or 0
+  call('ZREMRANGEBYSCORE', scope.leases, '-inf', string.format('%.0f', now))
+  call('ZADD', scope.leases, lease_end, id)
+  keep_leases(scope.leases, grace)
   if scope.length then
     count_in_window(scope, now)
   end
@@ -290,7 +289,7 @@ local function take(scope, id, now, lease_end, grace)
       line.held = line.held + (line.weight or 0)
     end
   end
-  return part(scope, scope.tokens, scope.money, claude, slot)
+  return part(scope, scope.tokens, scope.money, claude, 1)
 end
 
 -- Takes a part of a hold back from its scope.

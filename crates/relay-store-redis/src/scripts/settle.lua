@@ -7,8 +7,9 @@
 -- scope those of a scope.
 -- ARGV: how many requests; how many records are kept; now (ms) if only requests whose lease has ended may
 -- be settled, otherwise ''. Of each request: id, record, arrival (ms). Then, each with its number first:
--- of scopes id, when its days and weeks begin ('*': whenever), tokens, nano-dollars and dollars for its window;
--- of bindings
+-- of scopes id, when its days and weeks begin ('*': whenever), the minute at which its days begin and the
+-- field of its meter that tells of the beginning of the present one ('' if nothing counts), tokens, nano-dollars and dollars for its
+-- window; of bindings
 -- value, lifetime (ms); of API keys id, time of use as text, the same in ms; of accounts time of use as text;
 -- of counters family, what the names of its fields begin with in a hash of others, and amounts in the order of
 -- FIELDS; of sums (dollars under a name of their own) amount, lifetime (s) or ''; of indexes lifetime (s) or
@@ -18,8 +19,8 @@
 -- Returns an array. {0, what Redis refused of the writes or '', then of each watched scope as {standing.lua}
 -- tells it before the settlement, and what is held of it now} when all are done. With nothing done at all:
 -- {1, positions (from 0) of those that are not held}; {2, parts of holds in scopes that are not among these or
--- have other beginnings}; {4, watched scope, budget} when the beginning of that budget's period is not known
--- yet. Raises an error, with nothing done at all, if Redis takes no writes now.
+-- have other beginnings}; {4, watched scope, budget} or {5, scope} when the beginning of that budget's period, or
+-- of that scope's day, is not known yet. Raises an error, with nothing done at all, if Redis takes no writes now.
 local DAY, RECORDS_OF_KEY, EVENTS = 86400, 200, 100000
 local YEAR, MONTH, WEEK, TEN_MINUTES = 365 * DAY, 32 * DAY, 7 * DAY, 600
 
@@ -78,6 +79,7 @@ end
 local scopes, by_id = {}, {}
 for i = 1, take_number() do
   local scope = {leases = take_key(), meter = take_key(), id = take_arg(), starts = take_arg()}
+  scope.day_minute, scope.day_field = take_arg(), take_arg()
   scope.tokens, scope.nanos, scope.dollars = take_arg(), take_arg(), take_arg()
   if string.find(scope.id, '^key:') then
     scope.window, scope.window_tokens, scope.window_cost = take_key(), take_key(), take_key()
@@ -86,7 +88,7 @@ for i = 1, take_number() do
   scopes[i], by_id[scope.id] = scope, scope
 end
 
-local missing, elsewhere = {1}, {2}
+local missing, elsewhere, unknown = {1}, {2}, nil
 for i = 1, requests do
   local hold = call('HMGET', hold_names[i], 'admitted', 'key', 'group', 'account')
   local held = hold[1]
@@ -115,10 +117,23 @@ for i = 1, requests do
     end
   end
 end
+for i, scope in ipairs(scopes) do
+  -- A day that begins within an hour has no counter: see begin_period.lua.
+  local minute = not scope.window and call('HGET', scope.meter, 'dayMinute')
+  if scope.day_field == '' then
+    -- Nothing counts here.
+  elseif minute and minute ~= scope.day_minute then
+    elsewhere[#elsewhere + 1] = string.format('0 0 0 0 %s/1/0 %s', minute, scope.id)
+  elseif minute and call('HEXISTS', scope.meter, scope.day_field) == 0 then
+    unknown = unknown or {5, i}
+  end
+end
 if #missing > 1 then
   return missing
 elseif #elsewhere > 1 then
   return elsewhere
+elseif unknown then
+  return unknown
 end
 
 -- What follows the scopes is read as it is written, but for the watched: how they stand is read before.
@@ -173,9 +188,9 @@ end)
 for i = 1, take_number() do
   local now = take_number()
   watched[i] = take_scope()
-  local unknown = read_scope(watched[i], now)
-  if unknown then
-    return {4, i, unknown}
+  local budget = read_scope(watched[i], now)
+  if budget then
+    return {4, i, budget}
   end
 end
 
