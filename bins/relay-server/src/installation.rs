@@ -110,6 +110,7 @@ async fn open_redis(config: &Config, access: Access) -> Result<(Stores, String)>
         address,
         calendar: config.sections.store.calendar,
         record_capacity: config.sections.store.records(),
+        billing_events: true,
         prefix: REDIS_PREFIX.to_owned(),
     };
     let patience = match access {

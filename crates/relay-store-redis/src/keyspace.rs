@@ -4,8 +4,11 @@
 //! lives under a prefix of Relay's own. Scripts get names as KEYS and make none: a layout with hash tags
 //! for Redis Cluster is a second `Keyspace`, not a rewrite.
 
-use relay_domain::{AffinityKey, KeyId, Period, PeriodKind, Platform, RequestId};
-use relay_store::UsageScope;
+mod usage;
+
+use relay_domain::{AffinityKey, Platform, RequestId};
+
+pub(crate) use self::usage::Index;
 
 /// The names of one store.
 #[derive(Clone, Debug)]
@@ -107,11 +110,6 @@ impl Keyspace {
     /// The ids of kept records by arrival.
     pub(crate) fn record_index(&self) -> String {
         format!("{}records:index", self.own)
-    }
-
-    /// v1's set of leases of a key's running requests.
-    pub(crate) fn concurrency(&self, key: &KeyId) -> String {
-        format!("concurrency:{key}")
     }
 
     /// v1's sticky session. Its two schedulers have one name each.
@@ -246,32 +244,6 @@ impl Keyspace {
         (!id.is_empty() && !id.contains(':') && id != "index").then_some(id)
     }
 
-    // Usage.
-
-    /// The hash in which a scope's usage of a period is counted. v1 has no total of a model over all
-    /// keys, and no groups of keys: those are Relay's own.
-    pub(crate) fn counter(&self, scope: &UsageScope, period: Period) -> String {
-        let kind = match period.kind() {
-            PeriodKind::Total => {
-                return match scope {
-                    UsageScope::Key(key) => format!("usage:{key}"),
-                    UsageScope::Account(account) => format!("account_usage:{account}"),
-                    UsageScope::Model(model) => format!("{}usage:model:total:{model}", self.own),
-                    UsageScope::Group(group) => format!("{}usage:group:total:{group}", self.own),
-                };
-            }
-            PeriodKind::Month => "monthly",
-            PeriodKind::Day => "daily",
-            PeriodKind::Hour => "hourly",
-        };
-        match scope {
-            UsageScope::Key(key) => format!("usage:{kind}:{key}:{period}"),
-            UsageScope::Account(account) => format!("account_usage:{kind}:{account}:{period}"),
-            UsageScope::Model(model) => format!("usage:model:{kind}:{model}:{period}"),
-            UsageScope::Group(group) => format!("{}usage:group:{kind}:{group}:{period}", self.own),
-        }
-    }
-
     // The operator.
 
     /// Tokens of automation by id.
@@ -307,8 +279,6 @@ impl Keyspace {
 
 #[cfg(test)]
 mod tests {
-    use relay_domain::{AccountId, GroupId, ModelName};
-
     use super::*;
 
     const SPACE: &str = "relay:";
@@ -343,33 +313,6 @@ mod tests {
         ];
         for (family, name, is_account) in cases {
             assert_eq!(keyspace.account_id_of(family, name).is_some(), is_account, "{name}");
-        }
-    }
-
-    #[test]
-    fn counters_have_the_names_of_v1() {
-        let keyspace = Keyspace::new(SPACE);
-        let key = UsageScope::Key(KeyId::try_from("k").unwrap());
-        let account = UsageScope::Account(AccountId::try_from("a").unwrap());
-        let model = UsageScope::Model(ModelName::try_from("m:1").unwrap());
-        let group = UsageScope::Group(GroupId::try_from("g").unwrap());
-        let month = Period::Month { year: 2026, month: 11 };
-        let day = Period::Day { year: 2026, month: 11, day: 23 };
-        let hour = Period::Hour { year: 2026, month: 11, day: 23, hour: 9 };
-        let cases = [
-            (&key, Period::Total, "usage:k"),
-            (&key, month, "usage:monthly:k:2026-11"),
-            (&key, day, "usage:daily:k:2026-11-23"),
-            (&key, hour, "usage:hourly:k:2026-11-23:09"),
-            (&account, Period::Total, "account_usage:a"),
-            (&account, hour, "account_usage:hourly:a:2026-11-23:09"),
-            (&model, day, "usage:model:daily:m:1:2026-11-23"),
-            (&model, Period::Total, "relay:usage:model:total:m:1"),
-            (&group, Period::Total, "relay:usage:group:total:g"),
-            (&group, day, "relay:usage:group:daily:g:2026-11-23"),
-        ];
-        for (scope, period, name) in cases {
-            assert_eq!(keyspace.counter(scope, period), name);
         }
     }
 

@@ -14,6 +14,7 @@ mod accounts;
 mod admin;
 mod admin_tokens;
 mod audit;
+mod call;
 mod connection;
 mod counters;
 mod fault;
@@ -89,6 +90,7 @@ impl RedisStore {
             calendar: options.calendar,
             record_capacity: options.record_capacity.max(1),
             key_listing: Mutex::default(),
+            billing_events: options.billing_events,
             keys_indexed: false.into(),
             accounts_indexed: false.into(),
         });

@@ -19,6 +19,8 @@ pub struct RedisOptions {
     pub calendar: Calendar,
     /// How many records of requests are kept. The oldest go first.
     pub record_capacity: usize,
+    /// Whether what is charged is also told in v1's stream of billing events.
+    pub billing_events: bool,
     /// What the names begin with that v1 does not know, such as `relay:`.
     pub prefix: String,
 }

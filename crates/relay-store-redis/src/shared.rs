@@ -21,6 +21,8 @@ pub(crate) struct Shared {
     pub(crate) record_capacity: usize,
     /// The API keys as of when they were last listed.
     pub(crate) key_listing: Mutex<KeyListing>,
+    /// Whether there are v1's billing events.
+    pub(crate) billing_events: bool,
     /// Whether this process has looked for API keys that are in no index.
     pub(crate) keys_indexed: AtomicBool,
     /// The same for accounts.

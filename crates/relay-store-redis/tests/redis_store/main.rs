@@ -9,6 +9,7 @@ mod outage;
 mod races;
 mod take_over;
 mod tls;
+mod v1_counters;
 
 use relay_store_redis::{RedisAddress, RedisOptions, RedisStore};
 use relay_testkit::RedisServer;
@@ -19,6 +20,7 @@ fn options(server: &RedisServer) -> RedisOptions {
         address: RedisAddress::Url(server.url().to_owned().into()),
         calendar: relay_store::contract::fixture::calendar(),
         record_capacity: 1_000,
+        billing_events: true,
         prefix: "relay:".to_owned(),
     }
 }
