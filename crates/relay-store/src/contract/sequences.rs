@@ -58,9 +58,12 @@ fn nanos(amount: u64) -> NanoUsd {
     NanoUsd::from_nanos(i64::try_from(amount).unwrap())
 }
 
+/// Closes a store and opens it again, as when the process that serves it ends.
+pub type Reopen<'a> = &'a mut dyn FnMut(Stores) -> Stores;
+
 /// One history: a store, what it should say, and what it has said.
-struct History<'a> {
-    stores: &'a Stores,
+struct History {
+    stores: Stores,
     seed: u64,
     random: Random,
     model: Model,
@@ -74,20 +77,31 @@ struct History<'a> {
 
 /// The store says what the model says, after every step of many histories.
 pub async fn every_history_is_as_the_model_says(stores: &Stores) {
+    histories(stores.clone(), None).await;
+}
+
+/// The same; with `reopen`, of a store that is closed and opened again now and then.
+pub async fn histories(mut stores: Stores, mut reopen: Option<Reopen<'_>>) {
     let mut now = at(0);
     for seed in 0..HISTORIES {
         let mut history = History::new(stores, seed, now);
         for step in 0..STEPS {
             history.step(step).await;
+            if let Some(reopen) = &mut reopen
+                && history.random.is(8)
+            {
+                history.stores = reopen(history.stores);
+                history.model.nobody_runs();
+            }
             history.check(step).await;
         }
         history.end().await;
-        now = history.now;
+        (stores, now) = (history.stores, history.now);
     }
 }
 
-impl<'a> History<'a> {
-    fn new(stores: &'a Stores, seed: u64, now: Timestamp) -> Self {
+impl History {
+    fn new(stores: Stores, seed: u64, now: Timestamp) -> Self {
         let mut history = Self {
             stores,
             seed,
@@ -263,7 +277,8 @@ impl<'a> History<'a> {
     }
 
     async fn ask_again(&mut self, step: u64) {
-        let Some(number) = self.some(|flight| own(flight) == flight.of.len()) else { return };
+        let may_ask = |flight: &Flight| flight.runs && own(flight) == flight.of.len();
+        let Some(number) = self.some(may_ask) else { return };
         let before = self.model.flights[&number].clone();
         let (estimate, until) = (self.estimate(25), self.now.plus(LEASE));
         let flight = Flight::new(before.of, before.model, estimate, until);
@@ -271,7 +286,8 @@ impl<'a> History<'a> {
     }
 
     async fn assign(&mut self, step: u64) {
-        let Some(number) = self.some(|flight| flight.progress.is_none()) else { return };
+        let may_go = |flight: &Flight| flight.runs && flight.progress.is_none();
+        let Some(number) = self.some(may_go) else { return };
         let account = self.random.of(&ACCOUNTS).unwrap();
         let LimitScope::Account(id) = self.model.limited[account].scope.clone() else { return };
         let assignment = Assignment {
@@ -343,9 +359,9 @@ impl<'a> History<'a> {
 
     async fn checkpoint(&mut self, step: u64) {
         let is_strict = self.is_strict;
-        let Some(number) = self.some(|flight| !is_strict || own(flight) < flight.of.len()) else {
-            return;
-        };
+        let may_tell =
+            |flight: &Flight| flight.runs && (!is_strict || own(flight) < flight.of.len());
+        let Some(number) = self.some(may_tell) else { return };
         let lease_until = self.now.plus(LEASE);
         let told = self.random.is(70).then(|| self.outcome(number));
         let progress = told.as_ref().map(|told| Progress {
