@@ -174,7 +174,7 @@ fn redis_parts(config: &Config) -> (RedisAddress, String) {
 
 #[cfg(test)]
 mod tests {
-    use relay_domain::Platform;
+    use relay_domain::{Actor, Platform};
     use relay_engine::operator::NewAccount;
 
     use super::*;
@@ -194,7 +194,7 @@ mod tests {
         let given = config(folder.path(), "a-key-that-the-operator-gave");
         let installation = Installation::open(&given, Access::Administer).await.unwrap();
         let account = NewAccount::new(Platform::ClaudeConsole, "https://example.test", "sk".into());
-        installation.operator.create_account(account).await.unwrap();
+        installation.operator.create_account(&Actor::shell(), account).await.unwrap();
         drop(installation);
         let refused = Installation::open(&config(folder.path(), ""), Access::Administer).await;
         let error = refused.err().unwrap().to_string();

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 use relay_crypto::{KeyHasher, Keyring, plausible};
-use relay_domain::{ApiKey, KeyDigest};
+use relay_domain::{ApiKey, KeyDigest, Timestamp};
 use relay_store::{ConfigVersion, StoreError, Stores};
 use tokio::sync::Mutex;
 
@@ -32,6 +32,13 @@ pub(crate) struct KnownKey {
     pub(crate) version: u64,
     /// What was presented: v1's digest, which is salted, and v2's, which is not.
     digests: [KeyDigest; 2],
+}
+
+impl KnownKey {
+    /// Whether what was presented is a secret of the key's at `now`.
+    pub(crate) fn has_secret(&self, now: Timestamp) -> bool {
+        self.key.has_secret(&self.digests, now)
+    }
 }
 
 /// Snapshots of what is configured, shared by all runtimes of the process.

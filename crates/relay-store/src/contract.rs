@@ -18,6 +18,7 @@ pub mod fixture;
 pub mod key_pages;
 pub mod keys;
 pub mod limit_model;
+pub mod listing_load;
 pub mod operator;
 pub mod reaping;
 pub mod scopes;

@@ -91,7 +91,9 @@ impl ApiError {
             Self::Unreadable { status, .. } => (*status, None),
             Self::Invalid { .. } => (StatusCode::BAD_REQUEST, None),
             Self::Operator(error) => match error {
-                OperatorError::Invalid { .. } => (StatusCode::BAD_REQUEST, None),
+                OperatorError::Invalid { .. } | OperatorError::NotDeleted => {
+                    (StatusCode::BAD_REQUEST, None)
+                }
                 // Logging in has an error of its own: here somebody who is in changes the password.
                 OperatorError::WrongPassword => {
                     (StatusCode::BAD_REQUEST, Some("Current password is incorrect"))
@@ -100,7 +102,14 @@ impl ApiError {
                     StatusCode::SERVICE_UNAVAILABLE,
                     Some("The store cannot be reached; try again later"),
                 ),
-                OperatorError::NoLogin | OperatorError::Store(StoreError::Duplicate { .. }) => {
+                OperatorError::NotFound(_) => (StatusCode::NOT_FOUND, None),
+                OperatorError::Stale { .. } => (StatusCode::PRECONDITION_FAILED, None),
+                OperatorError::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, None),
+                OperatorError::NoLogin
+                | OperatorError::AlreadyDeleted
+                | OperatorError::InUse(_)
+                | OperatorError::InProgress
+                | OperatorError::Store(StoreError::Duplicate { .. }) => {
                     (StatusCode::CONFLICT, None)
                 }
                 OperatorError::Store(StoreError::Refused(_) | StoreError::Corrupt { .. })

@@ -1,5 +1,6 @@
 //! Who is let in where, and what a request that leads nowhere is told.
 
+use relay_domain::Actor;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -50,8 +51,12 @@ async fn only_login_and_health_are_open() {
     let stranger = TokenSigner::new(&"another secret".into());
     let forged =
         stranger.issue("root", 0, NOW.as_millis(), DAY).unwrap().expose_secret().to_owned();
-    let key =
-        office.operator.create_key(relay_engine::operator::NewKey::default()).await.unwrap().1;
+    let key = office
+        .operator
+        .create_key(&Actor::admin("root"), relay_engine::operator::NewKey::default())
+        .await
+        .unwrap()
+        .1;
     let good = issued("root", 0, DAY);
     let claims = good.split('.').nth(1).unwrap();
     let header = |json: &str| BASE64_URL_SAFE_NO_PAD.encode(json);
