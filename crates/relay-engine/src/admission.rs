@@ -250,6 +250,7 @@ fn record(
         charged: Some(NanoUsd::ZERO),
         attempts: Vec::new(),
         edits: Vec::new(),
+        decision: Vec::new(),
     }
 }
 

@@ -130,6 +130,7 @@ fn end_of(request: AdmitRequest) -> Settlement {
         charged: Some(NanoUsd::from_nanos(5_000_000)),
         attempts: vec![attempt],
         edits: Vec::new(),
+        decision: Vec::new(),
     };
     Settlement {
         record,

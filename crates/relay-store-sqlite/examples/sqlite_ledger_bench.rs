@@ -185,6 +185,7 @@ fn settlement(
             end_us: Some(2_345_678),
             longest_stall_us: 45_678,
             added_us: Some(210),
+            ..RequestTimes::default()
         },
         usage: TokenUsage {
             input: count(1_234),
@@ -198,6 +199,7 @@ fn settlement(
         charged: Some(NanoUsd::from_nanos(5_000_000)),
         attempts: vec![attempt],
         edits: Vec::new(),
+        decision: Vec::new(),
     };
     Ok(Settlement { record, charge: Charge::Count, bind, budgets: Vec::new(), now: asked.now })
 }
