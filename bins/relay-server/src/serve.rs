@@ -18,7 +18,8 @@ use relay_api::admin::{AdminConfig, AdminParts};
 use relay_api::health::Draining;
 use relay_api::{Edge, EdgeConfig};
 use relay_crypto::{KeyHasher, TokenSigner};
-use relay_engine::{Engine, EngineParts, Relay};
+use relay_engine::{Engine, EngineParts, Relay, Unheard};
+use relay_journal::Journal;
 use relay_pricing::PriceBook;
 use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,9 @@ use crate::terminal::say;
 
 /// The administrator's name unless the operator chooses one. v2's.
 const DEFAULT_ADMIN: &str = "cr_admin";
+/// Settlements that wait for the store, in bytes: some 30,000 of the usual size. Beyond it nothing new is let
+/// in.
+const JOURNAL_BYTES: u64 = 32 * 1024 * 1024;
 /// How long settlements may take once the last stream has ended.
 const SETTLING: Duration = Duration::from_secs(10);
 
@@ -99,6 +103,8 @@ impl Server {
             listeners.first().context("no listener")?.local_addr().context("no address")?;
         let tasks = TaskTracker::new();
         let prices = PriceBook::builtin().context("the built-in prices cannot be read")?;
+        let journal = Journal::open(&sections.store.data_dir, JOURNAL_BYTES)
+            .context("the journal in the data folder cannot be opened")?;
         let engine = Engine::start(EngineParts {
             config: sections.upstream.engine(
                 &sections.keys.prefix,
@@ -111,6 +117,8 @@ impl Server {
             hasher: KeyHasher::new(&installation.secrets.encryption_key),
             keyring: keyring(&installation.secrets, installation.store_kind),
             prices: Arc::new(prices),
+            journal: Some(journal),
+            events: Arc::new(Unheard),
             tasks: tasks.clone(),
         })
         .await

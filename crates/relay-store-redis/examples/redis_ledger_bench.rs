@@ -149,6 +149,7 @@ fn end_of(request: AdmitRequest) -> Settlement {
         charged: Some(NanoUsd::from_nanos(24_711_000)),
         attempts: vec![attempt],
         edits: Vec::new(),
+        decision: Vec::new(),
     };
     Settlement {
         record,

@@ -27,6 +27,7 @@ async fn main() {
     let options = RedisOptions {
         address: RedisAddress::Url(url.into()),
         calendar: Calendar::UTC,
+        billing_events: false,
         record_capacity: 10,
         prefix: "relay:".to_owned(),
     };

@@ -203,6 +203,7 @@ fn settlement(
             end_us: Some(2_345_678),
             longest_stall_us: 45_678,
             added_us: Some(210),
+            ..RequestTimes::default()
         },
         usage: TokenUsage {
             input: count(1_234),
@@ -216,6 +217,7 @@ fn settlement(
         charged: Some(NanoUsd::from_nanos(5_000_000)),
         attempts: vec![attempt],
         edits: Vec::new(),
+        decision: Vec::new(),
     };
     let budgets = if asked.limits.has_budget() {
         vec![(LimitScope::Key(asked.key.clone()), asked.limits)]

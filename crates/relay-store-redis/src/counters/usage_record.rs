@@ -113,6 +113,7 @@ mod tests {
             cost: Some(NanoUsd::from_nanos(6_780_400)),
             charged: Some(NanoUsd::from_nanos(8_136_500)),
             attempts: Vec::new(),
+            decision: Vec::new(),
             edits: Vec::new(),
         }
     }

@@ -130,6 +130,8 @@ impl Office {
             hasher: KeyHasher::new(&"an encryption key".into()),
             keyring: Keyring::new(&"an encryption key".into(), SealFormat::Aead),
             prices: Arc::new(PriceBook::builtin().unwrap()),
+            journal: None,
+            events: Arc::new(relay_engine::Unheard),
             tasks: TaskTracker::new(),
         });
         let draining = Draining::default();
