@@ -144,7 +144,8 @@ impl Relay {
             ..TokenUsage::default()
         };
         let charge = Charge { usage, ..Charge::default() };
-        let quote = self.core.prices.quote(scan.model.as_str(), &charge);
+        let book = self.core.prices.book();
+        let quote = book.quote(scan.model.as_str(), &charge);
         let cost = quote.map_or(NanoUsd::ZERO, |quote| quote.cost);
         Estimate { tokens: input + output, cost, charged: cost }
     }

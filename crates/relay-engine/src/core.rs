@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use relay_domain::{AccountId, HealthEvent};
-use relay_pricing::PriceBook;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 use crate::classify::Lesson;
 use crate::directory::Directory;
 use crate::flight::Airspace;
+use crate::prices::Prices;
 use crate::retry_budget::RetryBudget;
 use crate::roster::AccountLive;
 use crate::unpriced_models::UnpricedModels;
@@ -22,7 +22,7 @@ pub(crate) struct Core {
     pub(crate) config: Arc<EngineConfig>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) directory: Directory,
-    pub(crate) prices: Arc<PriceBook>,
+    pub(crate) prices: Arc<Prices>,
     pub(crate) airspace: Airspace,
     pub(crate) retries: RetryBudget,
     pub(crate) unpriced: UnpricedModels,
@@ -36,7 +36,7 @@ impl Core {
         config: EngineConfig,
         clock: Arc<dyn Clock>,
         directory: Directory,
-        prices: Arc<PriceBook>,
+        prices: Arc<Prices>,
         tasks: TaskTracker,
     ) -> Self {
         Self {

@@ -12,11 +12,11 @@ use relay_domain::{
     AccountId, AffinityKey, AttemptOutcome, AttemptRecord, ModelName, NanoUsd, Outcome, RequestId,
     RequestRecord, Timestamp, TokenUsage, UsageSource,
 };
-use relay_pricing::{Charge as PricedUsage, ServiceTier};
 use relay_protocol::anthropic::{Served, StreamTap};
 use relay_store::{Binding, Charge, Checkpoint, Progress, Rebind, Settlement, StoreError};
 
 use crate::core::Core;
+use crate::prices::charged::charged;
 
 /// How often a settlement that counts is tried while the store is away, one that does not, and how long
 /// in between at most.
@@ -197,9 +197,9 @@ impl Flight {
         self.record.served_model = model.cloned();
         if source != UsageSource::None {
             let model = model.unwrap_or(&self.record.model);
-            let charge = priced(usage, served);
-            self.record.cost =
-                self.core.prices.quote(model.as_str(), &charge).map(|quote| quote.cost);
+            let book = self.core.prices.book();
+            let quote = book.quote(model.as_str(), &charged(usage, served));
+            self.record.cost = quote.map(|quote| quote.cost);
             self.record.charged = self.record.cost;
         }
     }
@@ -340,17 +340,6 @@ async fn settle_with_patience(core: &Core, settlement: &Settlement) {
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
-    }
-}
-
-/// A usage as the price book wants it: by what the provider says it served, not by what was asked for.
-fn priced(usage: TokenUsage, served: &Served) -> PricedUsage {
-    PricedUsage {
-        usage,
-        tier: served.service_tier.as_deref().map_or_else(ServiceTier::default, ServiceTier::served),
-        fast: served.speed.as_deref() == Some("fast"),
-        us_residency: served.inference_geo.as_deref() == Some("us"),
-        web_searches: served.web_search_requests.unwrap_or(0),
     }
 }
 

@@ -20,6 +20,7 @@ mod housekeeping;
 pub mod inspection;
 mod journey;
 pub mod operator;
+pub mod prices;
 mod rest_policy;
 mod retry_budget;
 mod roster;
@@ -31,7 +32,6 @@ mod upstream_url;
 use std::sync::Arc;
 
 use relay_crypto::{KeyHasher, Keyring};
-use relay_pricing::PriceBook;
 use relay_store::Stores;
 use tokio_util::task::TaskTracker;
 
@@ -47,6 +47,7 @@ pub use upstream_url::{Endpoint, UpstreamUrl};
 
 use crate::core::Core;
 use crate::directory::Directory;
+use crate::prices::Prices;
 
 /// What the engine works with.
 pub struct EngineParts {
@@ -60,8 +61,8 @@ pub struct EngineParts {
     pub hasher: KeyHasher,
     /// Opens accounts' credentials.
     pub keyring: Keyring,
-    /// What tokens cost.
-    pub prices: Arc<PriceBook>,
+    /// What things cost.
+    pub prices: Arc<Prices>,
     /// Takes what runs beside the requests; shutdown waits for it.
     pub tasks: TaskTracker,
 }

@@ -11,6 +11,7 @@ use relay_testkit::api_key;
 use tokio_util::task::TaskTracker;
 
 use super::*;
+use crate::prices::Prices;
 use crate::upstream_url::Endpoint;
 use crate::{Engine, EngineConfig, EngineParts, SystemClock};
 
@@ -36,7 +37,7 @@ async fn relay() -> (Relay, Stores) {
         stores: stores.clone(),
         hasher: hasher(),
         keyring: Keyring::new(&"a key of the tests' own".into(), SealFormat::Aead),
-        prices: Arc::new(PriceBook::builtin().unwrap()),
+        prices: Arc::new(Prices::of(PriceBook::builtin().unwrap())),
         tasks: TaskTracker::new(),
     };
     (Relay::new(&Engine::start(parts).await.unwrap()), stores)
