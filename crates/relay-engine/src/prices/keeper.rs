@@ -107,13 +107,12 @@ pub struct PriceStatus {
 }
 
 impl PriceKeeper {
-    /// Reads what operators have set, and the source. A source that cannot be read is no reason not to
-    /// start: the builtin prices hold, and the status says why.
+    /// A keeper that knows the builtin prices.
     ///
     /// # Errors
     ///
     /// [`PricingError`] if the builtin table is none, which a test rules out.
-    pub async fn open(parts: PriceKeeperParts) -> Result<Self, PricingError> {
+    pub fn new(parts: PriceKeeperParts) -> Result<Self, PricingError> {
         let PriceKeeperParts { source, refresh, settings, clock } = parts;
         let builtin = PriceTable::builtin()?;
         let book = PriceBook::compose(&[(Origin::Builtin, &builtin)], &[].into());
@@ -129,7 +128,7 @@ impl PriceKeeper {
             service_rates: None,
             is_deaf: false,
         };
-        let keeper = Self {
+        Ok(Self {
             source,
             refresh,
             settings,
@@ -139,13 +138,17 @@ impl PriceKeeper {
             state: Mutex::new(state),
             reading: tokio::sync::Mutex::default(),
             hearing: tokio::sync::Mutex::default(),
-        };
-        keeper.hear_or_say().await;
+        })
+    }
+
+    /// Reads what operators have set, and the source, before the first request. A source that cannot be
+    /// read is no reason not to start: the builtin prices hold, and the status says why.
+    pub async fn start(&self) {
+        self.hear_or_say().await;
         // Its failure is said by whoever reads it.
-        if tokio::time::timeout(START_PATIENCE, keeper.read_if_due()).await.is_err() {
-            tracing::warn!(source = %keeper.source, "the price source is slow; starting without it");
+        if tokio::time::timeout(START_PATIENCE, self.read_if_due()).await.is_err() {
+            tracing::warn!(source = %self.source, "the price source is slow; starting without it");
         }
-        Ok(keeper)
     }
 
     /// What things cost at this moment, always.

@@ -124,7 +124,8 @@ pub enum SourceError {
 
 impl SourceError {
     /// All that is known about it, in one sentence.
-    pub(super) fn in_full(&self) -> String {
+    #[must_use]
+    pub fn in_full(&self) -> String {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {

@@ -33,7 +33,10 @@ fn stores() -> Stores {
 async fn keeper_on(source: PriceSource, settings: Arc<dyn SettingsRepository>) -> PriceKeeper {
     let clock = Arc::new(Ticking::default());
     let refresh = Duration::from_hours(24);
-    PriceKeeper::open(PriceKeeperParts { source, refresh, settings, clock }).await.unwrap()
+    let parts = PriceKeeperParts { source, refresh, settings, clock };
+    let keeper = PriceKeeper::new(parts).unwrap();
+    keeper.start().await;
+    keeper
 }
 
 async fn keeper(source: PriceSource) -> PriceKeeper {
