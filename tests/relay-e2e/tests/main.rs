@@ -14,6 +14,7 @@ mod failover;
 mod fresh_install;
 mod inspection;
 mod keepalive;
+mod prices;
 mod redis_client;
 mod refusals;
 mod secrets;

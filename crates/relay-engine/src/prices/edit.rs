@@ -114,7 +114,8 @@ impl PriceKeeper {
             let expected = self.settings.read(name).await?;
             let Some(next) = decide(expected.as_deref())? else { return Ok(false) };
             if self.settings.replace(&SettingsChange { name, expected, next }).await? {
-                self.hear().await?;
+                // It is written; what cannot be heard now is heard with the next look.
+                self.hear_or_say().await;
                 return Ok(true);
             }
         }

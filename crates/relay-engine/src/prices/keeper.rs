@@ -209,7 +209,7 @@ impl PriceKeeper {
     /// # Errors
     ///
     /// [`StoreError`] if the store fails, or holds what is no such document.
-    pub(super) async fn hear(&self) -> Result<(), StoreError> {
+    async fn hear(&self) -> Result<(), StoreError> {
         let _one_at_a_time = self.hearing.lock().await;
         let overrides = self.hear_overrides().await;
         let service_rates = self.hear_service_rates().await;
@@ -236,7 +236,7 @@ impl PriceKeeper {
         Ok(())
     }
 
-    async fn hear_or_say(&self) {
+    pub(super) async fn hear_or_say(&self) {
         let failure = self.hear().await.err();
         let is_deaf = &mut self.state().is_deaf;
         match failure {
