@@ -6,7 +6,8 @@ use relay_engine::prices::PriceSource;
 use relay_store_sqlite::{Access, SqliteOptions, SqliteStore};
 use serde_json::{Value, json};
 
-use super::fixture::{Answer, NOW, Office, PASSWORD, request};
+use super::fixture::{Answer, NOW, Office, PASSWORD, request, signer};
+use crate::admin::AdminConfig;
 
 const PRICES: &str = "/api/v2/prices";
 
@@ -207,7 +208,9 @@ async fn reloading_says_what_is_wrong_and_keeps_the_prices() {
         access: Access::Serve,
     };
     let stores = SqliteStore::in_memory(options).unwrap().stores();
-    let office = Office::with_prices(stores, PriceSource::File(path.clone()));
+    let source = PriceSource::File(path.clone());
+    let (config, moment) = (AdminConfig::default(), (signer(), NOW));
+    let office = Office::with_prices(stores.clone(), stores, config, moment, source).await;
     office.operator.initialise_admin("root", Some(PASSWORD.into())).await.unwrap();
     let token = office.token().await;
     let reload = async || office.post(&format!("{PRICES}/reload"), Some(&token), "").await;
