@@ -196,11 +196,12 @@ impl Relay {
         let core = &self.core;
         let model = scan.model.as_str();
         let roster = core.directory.roster();
-        let priced_as = if core.prices.lookup(model).is_some() {
+        let book = core.prices.book();
+        let priced_as = if book.lookup(model).is_some() {
             Some(model)
         } else {
             // The accounts may know it by a name that has one.
-            roster.upstream_names(model).find(|name| core.prices.lookup(name).is_some())
+            roster.upstream_names(model).find(|name| book.lookup(name).is_some())
         };
         if priced_as.is_none() {
             let treatment = payer.unpriced();
@@ -215,14 +216,14 @@ impl Relay {
             body: incoming.body,
             affinity: affinity.as_ref(),
             priced_as,
-            rates: [payer.rate(), Multiplier::ONE],
+            rates: [payer.rate(), core.service_rate(), Multiplier::ONE],
         };
         Ok(if payer.is_hard() {
             // Whichever account it will be.
-            let rates = [payer.rate(), roster.dearest_rate];
-            worst_case(&core.prices, &Prospect { rates, ..prospect })
+            let rates = [payer.rate(), core.service_rate(), roster.dearest_rate];
+            worst_case(&book, &Prospect { rates, ..prospect })
         } else {
-            core.experience.guess(&core.prices, &prospect, payer.is_limited())
+            core.experience.guess(&book, &prospect, payer.is_limited())
         })
     }
 

@@ -1,6 +1,6 @@
 //! What a usage costs at the provider, and what of it counts against the budgets of whoever pays.
 
-use relay_domain::{ModelName, Multiplier, NanoUsd, TokenUsage, UnpricedTreatment};
+use relay_domain::{ModelName, Multiplier, NanoUsd, Platform, TokenUsage, UnpricedTreatment};
 use relay_pricing::{Charge, PriceBook, ServiceTier};
 use relay_protocol::anthropic::Served;
 
@@ -19,7 +19,7 @@ pub(crate) struct Bill {
 impl Core {
     /// What `charge` on `model` comes to. A payer with a budget is charged the fallback rate for a model
     /// without a price, whatever its policy: by now it has been used, and no budget may take it for free.
-    /// What is charged is rated: by the payer's rate and by the account's.
+    /// What is charged is rated: by the payer's rate, the service's and the account's.
     pub(crate) fn bill(
         &self,
         model: &ModelName,
@@ -27,14 +27,20 @@ impl Core {
         payer: Option<&Payer>,
         account_rate: Multiplier,
     ) -> Bill {
-        let cost = self.prices.quote(model.as_str(), charge).map(|quote| quote.cost);
+        let book = self.prices.book();
+        let cost = book.quote(model.as_str(), charge).map(|quote| quote.cost);
         let charged = cost.or_else(|| {
             let payer = payer?;
             let falls_back = payer.has_budget() || payer.unpriced() == UnpricedTreatment::Fallback;
-            if falls_back { fallback(&self.prices, charge) } else { None }
+            if falls_back { fallback(&book, charge) } else { None }
         });
-        let rates = [payer.map_or(Multiplier::ONE, Payer::rate), account_rate];
+        let rates = [payer.map_or(Multiplier::ONE, Payer::rate), self.service_rate(), account_rate];
         Bill { cost, charged: charged.map(|charged| Multiplier::apply_all(&rates, charged)) }
+    }
+
+    /// By how much the operator has the costs of Claude count, whoever pays.
+    pub(crate) fn service_rate(&self) -> Multiplier {
+        self.prices.service_rates().of(Platform::ClaudeConsole)
     }
 }
 
@@ -42,8 +48,8 @@ impl Core {
 /// price. What is served under a name that nobody knows is hardly dearer than that.
 pub(crate) fn fallback(prices: &PriceBook, charge: &Charge) -> Option<NanoUsd> {
     let dearest = |charge: &Charge| {
-        let sold = prices.models().filter(|(_, price)| price.provider() == "anthropic");
-        sold.filter_map(|(_, price)| relay_pricing::cost(price, charge).ok()).max()
+        let sold = prices.models().filter(|(_, price)| price.price.provider() == "anthropic");
+        sold.filter_map(|(_, price)| relay_pricing::cost(&price.price, charge).ok()).max()
     };
     // A mode that none of them sells is reckoned as the usual one.
     dearest(charge).or_else(|| dearest(&Charge::from(charge.usage)))
@@ -59,6 +65,9 @@ pub(crate) fn priced(usage: TokenUsage, served: &Served) -> Charge {
         web_searches: served.web_search_requests.unwrap_or(0),
     }
 }
+
+#[cfg(test)]
+mod served_tests;
 
 #[cfg(test)]
 mod tests {

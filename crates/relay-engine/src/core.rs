@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use relay_domain::{AccountId, Event, EventKind, HealthEvent, KeyId, ModelName, UnpricedTreatment};
 use relay_journal::Journal;
-use relay_pricing::PriceBook;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
@@ -16,6 +15,7 @@ use crate::directory::Directory;
 use crate::estimate::Experience;
 use crate::events::health_change;
 use crate::flight::Airspace;
+use crate::prices::Prices;
 use crate::retry_budget::RetryBudget;
 use crate::roster::AccountLive;
 use crate::unkept::Unkept;
@@ -31,7 +31,7 @@ pub(crate) struct Core {
     pub(crate) config: Arc<EngineConfig>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) directory: Directory,
-    pub(crate) prices: Arc<PriceBook>,
+    pub(crate) prices: Arc<Prices>,
     pub(crate) airspace: Airspace,
     pub(crate) retries: RetryBudget,
     pub(crate) experience: Experience,
@@ -55,7 +55,7 @@ pub(crate) struct Core {
 pub(crate) struct CoreParts {
     pub(crate) config: EngineConfig,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) prices: Arc<PriceBook>,
+    pub(crate) prices: Arc<Prices>,
     pub(crate) journal: Option<Journal>,
     pub(crate) events: Arc<dyn EventSink>,
     pub(crate) tasks: TaskTracker,

@@ -68,7 +68,7 @@ pub(crate) struct Prospect<'a> {
     /// The name under which it has a price, if it has one.
     pub(crate) priced_as: Option<&'a str>,
     /// By how much its cost counts.
-    pub(crate) rates: [Multiplier; 2],
+    pub(crate) rates: [Multiplier; 3],
 }
 
 impl Experience {

@@ -20,6 +20,7 @@ use relay_store_sqlite::{Access, SqliteOptions, SqliteStore};
 use relay_testkit::api_key;
 use tokio_util::task::TaskTracker;
 
+use crate::prices::Prices;
 use crate::{Engine, EngineConfig, EngineParts, EventSink, SystemClock};
 
 /// What clients of the fixture present.
@@ -177,7 +178,7 @@ impl Bench {
             stores: self.stores.clone(),
             hasher: hasher(),
             keyring: keyring(SealFormat::Aead),
-            prices: Arc::new(PriceBook::builtin().unwrap()),
+            prices: Arc::new(Prices::of(PriceBook::builtin().unwrap())),
             journal,
             events: self.events.clone(),
             tasks: self.tasks.clone(),

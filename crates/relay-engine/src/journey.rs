@@ -138,7 +138,8 @@ impl Relay {
                 continue;
             }
             if account.models.pairs().is_empty() {
-                let priced = self.core.prices.models().map(|(name, _)| name);
+                let book = self.core.prices.book();
+                let priced = book.models().map(|(name, _)| name);
                 names.extend(priced.filter(|name| name.starts_with("claude-")).map(str::to_owned));
             }
             names.extend(account.models.pairs().keys().cloned());

@@ -30,6 +30,7 @@ mod meter;
 pub mod operator;
 mod own_limits;
 mod payer;
+pub mod prices;
 mod rest_policy;
 mod retry_budget;
 mod roster;
@@ -45,7 +46,6 @@ use std::sync::Arc;
 
 use relay_crypto::{KeyHasher, Keyring};
 use relay_journal::Journal;
-use relay_pricing::PriceBook;
 use relay_store::Stores;
 use tokio_util::task::TaskTracker;
 
@@ -63,6 +63,7 @@ pub use upstream_url::{Endpoint, UpstreamUrl};
 
 use crate::core::{Core, CoreParts};
 use crate::directory::Directory;
+use crate::prices::Prices;
 
 /// What the engine works with.
 pub struct EngineParts {
@@ -76,8 +77,8 @@ pub struct EngineParts {
     pub hasher: KeyHasher,
     /// Opens accounts' credentials.
     pub keyring: Keyring,
-    /// What tokens cost.
-    pub prices: Arc<PriceBook>,
+    /// What things cost.
+    pub prices: Arc<Prices>,
     /// Takes settlements while the store is away. `None`: they stay in memory.
     pub journal: Option<Journal>,
     /// Hears what an operator should hear of.

@@ -37,6 +37,7 @@ mod queue;
 mod reader;
 mod recent;
 mod schema;
+mod settings;
 mod spent;
 mod store;
 mod stored;

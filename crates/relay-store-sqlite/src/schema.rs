@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_initial.sql"),
     include_str!("../migrations/0002_limits.sql"),
     include_str!("../migrations/0003_operator.sql"),
+    include_str!("../migrations/0004_settings.sql"),
 ];
 
 /// How long a connection waits for a lock of another process.

@@ -23,6 +23,7 @@ pub mod operator;
 pub mod reaping;
 pub mod scopes;
 pub mod sequences;
+pub mod settings;
 pub mod settlement;
 pub mod spender;
 pub mod thresholds;
@@ -92,6 +93,9 @@ macro_rules! contract_suite {
             operator::a_token_is_found_and_revoked,
             operator::the_trail_is_read_newest_first,
             operator::an_answer_is_given_again,
+            settings::documents_read_back_each_for_itself,
+            settings::a_document_that_has_changed_is_not_replaced,
+            settings::of_changes_at_once_one_is_made,
             admission::a_request_without_limits_is_in,
             admission::the_concurrency_limit_is_exact,
             admission::the_limit_is_exact_under_parallel_requests,

@@ -26,6 +26,7 @@ mod limits_form;
 mod orphan;
 mod page;
 mod record_form;
+mod settings;
 mod update;
 mod usage;
 
@@ -50,6 +51,7 @@ pub use limits_form::StoredLimits;
 pub use orphan::Orphan;
 pub use page::{Cursor, Order, Page, SortValue};
 pub use record_form::StoredRecord;
+pub use settings::{SettingsChange, SettingsName, SettingsRepository};
 pub use update::Update;
 pub use usage::{UsageRepository, UsageScope, UsageTotals};
 #[cfg(feature = "mock")]
@@ -57,7 +59,7 @@ pub use {
     accounts::MockAccountRepository, admin::MockAdminRepository,
     admin_tokens::MockAdminTokenRepository, audit::MockAuditRepository,
     groups::MockGroupRepository, idempotency::MockIdempotencyRepository, keys::MockKeyRepository,
-    ledger::MockLedger, usage::MockUsageRepository,
+    ledger::MockLedger, settings::MockSettingsRepository, usage::MockUsageRepository,
 };
 
 /// Every port of one store.
@@ -79,6 +81,8 @@ pub struct Stores {
     pub audit: Arc<dyn AuditRepository>,
     /// Answers that are given again.
     pub idempotency: Arc<dyn IdempotencyRepository>,
+    /// What an operator has set while Relay runs.
+    pub settings: Arc<dyn SettingsRepository>,
     /// Admission and settlement.
     pub ledger: Arc<dyn Ledger>,
 }

@@ -16,6 +16,7 @@ mod fresh_install;
 mod inspection;
 mod keepalive;
 mod outage;
+mod prices;
 mod queue;
 mod redis_client;
 mod refusals;

@@ -7,5 +7,7 @@ mod fixture;
 mod health;
 mod keys;
 mod login;
+mod prices;
 mod requests;
+mod service_rates;
 mod takeover;

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::fixture::Bench;
+use crate::prices::Prices;
 use crate::upstream_url::Endpoint;
 use crate::{Engine, EngineConfig, EngineParts, SystemClock};
 
@@ -38,7 +39,7 @@ async fn relay() -> (Relay, Stores) {
         stores: stores.clone(),
         hasher: hasher(),
         keyring: Keyring::new(&"a key of the tests' own".into(), SealFormat::Aead),
-        prices: Arc::new(PriceBook::builtin().unwrap()),
+        prices: Arc::new(Prices::of(PriceBook::builtin().unwrap())),
         journal: None,
         events: Arc::new(crate::Unheard),
         tasks: TaskTracker::new(),

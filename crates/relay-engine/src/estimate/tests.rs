@@ -31,7 +31,7 @@ fn estimated(
         body: &body,
         affinity,
         priced_as: Some(MODEL),
-        rates: [Multiplier::ONE; 2],
+        rates: [Multiplier::ONE; 3],
     };
     how(experience, &prospect)
 }
@@ -116,7 +116,7 @@ fn a_model_without_price_is_held_at_the_fallback_rate() {
         body: &body,
         affinity: None,
         priced_as: None,
-        rates: [Multiplier::ONE; 2],
+        rates: [Multiplier::ONE; 3],
     };
     let held = Experience::default().guess(&book(), &prospect, false);
     assert!(held.charged > NanoUsd::ZERO);

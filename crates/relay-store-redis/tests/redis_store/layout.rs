@@ -12,7 +12,10 @@ use relay_store::contract::fixture::{
     LEASE, account, admit_request, admitted, affinity, at, checkpoint, group, key, rebind, record,
     request_id, rich_account, rich_key, settlement, signature, usage,
 };
-use relay_store::{AdminCredentials, AdmitRequest, Checkpoint, PasswordHash, Settlement, Stores};
+use relay_store::{
+    AdminCredentials, AdmitRequest, Checkpoint, PasswordHash, SettingsChange, SettingsName,
+    Settlement, Stores,
+};
 use relay_store_redis::{RedisOptions, RedisStore};
 use relay_testkit::RedisServer;
 
@@ -34,6 +37,12 @@ async fn check_fields(raw: &mut MultiplexedConnection, name: &str, expected: &[(
     }
 }
 
+async fn set(stores: &Stores, name: SettingsName, expected: Option<&str>, next: &str) {
+    let expected = expected.map(str::to_owned);
+    let change = SettingsChange { name, expected, next: next.to_owned() };
+    assert!(stores.settings.replace(&change).await.unwrap());
+}
+
 /// Everything that one request with everything leaves.
 async fn one_of_everything(stores: &Stores) {
     stores.keys.create(&rich_key("rich", 1)).await.unwrap();
@@ -49,6 +58,9 @@ async fn one_of_everything(stores: &Stores) {
         updated_at: now,
     };
     stores.admin.initialise(&login).await.unwrap();
+    for name in SettingsName::ALL {
+        set(stores, name, None, "{}").await;
+    }
     stores.groups.create(&group("team-one")).await.unwrap();
     stores.idempotency.claim("n", "f", now).await.unwrap();
     stores.idempotency.answer("m", "f", "answer", now).await.unwrap();
@@ -257,6 +269,21 @@ async fn a_slot_is_a_member_of_the_set_of_v1() {
 }
 
 #[tokio::test]
+async fn service_rates_are_read_and_written_where_v1_keeps_them() {
+    let (_server, stores, mut raw) = opened().await;
+    let of_v1 = r#"{"baseService":"claude","rates":{"claude":1.5},"updatedBy":"admin"}"#;
+    let () = raw.set("system:service_rates", of_v1).await.unwrap();
+    let read = stores.settings.read(SettingsName::ServiceRates).await.unwrap();
+    assert_eq!(read.as_deref(), Some(of_v1));
+    let next = r#"{"baseService":"claude","rates":{"claude":2}}"#;
+    set(&stores, SettingsName::ServiceRates, Some(of_v1), next).await;
+    assert_eq!(raw.get::<_, String>("system:service_rates").await.unwrap(), next);
+    assert_eq!(raw.ttl::<_, i64>("system:service_rates").await.unwrap(), -1, "as v1's");
+    set(&stores, SettingsName::PriceOverrides, None, "{}").await;
+    assert_eq!(raw.get::<_, String>("relay:settings:price_overrides").await.unwrap(), "{}");
+}
+
+#[tokio::test]
 async fn everything_has_a_bound_and_redis_is_never_asked_for_all_names() {
     let (_server, stores, mut raw) = opened().await;
     one_of_everything(&stores).await;
@@ -291,6 +318,8 @@ async fn everything_has_a_bound_and_redis_is_never_asked_for_all_names() {
         "relay:meter:",
         "relay:usage:model:total:",
         "relay:version:",
+        "relay:settings:",
+        "system:service_rates",
         "relay:deleted_key_digests",
         "relay:retiring_key_digests",
         "relay:key_changes",

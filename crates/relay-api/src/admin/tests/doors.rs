@@ -35,7 +35,10 @@ fn operations() -> Vec<(Method, String)> {
     let document: Value = serde_json::from_str(&openapi::document()).unwrap();
     let paths = document["paths"].as_object().unwrap();
     let operations = paths.iter().flat_map(|(path, methods)| {
-        let path = path.replace("{platform}", "claude-console").replace("{id}", "some-id");
+        let path = path
+            .replace("{platform}", "claude-console")
+            .replace("{id}", "some-id")
+            .replace("{model}", "some-model");
         let methods = methods.as_object().unwrap().keys();
         methods.map(move |method| (method.to_uppercase().parse().unwrap(), path.clone()))
     });
