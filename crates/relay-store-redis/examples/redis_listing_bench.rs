@@ -28,6 +28,7 @@ async fn main() {
         address: RedisAddress::Url(url.into()),
         calendar: Calendar::UTC,
         record_capacity: 10,
+        billing_events: true,
         prefix: "relay:".to_owned(),
     };
     let stores = RedisStore::connect(&options).await.unwrap().stores();
