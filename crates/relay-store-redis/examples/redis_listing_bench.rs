@@ -13,7 +13,7 @@ use relay_testkit::RedisServer;
 
 const KEYS: u64 = 10_000;
 const ACCOUNTS: u32 = 200;
-const ROUNDS: u64 = 200;
+const ROUNDS: u64 = 50;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
