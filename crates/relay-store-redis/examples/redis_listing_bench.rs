@@ -13,7 +13,7 @@ use relay_testkit::RedisServer;
 
 const KEYS: u64 = 10_000;
 const ACCOUNTS: u32 = 200;
-const ROUNDS: u64 = 200;
+const ROUNDS: u64 = 50;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
@@ -29,6 +29,7 @@ async fn main() {
         calendar: Calendar::UTC,
         billing_events: false,
         record_capacity: 10,
+        billing_events: true,
         prefix: "relay:".to_owned(),
     };
     let stores = RedisStore::connect(&options).await.unwrap().stores();
