@@ -20,12 +20,14 @@ pub mod keys;
 pub mod limit_model;
 pub mod listing_load;
 pub mod operator;
+mod random;
 pub mod reaping;
 pub mod scopes;
 pub mod sequences;
 pub mod settings;
 pub mod settlement;
 pub mod spender;
+pub mod standing;
 pub mod thresholds;
 pub mod windows;
 
@@ -120,8 +122,8 @@ macro_rules! contract_suite {
             budgets::what_is_reaped_counts_its_progress_and_holds_nothing,
             budgets::a_lease_that_has_ended_still_holds_its_budget,
             budgets::asking_again_holds_once,
-            budgets::a_restart_starts_every_limit_anew,
-            budgets::a_grant_tells_how_the_limits_stand,
+            standing::a_restart_starts_every_limit_anew,
+            standing::a_grant_tells_how_the_limits_stand,
             windows::a_window_counts_requests_until_it_closes,
             windows::first_requests_at_once_open_one_window,
             windows::a_denied_request_counts_in_no_window,
