@@ -29,7 +29,6 @@ async fn main() {
         calendar: Calendar::UTC,
         billing_events: false,
         record_capacity: 10,
-        billing_events: true,
         prefix: "relay:".to_owned(),
     };
     let stores = RedisStore::connect(&options).await.unwrap().stores();
