@@ -3,6 +3,10 @@
 //! What a v1 or v2 left is read as it is, and a v1 that comes back can read what Relay wrote: fields that
 //! Relay does not know are never touched. What v1 has no name for lives under a prefix of Relay's own.
 //!
+//! A settlement writes all that v1 writes of a request, in one atomic step: `counters/families.rs` says under
+//! which names, `scripts/settle.lua` with which fields and lifetimes. What a key has spent is read where v1
+//! reads it, so that both hold it to the same limits.
+//!
 //! Requests share one connection; everything else takes one from a pool. Lost connections are made anew
 //! by themselves. A command that gets no answer within 250 milliseconds fails as
 //! [`StoreError::Unavailable`].

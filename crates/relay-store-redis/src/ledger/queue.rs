@@ -16,7 +16,10 @@ use super::batch::Prepared;
 use crate::fault;
 
 /// Settlements in one batch.
-const BATCH: usize = 32;
+const BATCH: usize = 64;
+/// API keys in one batch. Counters of one key are added up before they are written, those of several are not:
+/// this bounds how long Redis, which serves nobody else meanwhile, has to do.
+const KEYS_IN_BATCH: usize = 12;
 
 /// Sends one batch of settlements of different requests.
 pub(super) trait Flush: Send + Sync {
@@ -134,14 +137,19 @@ impl<F: Flush> Queue<F> {
     }
 
     /// The next batch, `own` first. Of several settlements of one request, one: the others wait, to
-    /// learn that it was done.
+    /// learn that it was done. What does not fit waits too.
     fn take(&self, own: Arc<Prepared>) -> (Vec<Arc<Prepared>>, Vec<oneshot::Sender<Signal<F>>>) {
         let mut state = self.state();
         let (mut batch, mut signals) = (vec![own], Vec::new());
         let mut left = VecDeque::new();
+        let mut keys = 1;
         while let Some(next) = state.waiting.pop_front() {
             let is_other = |known: &Arc<Prepared>| known.request() != next.prepared.request();
-            if batch.len() < BATCH && batch.iter().all(is_other) {
+            let key = &next.prepared.record().key;
+            let is_new_key = batch.iter().all(|known| known.record().key != *key);
+            let has_room = !is_new_key || keys < KEYS_IN_BATCH;
+            if batch.len() < BATCH && has_room && batch.iter().all(is_other) {
+                keys += usize::from(is_new_key);
                 batch.push(next.prepared);
                 signals.push(next.signal);
             } else {

@@ -48,6 +48,11 @@ impl Sender {
         hold: Value,
         now: Timestamp,
     ) -> Result<Option<RequestRecord>, StoreError> {
+        if matches!(&hold, Value::ServerError(error) if error.code() == "WRONGTYPE") {
+            // It would stand in the way of the others for ever.
+            tracing::error!(request.id = %request, "what is kept of an orphan is no hold");
+            return self.forget(request).await.map(|()| None);
+        }
         let (admitted, known, key, group, account): HoldFields = connection::read(hold, "HMGET")?;
         let Some(admitted) = admitted else {
             // An admission that was cut off.

@@ -1,5 +1,6 @@
--- How the ledger's scripts read, check and take limits. It stands before each script that needs it, and
--- meter.rs writes what `take_scope` reads.
+-- How the ledger's scripts read, check and take limits. It stands before each script that needs it.
+-- KEYS and ARGV of a scope, as meter.rs writes them: see `take_scope`, which reads them from the front.
+-- Returns nothing: the script that follows does.
 --
 -- A scope is a key, a group or an account. Its meter, a hash, has what requests in flight hold of it
 -- ('held': tokens, money, money of Claude models), the rate window of a group or an account, what had been

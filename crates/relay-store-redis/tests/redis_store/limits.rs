@@ -345,6 +345,27 @@ async fn limits_are_exact_over_two_instances() {
     assert_eq!((state.used, state.held), (10 * 40, 0));
 }
 
+/// What cannot be read as a hold is dropped, and holds nobody up.
+#[tokio::test]
+async fn a_hold_that_is_none_is_dropped() {
+    let (_server, stores, mut raw) = opened().await;
+    let limits = Limits { concurrency: Some(9), ..daily(1_000) };
+    for number in 0..3 {
+        enter(&stores, &ask(number, limits)).await.unwrap();
+    }
+    let name = |number| format!("relay:hold:{}", request_id(number));
+    set(&mut raw, &name(0), "of another form").await;
+    raw.hset::<_, _, _, ()>(name(1), "admitted", "no JSON").await.unwrap();
+    let reaped = stores.ledger.reap(at(0).plus(LEASE), 10).await.unwrap();
+    assert_eq!(reaped.iter().map(|orphan| orphan.id).collect::<Vec<_>>(), [request_id(2)]);
+    let left: Vec<String> =
+        redis::cmd("KEYS").arg("relay:hold*").query_async(&mut raw).await.unwrap();
+    assert_eq!(left, [""; 0]);
+    // Of the second it was still known what it held; of the first nothing.
+    let held: String = raw.hget("relay:meter:key:k", "held").await.unwrap();
+    assert_eq!(held, "10 100 100");
+}
+
 fn is_unavailable<T>(result: &Result<T, StoreError>) -> bool {
     matches!(result, Err(StoreError::Unavailable(_)))
 }
