@@ -113,7 +113,12 @@ impl Directory {
         // The version first, so that the key is at least as new as it says.
         let cache = self.keys.load_full();
         let Some(key) = self.stores.keys.find_by_digest(&digests).await? else { return Ok(None) };
-        let known = KnownKey { key: Arc::new(key), group: None, version: cache.version, digests };
+        // A group that is gone shares limits with nobody. Changes of groups raise the keys' version.
+        let group = match &key.group {
+            Some(id) => self.stores.groups.get(id).await?.map(|group| (group.id, group.limits)),
+            None => None,
+        };
+        let known = KnownKey { key: Arc::new(key), group, version: cache.version, digests };
         let mut by_digest = cache.by_digest.write().unwrap_or_else(PoisonError::into_inner);
         if by_digest.len() >= MAX_CACHED_KEYS {
             by_digest.clear();

@@ -96,7 +96,7 @@ pub(crate) fn checkpointed(relay: &Relay) -> bool {
         Some(redis) => {
             let mut client = RedisClient::connect(redis);
             let names = client.texts(&["KEYS", "relay:hold:*"]);
-            names.iter().filter_map(|name| client.text(&["GET", name])).collect()
+            names.iter().flat_map(|name| client.texts(&["HVALS", name])).collect()
         }
     };
     holds.iter().any(|hold| hold.contains("\"usage\""))

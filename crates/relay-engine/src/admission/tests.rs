@@ -3,7 +3,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::HeaderMap;
 use relay_crypto::{KeyHasher, Keyring, SealFormat};
-use relay_domain::{Calendar, KeyDigest, UnpricedPolicy};
+use relay_domain::{Calendar, GroupId, KeyDigest, KeyGroup, LimitScope, Limits, UnpricedPolicy};
 use relay_pricing::PriceBook;
 use relay_protocol::anthropic::scan_request;
 use relay_store::Stores;
@@ -210,4 +210,33 @@ async fn a_model_without_price_is_treated_as_the_key_says() {
         assert_eq!(told, usize::from(refused.is_some()), "{name}: told once");
         let_in(&relay, ASKED).await.map(drop).unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_groups_limits_are_its_keys_too_from_the_next_request_on() {
+    let bench = Bench::new();
+    let id = GroupId::try_from("team").unwrap();
+    let limits = |concurrency| Limits { concurrency, ..Limits::default() };
+    let mut group = KeyGroup {
+        id: id.clone(),
+        name: "team".to_owned(),
+        description: String::new(),
+        limits: limits(Some(1)),
+        created_at: Timestamp::EPOCH,
+        updated_at: None,
+        revision: 0,
+    };
+    bench.stores.groups.create(&group).await.unwrap();
+    bench.key(|key| key.group = Some(id.clone())).await;
+    let relay = Relay::new(&bench.engine(None).await);
+    let first = let_in(&relay, ASKED).await.unwrap();
+    assert_eq!(first.record.group.as_ref(), Some(&id));
+    let denied = let_in(&relay, ASKED).await.map(drop);
+    let Err(EngineError::Denied(denial)) = denied else { panic!("{denied:?}") };
+    assert_eq!(denial.scope, LimitScope::Group(id.clone()));
+
+    group.revision = bench.stores.groups.get(&id).await.unwrap().unwrap().revision;
+    group.limits = limits(Some(2));
+    bench.stores.groups.update(&group).await.unwrap();
+    let_in(&relay, ASKED).await.map(drop).unwrap();
 }
