@@ -35,6 +35,7 @@ async fn main() {
         address: RedisAddress::Url(url.into()),
         calendar: Calendar::UTC,
         record_capacity: 10_000,
+        record_lifetime: Duration::from_hours(24 * 30),
         prefix: "relay:".to_owned(),
     };
     let stores = RedisStore::connect(&options).await.unwrap().stores();

@@ -26,8 +26,6 @@ use crate::shared::Shared;
 
 /// How much longer than the last lease in it a key's set of leases is kept, in milliseconds (v1's).
 const SLOTS_GRACE_MS: u64 = 30_000;
-/// How long records are kept, in milliseconds: 30 days.
-const RECORDS_FOR_MS: u64 = 30 * 24 * 3_600_000;
 /// How many outlived records one call of `reap` drops at most.
 const DROP_AT_ONCE: usize = 1_000;
 
@@ -193,7 +191,9 @@ impl RedisLedger {
 
     async fn drop_outlived_records(&self, now: Timestamp) -> Result<(), StoreError> {
         let keyspace = self.keyspace();
-        let oldest = now.as_millis().saturating_sub(RECORDS_FOR_MS);
+        let lifetime = self.sender().shared.record_lifetime.as_millis();
+        let lifetime_ms = u64::try_from(lifetime).unwrap_or(u64::MAX);
+        let oldest = now.as_millis().saturating_sub(lifetime_ms);
         let mut pipeline = Pipeline::with_capacity(1);
         pipeline.cmd("ZRANGEBYSCORE").arg(keyspace.record_index());
         pipeline.arg("-inf").arg(oldest).arg("LIMIT").arg(0).arg(DROP_AT_ONCE);

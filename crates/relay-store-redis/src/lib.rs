@@ -79,6 +79,7 @@ impl RedisStore {
             scripts: Scripts::new(),
             calendar: options.calendar,
             record_capacity: options.record_capacity.max(1),
+            record_lifetime: options.record_lifetime,
             keys_indexed: false.into(),
             accounts_indexed: false.into(),
         });

@@ -1,5 +1,7 @@
 //! Where Redis is and how the store is to behave.
 
+use std::time::Duration;
+
 use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
 use relay_domain::Calendar;
 use relay_store::StoreError;
@@ -16,6 +18,8 @@ pub struct RedisOptions {
     pub calendar: Calendar,
     /// How many records of requests are kept. The oldest go first.
     pub record_capacity: usize,
+    /// How long records are kept at most.
+    pub record_lifetime: Duration,
     /// What the names begin with that v1 does not know, such as `relay:`.
     pub prefix: String,
 }

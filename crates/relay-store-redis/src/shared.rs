@@ -1,6 +1,7 @@
 //! What every handle of one store shares.
 
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use redis::Client;
 use relay_domain::Calendar;
@@ -17,6 +18,7 @@ pub(crate) struct Shared {
     pub(crate) scripts: Scripts,
     pub(crate) calendar: Calendar,
     pub(crate) record_capacity: usize,
+    pub(crate) record_lifetime: Duration,
     /// Whether this process has looked for API keys that are in no index.
     pub(crate) keys_indexed: AtomicBool,
     /// The same for accounts.

@@ -5,6 +5,8 @@
 //! up at the same time share a transaction, in which each counter is written once. A settlement returns
 //! when its transaction is committed.
 //!
+//! Statistics and searches read on connections and threads of their own (`long_reads`).
+//!
 //! Other processes may administer the same file meanwhile. What they commit is seen by the next
 //! admission (`change_watch`).
 //!
@@ -21,10 +23,13 @@ mod error;
 mod holds;
 mod keys;
 mod ledger;
+mod long_reads;
 mod owner_lock;
 mod queue;
 mod reader;
+mod record_search;
 mod schema;
+mod statistics;
 mod store;
 mod stored;
 mod usage;

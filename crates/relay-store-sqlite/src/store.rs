@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use relay_domain::Calendar;
 use relay_store::{StoreError, Stores};
@@ -12,6 +13,7 @@ use rusqlite::Connection;
 use crate::batch::read_holds;
 use crate::error::SqliteError;
 use crate::holds::Holds;
+use crate::long_reads::LongReads;
 use crate::owner_lock::OwnerLock;
 use crate::queue::Queue;
 use crate::reader::Reader;
@@ -25,6 +27,8 @@ pub struct SqliteOptions {
     pub calendar: Calendar,
     /// How many records of requests are kept; the oldest are dropped first, when the ledger is reaped.
     pub record_capacity: usize,
+    /// How long records are kept at most.
+    pub record_lifetime: Duration,
     /// What for.
     pub access: Access,
 }
@@ -47,6 +51,7 @@ pub struct SqliteStore(Arc<Core>);
 pub(crate) struct Core {
     pub(crate) queue: Arc<Queue>,
     pub(crate) options: SqliteOptions,
+    pub(crate) long_reads: LongReads,
     writer: Option<JoinHandle<()>>,
     reader: Option<Mutex<Reader>>,
     // Dropped after the connections are closed.
@@ -120,8 +125,16 @@ impl SqliteStore {
                 .spawn(move || write_until_closed(&queue, connection, calendar))
                 .map_err(|cause| StoreError::Unavailable(Box::new(cause)))?
         };
-        let core =
-            Core { queue, options, writer: Some(writer), reader, _owner: owner, _name: name };
+        let long_reads = LongReads::new(place);
+        let core = Core {
+            queue,
+            options,
+            long_reads,
+            writer: Some(writer),
+            reader,
+            _owner: owner,
+            _name: name,
+        };
         Ok(Self(Arc::new(core)))
     }
 }

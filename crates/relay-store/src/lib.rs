@@ -17,6 +17,8 @@ mod keys;
 mod ledger;
 mod orphan;
 mod record_form;
+mod record_search;
+pub mod statistics;
 mod usage;
 
 use std::sync::Arc;
@@ -32,6 +34,7 @@ pub use ledger::{
 };
 pub use orphan::Orphan;
 pub use record_form::StoredRecord;
+pub use record_search::{RecordPage, RecordQuery};
 pub use usage::{UsageRepository, UsageScope, UsageTotals};
 #[cfg(feature = "mock")]
 pub use {

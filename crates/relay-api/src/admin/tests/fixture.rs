@@ -75,8 +75,12 @@ pub(super) struct Office {
 impl Office {
     /// With an operator `root` whose password is [`PASSWORD`].
     pub(super) async fn open() -> Self {
-        let options =
-            SqliteOptions { calendar: Calendar::UTC, record_capacity: 10, access: Access::Serve };
+        let options = SqliteOptions {
+            calendar: Calendar::UTC,
+            record_capacity: 10,
+            record_lifetime: std::time::Duration::from_hours(24),
+            access: Access::Serve,
+        };
         let office = Self::on(SqliteStore::in_memory(options).unwrap().stores());
         office.operator.initialise_admin("root", Some(PASSWORD.into())).await.unwrap();
         office
