@@ -99,15 +99,30 @@ impl Calendar {
         PeriodKind::ALL.map(|kind| self.period(kind, moment))
     }
 
-    fn local(self, moment: Timestamp) -> NaiveDateTime {
-        let shifted = i64::try_from(moment.as_millis())
-            .unwrap_or(i64::MAX)
-            .saturating_add(i64::from(self.offset_minutes) * 60_000);
-        // Beyond the year 262,000 the calendar stands still.
-        DateTime::from_timestamp_millis(shifted)
-            .unwrap_or(DateTime::<chrono::Utc>::MAX_UTC)
-            .naive_utc()
+    /// The time that a clock of this calendar shows.
+    pub(crate) fn local(self, moment: Timestamp) -> NaiveDateTime {
+        local_time(self.local_millis(moment))
     }
+
+    /// The same, as milliseconds since that clock showed the start of 1970.
+    pub(crate) fn local_millis(self, moment: Timestamp) -> i64 {
+        i64::try_from(moment.as_millis()).unwrap_or(i64::MAX).saturating_add(self.offset_millis())
+    }
+
+    /// The moment at which a clock of this calendar shows `local`; not before 1970 in UTC.
+    pub(crate) fn moment_at_local(self, local: i64) -> Timestamp {
+        let millis = local.saturating_sub(self.offset_millis());
+        Timestamp::from_millis(u64::try_from(millis).unwrap_or(0))
+    }
+
+    fn offset_millis(self) -> i64 {
+        i64::from(self.offset_minutes) * 60_000
+    }
+}
+
+/// A time of the clock from its milliseconds. Beyond the year 262,000 it stands still.
+pub(crate) fn local_time(millis: i64) -> NaiveDateTime {
+    DateTime::from_timestamp_millis(millis).unwrap_or(DateTime::<chrono::Utc>::MAX_UTC).naive_utc()
 }
 
 fn small(part: u32) -> u8 {

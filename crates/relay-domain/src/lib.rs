@@ -8,6 +8,7 @@ pub mod calendar;
 pub mod health;
 pub mod id;
 pub mod key;
+pub mod limit_period;
 pub mod limits;
 pub mod money;
 pub mod record;
@@ -22,6 +23,7 @@ pub use calendar::{Calendar, Period, PeriodKind};
 pub use health::{AccountHealth, HealthEvent, Penalty, PenaltyReason};
 pub use id::{AccountId, AffinityKey, GroupId, InvalidId, KeyDigest, KeyId, ModelName, RequestId};
 pub use key::{ApiKey, Expiry, KeyRefusal, Permissions};
+pub use limit_period::{LimitPeriod, LimitPeriodKind};
 pub use limits::{
     BudgetPolicy, LimitKind, LimitScope, LimitState, Limits, PeriodStarts, RateWindow,
 };

@@ -27,6 +27,7 @@ impl Increments {
             requests: 1,
             tokens: record.usage,
             cost: record.cost.unwrap_or_default(),
+            charged: record.charged.unwrap_or_default(),
             unpriced_requests: u64::from(record.cost.is_none()),
         };
         let served = record.served_model.as_ref().unwrap_or(&record.model);
@@ -34,6 +35,9 @@ impl Increments {
         self.add(UsageScope::Model(served.clone()), periods, &added);
         if let Some(account) = &record.account {
             self.add(UsageScope::Account(account.clone()), periods, &added);
+        }
+        if let Some(group) = &record.group {
+            self.add(UsageScope::Group(group.clone()), periods, &added);
         }
     }
 
@@ -50,11 +54,11 @@ impl Increments {
     }
 
     /// The arguments of each counter, as `settle.lua` takes them.
-    pub(crate) fn arguments(&self) -> impl Iterator<Item = (&'static str, [i128; 9])> + '_ {
+    pub(crate) fn arguments(&self) -> impl Iterator<Item = (&'static str, [i128; 10])> + '_ {
         self.all.iter().map(|Increment { scope, added, .. }| {
             let kind = match scope {
                 UsageScope::Key(_) | UsageScope::Account(_) => "full",
-                UsageScope::Model(_) => "model",
+                UsageScope::Model(_) | UsageScope::Group(_) => "model",
             };
             let tokens = &added.tokens;
             let count = |count: TokenCount| i128::from(count.get());
@@ -67,6 +71,7 @@ impl Increments {
                 count(tokens.cache_write_5m),
                 count(tokens.cache_write_1h),
                 i128::from(added.cost.as_nanos()),
+                i128::from(added.charged.as_nanos()),
                 i128::from(added.unpriced_requests),
             ];
             (kind, increments)
@@ -81,6 +86,7 @@ impl Increments {
                 sum.requests += added.requests;
                 sum.tokens = sum.tokens + added.tokens;
                 sum.cost = sum.cost + added.cost;
+                sum.charged = sum.charged + added.charged;
                 sum.unpriced_requests += added.unpriced_requests;
             }
             None => self.all.push(Increment { scope, periods, added: *added }),
@@ -90,7 +96,8 @@ impl Increments {
 
 /// Reads a counter. What v1 or v2 counted before Relay has no exact cost.
 pub(crate) fn totals(hash: &Hash, scope: &UsageScope, period: Period) -> UsageTotals {
-    let total = period == Period::Total && !matches!(scope, UsageScope::Model(_));
+    let is_whole = matches!(scope, UsageScope::Key(_) | UsageScope::Account(_));
+    let total = period == Period::Total && is_whole;
     let count = |of_total: &str, of_period: &str| {
         hash.number(if total { of_total } else { of_period }).unwrap_or(0)
     };
@@ -108,6 +115,7 @@ pub(crate) fn totals(hash: &Hash, scope: &UsageScope, period: Period) -> UsageTo
             cache_write_1h: TokenCount::new(written_1h),
         },
         cost: NanoUsd::from_nanos(hash.signed("costNano").unwrap_or(0)),
+        charged: NanoUsd::from_nanos(hash.signed("chargedNano").unwrap_or(0)),
         unpriced_requests: hash.number("unpricedRequests").unwrap_or(0),
     }
 }

@@ -223,7 +223,7 @@ impl Keyspace {
     // Usage.
 
     /// The hash in which a scope's usage of a period is counted. v1 has no total of a model over all
-    /// keys: that one is Relay's own.
+    /// keys, and no groups of keys: those are Relay's own.
     pub(crate) fn counter(&self, scope: &UsageScope, period: Period) -> String {
         let kind = match period.kind() {
             PeriodKind::Total => {
@@ -231,6 +231,7 @@ impl Keyspace {
                     UsageScope::Key(key) => format!("usage:{key}"),
                     UsageScope::Account(account) => format!("account_usage:{account}"),
                     UsageScope::Model(model) => format!("{}usage:model:total:{model}", self.own),
+                    UsageScope::Group(group) => format!("{}usage:group:total:{group}", self.own),
                 };
             }
             PeriodKind::Month => "monthly",
@@ -241,6 +242,7 @@ impl Keyspace {
             UsageScope::Key(key) => format!("usage:{kind}:{key}:{period}"),
             UsageScope::Account(account) => format!("account_usage:{kind}:{account}:{period}"),
             UsageScope::Model(model) => format!("usage:model:{kind}:{model}:{period}"),
+            UsageScope::Group(group) => format!("{}usage:group:{kind}:{group}:{period}", self.own),
         }
     }
 
@@ -254,7 +256,7 @@ impl Keyspace {
 
 #[cfg(test)]
 mod tests {
-    use relay_domain::{AccountId, ModelName};
+    use relay_domain::{AccountId, GroupId, ModelName};
 
     use super::*;
 
@@ -299,6 +301,7 @@ mod tests {
         let key = UsageScope::Key(KeyId::try_from("k").unwrap());
         let account = UsageScope::Account(AccountId::try_from("a").unwrap());
         let model = UsageScope::Model(ModelName::try_from("m:1").unwrap());
+        let group = UsageScope::Group(GroupId::try_from("g").unwrap());
         let month = Period::Month { year: 2026, month: 11 };
         let day = Period::Day { year: 2026, month: 11, day: 23 };
         let hour = Period::Hour { year: 2026, month: 11, day: 23, hour: 9 };
@@ -311,6 +314,8 @@ mod tests {
             (&account, hour, "account_usage:hourly:a:2026-11-23:09"),
             (&model, day, "usage:model:daily:m:1:2026-11-23"),
             (&model, Period::Total, "relay:usage:model:total:m:1"),
+            (&group, Period::Total, "relay:usage:group:total:g"),
+            (&group, day, "relay:usage:group:daily:g:2026-11-23"),
         ];
         for (scope, period, name) in cases {
             assert_eq!(keyspace.counter(scope, period), name);

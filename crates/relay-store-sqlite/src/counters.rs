@@ -14,8 +14,8 @@ use crate::stored::millis;
 /// nearest whole one.
 const ADD: &str = "
     INSERT INTO usage (kind, period, scope, id, requests, input, output, cache_read, cache_write_5m,
-        cache_write_1h, cost, unpriced_requests, last_at)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+        cache_write_1h, cost, unpriced_requests, last_at, charged, claude)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
     ON CONFLICT DO UPDATE SET
         requests = requests + excluded.requests,
         input = min(input + excluded.input, 9223372036854775807),
@@ -25,11 +25,13 @@ const ADD: &str = "
         cache_write_1h = min(cache_write_1h + excluded.cache_write_1h, 9223372036854775807),
         cost = max(min(cost + excluded.cost, 9223372036854775807), -9223372036854775807),
         unpriced_requests = unpriced_requests + excluded.unpriced_requests,
-        last_at = max(last_at, excluded.last_at)";
+        last_at = max(last_at, excluded.last_at),
+        charged = max(min(charged + excluded.charged, 9223372036854775807), -9223372036854775807),
+        claude = max(min(claude + excluded.claude, 9223372036854775807), -9223372036854775807)";
 
 const READ: &str = "
     SELECT requests, input, output, cache_read, cache_write_5m, cache_write_1h, cost,
-        unpriced_requests
+        unpriced_requests, charged
     FROM usage WHERE kind = ?1 AND period = ?2 AND scope = ?3 AND id = ?4";
 
 /// The usage of a batch.
@@ -42,6 +44,8 @@ pub(crate) struct Counters {
 #[derive(Default)]
 struct Added {
     totals: UsageTotals,
+    /// What counts on a budget of Claude models.
+    claude: NanoUsd,
     last_at: Timestamp,
 }
 
@@ -51,7 +55,7 @@ impl Counters {
         Self { calendar, added: HashMap::new() }
     }
 
-    /// Counts a request that ended at `now` for its key, its account and its model.
+    /// Counts a request that ended at `now` for its key, its account, its model and its group.
     pub(crate) fn count(&mut self, record: &RequestRecord, now: Timestamp) {
         let hour = self.calendar.period(PeriodKind::Hour, now);
         let model = record.served_model.as_ref().unwrap_or(&record.model);
@@ -59,13 +63,22 @@ impl Counters {
             Some(UsageScope::Key(record.key.clone())),
             record.account.clone().map(UsageScope::Account),
             Some(UsageScope::Model(model.clone())),
+            record.group.clone().map(UsageScope::Group),
         ];
+        let cost = record.cost.unwrap_or(NanoUsd::ZERO);
+        let charged = record.charged.unwrap_or(NanoUsd::ZERO);
+        let is_claude = record.model.is_claude();
         for scope in scopes.into_iter().flatten() {
-            let Added { totals, last_at } = self.added.entry((scope, hour)).or_default();
+            let on_budget = if matches!(scope, UsageScope::Account(_)) { cost } else { charged };
+            let Added { totals, claude, last_at } = self.added.entry((scope, hour)).or_default();
             totals.requests += 1;
             totals.tokens = totals.tokens + record.usage;
-            totals.cost = totals.cost + record.cost.unwrap_or(NanoUsd::ZERO);
+            totals.cost = totals.cost + cost;
+            totals.charged = totals.charged + charged;
             totals.unpriced_requests += u64::from(record.cost.is_none());
+            if is_claude {
+                *claude = *claude + on_budget;
+            }
             *last_at = now.max(*last_at);
         }
     }
@@ -76,7 +89,7 @@ impl Counters {
             return Ok(());
         }
         let mut add = connection.prepare_cached(ADD)?;
-        for ((scope, _), Added { totals, last_at }) in &self.added {
+        for ((scope, _), Added { totals, claude, last_at }) in &self.added {
             let (scope, id) = columns(scope);
             let tokens = totals.tokens;
             for period in self.calendar.periods(*last_at) {
@@ -94,6 +107,8 @@ impl Counters {
                     totals.cost.as_nanos(),
                     whole(totals.unpriced_requests),
                     millis(*last_at),
+                    totals.charged.as_nanos(),
+                    claude.as_nanos(),
                 ])?;
             }
         }
@@ -125,6 +140,7 @@ pub(crate) fn totals(
                 cache_write_1h: tokens(5)?,
             },
             cost: NanoUsd::from_nanos(row.get(6)?),
+            charged: NanoUsd::from_nanos(row.get(8)?),
             unpriced_requests: number(7)?,
         })
     });
@@ -153,6 +169,7 @@ fn columns(scope: &UsageScope) -> (i64, &str) {
         UsageScope::Key(id) => (KEY_SCOPE, id.as_str()),
         UsageScope::Account(id) => (ACCOUNT_SCOPE, id.as_str()),
         UsageScope::Model(name) => (2, name.as_str()),
+        UsageScope::Group(id) => (GROUP_SCOPE, id.as_str()),
     }
 }
 
@@ -160,6 +177,8 @@ fn columns(scope: &UsageScope) -> (i64, &str) {
 pub(crate) const KEY_SCOPE: i64 = 0;
 /// `usage.scope` of accounts.
 pub(crate) const ACCOUNT_SCOPE: i64 = 1;
+/// `usage.scope` of groups.
+pub(crate) const GROUP_SCOPE: i64 = 3;
 
 fn kind_number(kind: PeriodKind) -> i64 {
     match kind {

@@ -5,13 +5,21 @@
 //! repeated settlement, or one that comes after the reaper's, counts nothing twice.
 //!
 //! A hold reserves what the request may still cost. It weighs on every budget of its key and of the key's
-//! group from admission on, and on those of the account that the request is assigned to. For a budget whose
-//! policy is hard, `spent + held <= limit` holds at every moment: a hold is taken or raised only where
-//! there is room, in one atomic step over all of its scopes.
+//! group from admission on, and on those of the account that the request is assigned to, until it is
+//! settled or reaped: the end of its lease frees its slot at once, but what it may have cost is not known
+//! before. For a budget whose policy is hard, `spent + held <= limit` holds at every moment: a hold is taken
+//! or raised only where there is room, in one atomic step over all of its scopes. A limit that is used up
+//! lets nothing in, not even what is thought to cost nothing.
 //!
 //! Budgets of a key and a group count [`RequestRecord::charged`], those of an account
-//! [`RequestRecord::cost`]. Where a request's end lies in another period than its start, it counts in the
-//! period in which it is settled; holds weigh on the current period, whichever that is.
+//! [`RequestRecord::cost`]; budgets of Claude models count requests that name one. Where a request's end
+//! lies in another period than its start, it counts in the period in which it is settled; holds weigh on the
+//! current period, whichever that is. What was counted before a limit was set counts for it too.
+//!
+//! A rate window opens with the first request that is let in (or assigned, for an account) while none is open,
+//! and closes after its length. It counts a request once, however often it asks or is assigned again, and
+//! keeps the count however the request ends; tokens and cost count at settlement, in the window that is open
+//! then, if one is. What is in flight weighs on the tokens and the cost of the window that is open.
 
 use async_trait::async_trait;
 use relay_domain::{

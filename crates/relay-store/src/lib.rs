@@ -10,6 +10,7 @@
 
 mod accounts;
 mod admin;
+pub mod budgets;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod error;

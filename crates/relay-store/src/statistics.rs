@@ -27,7 +27,7 @@ pub use hours::Hour;
 pub use plan::{Piece, Plan};
 pub use query::{
     Dimension, Grain, MAX_ROWS, RangeError, Statistics, StatisticsFilter, StatisticsQuery,
-    StatisticsRow, Tally,
+    StatisticsRow,
 };
 pub use roll::{Change, Fold, Fresh, Roll, State};
 pub use segment::{SegmentName, Table};

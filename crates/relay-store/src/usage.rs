@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use relay_domain::{
-    AccountId, Calendar, KeyId, ModelName, NanoUsd, Period, RequestId, RequestRecord, TokenUsage,
+    AccountId, Calendar, GroupId, KeyId, ModelName, NanoUsd, Period, RequestId, RequestRecord,
+    TokenUsage,
 };
 
 use crate::statistics::{Statistics, StatisticsQuery};
@@ -17,6 +18,8 @@ pub enum UsageScope {
     Account(AccountId),
     /// Of one model, by the name that the provider says it served (the client's, if it says none).
     Model(ModelName),
+    /// Of the keys of one group together.
+    Group(GroupId),
 }
 
 /// What was used in a period.
@@ -28,6 +31,8 @@ pub struct UsageTotals {
     pub tokens: TokenUsage,
     /// What the priced ones cost.
     pub cost: NanoUsd,
+    /// What they count against the budgets of their keys and groups.
+    pub charged: NanoUsd,
     /// How many of them had no price.
     pub unpriced_requests: u64,
 }

@@ -7,19 +7,20 @@
 -- kept; now (ms) if only requests whose lease has ended may be settled, otherwise ''. Then of each
 -- request: id, record, arrival (ms); of each binding: value, lifetime (ms); of each API key: id, time of
 -- use as text, the same in ms; of each account: time of use as text; of each counter: 'full' or 'model',
--- and nine increments in the order of FIELDS.
+-- and ten increments in the order of FIELDS.
 -- Returns an array: nothing if all are done; positions (from 0) of those that are not held, with nothing
 -- done at all; or a text if all are done but for a write that Redis refused (a foreign value under one of
 -- the names). Raises an error, with nothing done at all, if Redis takes no writes now.
 local YEAR, MONTH, WEEK = 31536000, 2764800, 604800 -- Seconds; a month is 32 days, as in v1.
 local FIELDS = {
   'requests', 'inputTokens', 'outputTokens', 'cacheCreateTokens', 'cacheReadTokens',
-  'ephemeral5mTokens', 'ephemeral1hTokens', 'costNano', 'unpricedRequests',
+  'ephemeral5mTokens', 'ephemeral1hTokens', 'costNano', 'chargedNano',
+  'unpricedRequests',
 }
 local TOTAL_FIELDS = {
   'totalRequests', 'totalInputTokens', 'totalOutputTokens', 'totalCacheCreateTokens',
   'totalCacheReadTokens', 'totalEphemeral5mTokens', 'totalEphemeral1hTokens', 'costNano',
-  'unpricedRequests',
+  'chargedNano', 'unpricedRequests',
 }
 local requests, bindings, api_keys, accounts, counters =
   tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -104,7 +105,7 @@ for _ = 1, counters do
   for p = 1, 4 do
     local hash, total = KEYS[key + p], p == 1 and not is_model
     local fields = total and TOTAL_FIELDS or FIELDS
-    for f = 1, 9 do
+    for f = 1, 10 do
       local increment = ARGV[arg + 1 + f]
       if increment ~= '0' then
         call('HINCRBY', hash, fields[f], increment)
@@ -120,7 +121,7 @@ for _ = 1, counters do
       call('EXPIRE', hash, LIFETIMES[p])
     end
   end
-  key, arg = key + 4, arg + 10
+  key, arg = key + 4, arg + 11
 end
 if refusal then
   return {refusal}

@@ -190,6 +190,7 @@ async fn usage_is_counted_in_the_hashes_of_v1() {
         ("totalEphemeral1hTokens", "100000"),
         ("totalAllTokens", "108642"),
         ("costNano", "21000002"),
+        ("chargedNano", "25200002"),
     ];
     let period = [
         ("requests", "2"),
@@ -201,6 +202,7 @@ async fn usage_is_counted_in_the_hashes_of_v1() {
         ("ephemeral1hTokens", "100000"),
         ("allTokens", "108642"),
         ("costNano", "21000002"),
+        ("chargedNano", "25200002"),
     ];
     let model = "claude-sonnet-4-5-20250929";
     let as_map = |fields: &[(&str, &str)]| -> BTreeMap<String, String> {

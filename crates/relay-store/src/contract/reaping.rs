@@ -22,6 +22,7 @@ fn counted_partially() -> UsageTotals {
         requests: 1,
         tokens: usage(3),
         cost: NanoUsd::from_nanos(4_200),
+        charged: NanoUsd::from_nanos(5_000),
         unpriced_requests: 0,
     }
 }
@@ -48,6 +49,7 @@ pub async fn an_orphan_is_settled_with_its_last_checkpoint(stores: &Stores) {
         usage: usage(3),
         usage_source: UsageSource::Partial,
         cost: Some(NanoUsd::from_nanos(4_200)),
+        charged: Some(NanoUsd::from_nanos(5_000)),
         started_at: at(0),
         times: orphan.times,
         ..record(0, "k")
@@ -91,6 +93,7 @@ pub async fn an_orphan_without_progress_counts_nothing(stores: &Stores) {
         usage: TokenUsage::ZERO,
         usage_source: UsageSource::None,
         cost: None,
+        charged: None,
         started_at: at(0),
         times: orphan.times,
         ..record(0, "k")
@@ -173,6 +176,7 @@ pub async fn reapers_and_settlements_at_once_count_once(stores: &Stores) {
             if n.is_multiple_of(2) {
                 let mut ended = record(n / 2, "k");
                 (ended.usage, ended.cost) = (usage(3), Some(NanoUsd::from_nanos(4_200)));
+                ended.charged = Some(NanoUsd::from_nanos(5_000));
                 Ended::ByItself(
                     ledger.settle(&settlement(ended, at(LATER))).await.unwrap().is_first(),
                 )
@@ -194,6 +198,7 @@ pub async fn reapers_and_settlements_at_once_count_once(stores: &Stores) {
         requests: 20,
         tokens: usage(60),
         cost: NanoUsd::from_nanos(20 * 4_200),
+        charged: NanoUsd::from_nanos(20 * 5_000),
         unpriced_requests: 0,
     };
     assert_eq!(total_of_key(stores).await, expected);

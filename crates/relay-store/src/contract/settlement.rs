@@ -35,6 +35,7 @@ fn counted(requests: u32) -> UsageTotals {
         requests: scale,
         tokens: usage(scale),
         cost: NanoUsd::from_nanos(10_500_001 * i64::from(requests)),
+        charged: NanoUsd::from_nanos(12_600_001 * i64::from(requests)),
         unpriced_requests: 0,
     }
 }
@@ -192,6 +193,7 @@ pub async fn a_request_without_price_is_told_apart(stores: &Stores) {
         requests: 3,
         tokens: usage(3),
         cost: NanoUsd::from_nanos(5),
+        charged: NanoUsd::from_nanos(3 * 12_600_001),
         unpriced_requests: 1,
     };
     for scope in scopes() {

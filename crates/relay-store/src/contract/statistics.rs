@@ -9,9 +9,9 @@ use super::fixture::{
     usage,
 };
 use crate::statistics::{
-    Dimension, Grain, RangeError, StatisticsFilter, StatisticsQuery, StatisticsRow, Tally,
+    Dimension, Grain, RangeError, StatisticsFilter, StatisticsQuery, StatisticsRow,
 };
-use crate::{AdmitRequest, Charge, Settlement, Stores};
+use crate::{AdmitRequest, Charge, Settlement, Stores, UsageTotals};
 
 const HOUR: u64 = 3_600_000;
 const DAY: u64 = 24 * HOUR;
@@ -55,7 +55,7 @@ async fn settle(stores: &Stores, record: &RequestRecord, ended: Timestamp) {
     assert!(stores.ledger.settle(&end).await.unwrap().is_first());
 }
 
-fn add(sum: &mut Tally, record: &RequestRecord) {
+fn add(sum: &mut UsageTotals, record: &RequestRecord) {
     sum.requests += 1;
     sum.unpriced_requests += u64::from(record.cost.is_none());
     sum.tokens = sum.tokens + record.usage;
@@ -70,8 +70,8 @@ fn expected(
     grain: Grain,
     by: &[Dimension],
     filter: &StatisticsFilter,
-) -> (Tally, Vec<StatisticsRow>) {
-    let mut total = Tally::default();
+) -> (UsageTotals, Vec<StatisticsRow>) {
+    let mut total = UsageTotals::default();
     let mut rows: BTreeMap<String, StatisticsRow> = BTreeMap::new();
     for (ended, record) in history {
         let served = record.served_model.as_ref().unwrap_or(&record.model);
@@ -96,10 +96,10 @@ fn expected(
             group: record.group.clone().filter(|_| by.contains(&Dimension::Group)),
             account: record.account.clone().filter(|_| by.contains(&Dimension::Account)),
             model: by.contains(&Dimension::Model).then(|| served.clone()),
-            tally: Tally::default(),
+            totals: UsageTotals::default(),
         };
         add(&mut total, record);
-        add(&mut rows.entry(format!("{row:?}")).or_insert(row).tally, record);
+        add(&mut rows.entry(format!("{row:?}")).or_insert(row).totals, record);
     }
     (total, rows.into_values().collect())
 }
@@ -264,7 +264,7 @@ pub async fn a_release_is_in_no_statistic(stores: &Stores) {
         StatisticsFilter::default(),
     );
     let found = stores.usage.statistics(&whole.unwrap()).await.unwrap();
-    assert_eq!(found.total, Tally::default());
+    assert_eq!(found.total, UsageTotals::default());
     assert_eq!(found.rows, Some(Vec::new()));
     assert_eq!(stores.usage.calendar(), Calendar::with_offset_minutes(480).unwrap());
 }

@@ -2,7 +2,7 @@
 
 use relay_domain::{NanoUsd, RequestRecord, TokenCount, TokenUsage};
 
-use super::query::Tally;
+use crate::UsageTotals;
 
 /// How many numbers a cell has.
 pub(super) const NUMBERS: usize = 9;
@@ -40,11 +40,11 @@ pub(super) fn of_record(record: &RequestRecord) -> Numbers {
 }
 
 /// The numbers as they are answered.
-pub(super) fn tally(numbers: &Numbers) -> Tally {
+pub(super) fn totals(numbers: &Numbers) -> UsageTotals {
     let &[requests, unpriced, input, output, cache_read, short, long, cost, charged] = numbers;
     let whole = |number: i64| u64::try_from(number).unwrap_or(0);
     let count = |number| TokenCount::new(whole(number));
-    Tally {
+    UsageTotals {
         requests: whole(requests),
         unpriced_requests: whole(unpriced),
         tokens: TokenUsage {

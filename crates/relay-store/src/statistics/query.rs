@@ -1,12 +1,10 @@
 //! What can be asked, and what is answered.
 
-use relay_domain::{
-    AccountId, Calendar, GroupId, KeyId, ModelName, NanoUsd, Period, PeriodKind, Timestamp,
-    TokenUsage,
-};
+use relay_domain::{AccountId, Calendar, GroupId, KeyId, ModelName, Period, PeriodKind, Timestamp};
 
 use super::hours::Hour;
 use super::segment::Table;
+use crate::UsageTotals;
 
 /// For so many days before today, single hours can be told apart.
 pub(super) const HOURS_KEPT_DAYS: u32 = 35;
@@ -100,7 +98,7 @@ impl StatisticsFilter {
 /// Why a range cannot be answered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum RangeError {
-    /// It holds no hour.
+    /// It holds no moment.
     #[error("the range must end after it begins")]
     Empty,
     /// It needs single hours that are not kept any more.
@@ -140,15 +138,12 @@ impl StatisticsQuery {
         by: &[Dimension],
         filter: StatisticsFilter,
     ) -> Result<Self, RangeError> {
-        let now = Hour::of(calendar, now);
-        let after = match to.as_millis().checked_sub(1) {
-            Some(last) => Hour::of(calendar, Timestamp::from_millis(last)).plus(1),
-            None => Hour::FIRST,
-        };
-        let from = Hour::of(calendar, from);
-        if after <= from {
+        if to <= from {
             return Err(RangeError::Empty);
         }
+        let last = Timestamp::from_millis(to.as_millis().saturating_sub(1));
+        let after = Hour::of(calendar, last).plus(1);
+        let (from, now) = (Hour::of(calendar, from), Hour::of(calendar, now));
         // Nothing is older, and the clocks of several instances differ by less than an hour.
         let from = from.max(now.minus_months(MONTHS_KEPT));
         let to = after.min(now.plus(2)).max(from);
@@ -189,21 +184,6 @@ impl StatisticsQuery {
     }
 }
 
-/// Sums.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Tally {
-    /// Requests that used anything.
-    pub requests: u64,
-    /// How many of them had no price.
-    pub unpriced_requests: u64,
-    /// Their tokens.
-    pub tokens: TokenUsage,
-    /// What the priced ones cost at the provider.
-    pub cost: NanoUsd,
-    /// What of it counts against the budgets of keys and groups.
-    pub charged: NanoUsd,
-}
-
 /// One line of an answer. What was not asked to be told apart is `None`, and so is what there was not: a
 /// key without a group, a request without an account.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -219,7 +199,7 @@ pub struct StatisticsRow {
     /// Which model.
     pub model: Option<ModelName>,
     /// What was used.
-    pub tally: Tally,
+    pub totals: UsageTotals,
 }
 
 /// An answer.
@@ -230,7 +210,7 @@ pub struct Statistics {
     /// Where it ends; this moment is not in it.
     pub to: Timestamp,
     /// All of it.
-    pub total: Tally,
+    pub total: UsageTotals,
     /// Only rows in which anything was used, by period and then by cost, the greatest first. `None`: there
     /// are more than [`MAX_ROWS`].
     pub rows: Option<Vec<StatisticsRow>>,

@@ -217,12 +217,12 @@ impl<'a> Tallying<'a> {
                 group: group.map_err(|_| Malformed)?,
                 account: account.map_err(|_| Malformed)?,
                 model: model.map_err(|_| Malformed)?,
-                tally: numbers::tally(numbers),
+                totals: numbers::totals(numbers),
             });
         }
         rows.sort_by(|one, other| {
-            let by_use =
-                (other.tally.cost, other.tally.requests).cmp(&(one.tally.cost, one.tally.requests));
+            let by_use = (other.totals.cost, other.totals.requests)
+                .cmp(&(one.totals.cost, one.totals.requests));
             let by_name = || (&one.key, &one.group).cmp(&(&other.key, &other.group));
             let by_pool = || (&one.account, &one.model).cmp(&(&other.account, &other.model));
             one.period.cmp(&other.period).then(by_use).then_with(by_name).then_with(by_pool)
@@ -230,7 +230,7 @@ impl<'a> Tallying<'a> {
         Ok(Statistics {
             from: self.query.from.start(calendar),
             to: self.query.to.start(calendar),
-            total: numbers::tally(&self.total),
+            total: numbers::totals(&self.total),
             rows: (!self.is_full).then_some(rows),
         })
     }
