@@ -13,6 +13,7 @@ mod extract;
 mod keys;
 mod requests;
 mod session;
+mod stats;
 mod throttle;
 
 use std::net::IpAddr;
@@ -120,6 +121,7 @@ pub(crate) fn routes() -> OpenApiRouter<AdminState> {
         .merge(keys::routes())
         .merge(accounts::routes())
         .merge(requests::routes())
+        .merge(stats::routes())
 }
 
 async fn no_route(method: Method, uri: Uri) -> ApiError {

@@ -21,6 +21,7 @@ use crate::health;
         (name = "API Keys", description = "What clients present"),
         (name = "Accounts", description = "Where requests go"),
         (name = "Requests", description = "What happened to them"),
+        (name = "Statistics", description = "What was used, and what it cost"),
         (name = "Health", description = "How Relay is"),
     ),
 )]

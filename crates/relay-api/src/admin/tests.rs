@@ -7,3 +7,4 @@ mod health;
 mod keys;
 mod login;
 mod requests;
+mod stats;

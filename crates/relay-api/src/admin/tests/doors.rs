@@ -38,14 +38,20 @@ fn the_document_lists_every_operation() {
             "GET /api/v2/accounts/claude-console",
             "POST /api/v2/accounts/claude-console",
             "GET /api/v2/accounts/claude-console/some-id",
+            "GET /api/v2/accounts/claude-console/some-id/stats",
             "POST /api/v2/auth/admin/login",
             "POST /api/v2/auth/change-password",
             "GET /api/v2/auth/me",
             "GET /api/v2/keys",
             "POST /api/v2/keys",
             "GET /api/v2/keys/some-id",
+            "GET /api/v2/keys/some-id/stats",
             "GET /api/v2/requests",
             "GET /api/v2/requests/some-id",
+            "GET /api/v2/stats/cost",
+            "GET /api/v2/stats/keys/some-id",
+            "GET /api/v2/stats/overview",
+            "GET /api/v2/stats/usage",
             "GET /health",
             "GET /livez",
             "GET /readyz",
@@ -95,7 +101,7 @@ async fn only_login_and_health_are_open() {
             }
         }
     }
-    assert_eq!(checked, 10 * tokens.len() * 3);
+    assert_eq!(checked, 16 * tokens.len() * 3);
     for (method, path) in operations.iter().filter(|(_, path)| open.contains(&path.as_str())) {
         let answer = office.send(request(method.clone(), path, None, Body::empty())).await;
         assert_ne!(answer.status, 401, "{method} {path}");

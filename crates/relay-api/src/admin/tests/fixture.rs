@@ -78,7 +78,7 @@ impl Office {
         let options = SqliteOptions {
             calendar: Calendar::UTC,
             record_capacity: 10,
-            record_lifetime: std::time::Duration::from_hours(24),
+            record_lifetime: Duration::from_hours(24),
             access: Access::Serve,
         };
         let office = Self::on(SqliteStore::in_memory(options).unwrap().stores());
