@@ -100,6 +100,7 @@ impl Server {
         .await
         .context("the store cannot be read")?;
         engine.reap().await;
+        let engine = Arc::new(engine);
         let draining = Draining::default();
         let router = relay_api::admin::router(AdminParts {
             config: AdminConfig {
@@ -107,6 +108,7 @@ impl Server {
                 environment: None,
             },
             operator: Arc::clone(&installation.operator),
+            engine: Arc::clone(&engine),
             stores: installation.stores.clone(),
             store_kind: installation.store_kind.name(),
             signer: TokenSigner::new(&installation.secrets.jwt),
@@ -115,7 +117,7 @@ impl Server {
         });
         let edge = EdgeConfig { max_body_bytes: sections.server.max_body_bytes() };
         let edge = Arc::new(move |relay| Edge::new(relay, router.clone(), edge));
-        let plan = Plan { engine: Arc::new(engine), edge, lifecycle: Lifecycle::default() };
+        let plan = Plan { engine, edge, lifecycle: Lifecycle::default() };
         Ok(Self { plan, listeners, address, drain: sections.server.drain(), tasks, draining })
     }
 

@@ -7,7 +7,7 @@
 
 mod accounts;
 mod auth;
-mod dollars;
+pub(crate) mod dollars;
 mod error;
 mod extract;
 mod keys;
@@ -27,8 +27,8 @@ use axum::response::Response;
 use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Uri};
 use relay_crypto::TokenSigner;
-use relay_engine::Clock;
 use relay_engine::operator::Operator;
+use relay_engine::{Clock, Engine};
 use relay_store::Stores;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -61,6 +61,8 @@ pub struct AdminParts {
     pub config: AdminConfig,
     /// What an operator does.
     pub operator: Arc<Operator>,
+    /// Knows how accounts fare.
+    pub engine: Arc<Engine>,
     /// Where everything is kept.
     pub stores: Stores,
     /// Which kind of store that is, for `GET /health`: `sqlite` or `redis`.

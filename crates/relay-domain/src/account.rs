@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountHealth, AccountId, NanoUsd, Timestamp};
+use crate::{AccountHealth, AccountId, Limits, Multiplier, Timestamp};
 
 /// One account of the operator's pool.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -38,10 +38,17 @@ pub struct Account {
     pub kind: AccountKind,
     /// How long a 429 without a reset time keeps it out, in minutes. Zero: by the provider's word only.
     pub rate_limit_minutes: u32,
-    /// Cost in a day after which it rests.
-    pub daily_quota: Option<NanoUsd>,
-    /// Requests in flight at once.
-    pub max_concurrent: Option<u32>,
+    /// What may be spent on it and how fast. v1 and v2 know a quota of the day, the minute at which that
+    /// day begins, and the requests in flight at once.
+    pub limits: Limits,
+    /// By how much what it costs counts for a key that uses it.
+    pub rate: Multiplier,
+    /// When its subscription ends; it is not used afterwards.
+    pub subscription_ends: Option<Timestamp>,
+    /// What becomes of a request whose client leaves.
+    pub on_disconnect: OnDisconnect,
+    /// What somebody last noted about its state. Cleared by a reset.
+    pub error_message: String,
     /// How it fares.
     pub health: AccountHealth,
     /// When it was added.
@@ -50,6 +57,20 @@ pub struct Account {
     pub updated_at: Option<Timestamp>,
     /// When it last answered a request.
     pub last_used_at: Option<Timestamp>,
+    /// Raised by every change of an operator's, and not by its health: a change names the revision on
+    /// which it was decided.
+    pub revision: u64,
+}
+
+/// What becomes of a request whose client leaves before its answer has ended.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDisconnect {
+    /// The provider is stopped.
+    #[default]
+    Abort,
+    /// The answer is read to its end, within bounds, so that its true usage is known.
+    Drain,
 }
 
 /// A provider's platform, under the name that the admin API and the stores use.

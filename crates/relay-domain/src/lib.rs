@@ -4,32 +4,52 @@
 //! carry no serde on purpose, so that a store's layout and the admin API's JSON can change apart.
 
 pub mod account;
+pub mod admin_token;
+pub mod audit;
 pub mod calendar;
+pub mod cost;
+pub mod expiry;
+pub mod group;
 pub mod health;
 pub mod id;
 pub mod key;
 pub mod limit_period;
 pub mod limits;
 pub mod money;
+pub mod multiplier;
 pub mod record;
+pub mod service_rates;
 pub mod time;
 pub mod usage;
 
 pub use account::{
-    Account, AccountKind, ModelMap, Platform, Priority, Proxy, ProxyAuth, ProxyScheme,
-    ProxySetting, SealedSecret,
+    Account, AccountKind, ModelMap, OnDisconnect, Platform, Priority, Proxy, ProxyAuth,
+    ProxyScheme, ProxySetting, SealedSecret,
 };
+pub use admin_token::{AdminToken, TokenScope};
+pub use audit::{Actor, ActorKind, AuditEntry};
 pub use calendar::{Calendar, Period, PeriodKind};
+pub use cost::{CostBreakdown, NonZeroParts};
+pub use expiry::{Expiry, ExpiryMode, Lifetime, LifetimeUnit};
+pub use group::KeyGroup;
 pub use health::{AccountHealth, HealthEvent, Penalty, PenaltyReason};
-pub use id::{AccountId, AffinityKey, GroupId, InvalidId, KeyDigest, KeyId, ModelName, RequestId};
-pub use key::{ApiKey, Expiry, KeyRefusal, Permissions};
+pub use id::{
+    AccountId, AdminTokenId, AffinityKey, GroupId, InvalidId, KeyDigest, KeyId, ModelName,
+    RequestId,
+};
+pub use key::{
+    ApiKey, KeyRefusal, Permissions, Restriction, RetiringSecret, Signature, UnpricedPolicy,
+    WaitQueue, WindowCaps,
+};
 pub use limit_period::{LimitPeriod, LimitPeriodKind};
 pub use limits::{
     BudgetPolicy, LimitKind, LimitScope, LimitState, Limits, PeriodStarts, RateWindow,
 };
 pub use money::{MoneyError, NanoUsd, PicoUsdPerToken};
+pub use multiplier::{InvalidMultiplier, Multiplier};
 pub use record::{
     AttemptOutcome, AttemptRecord, Edit, Outcome, RequestRecord, RequestTimes, UsageSource,
 };
+pub use service_rates::{Service, ServiceRates};
 pub use time::Timestamp;
 pub use usage::{TokenCount, TokenUsage};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use relay_crypto::affinity;
 use relay_domain::{
-    AccountId, AffinityKey, ApiKey, Expiry, KeyRefusal, LimitKind, NanoUsd, Outcome, Platform,
+    AccountId, AffinityKey, ApiKey, KeyRefusal, LimitKind, NanoUsd, Outcome, Platform,
     RequestRecord, RequestTimes, Timestamp, TokenCount, TokenUsage, UsageSource,
 };
 use relay_pricing::Charge;
@@ -174,7 +174,7 @@ impl Relay {
 
     /// Starts the time of a key that begins with its first use.
     async fn activate(&self, key: &ApiKey, now: Timestamp) -> Result<(), EngineError> {
-        let Expiry::AfterFirstUse(lifetime) = key.expiry else { return Ok(()) };
+        let Some(lifetime) = key.expiry.due() else { return Ok(()) };
         let end =
             self.core.directory.stores.keys.activate(&key.id, now, now.plus(lifetime)).await?;
         match end {

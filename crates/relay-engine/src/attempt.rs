@@ -345,7 +345,7 @@ fn is_long_wait(name: &HeaderName, value: &HeaderValue) -> bool {
 }
 
 /// An error with all its causes, for the log.
-struct Chain<'a>(&'a dyn std::error::Error);
+pub(crate) struct Chain<'a>(pub(crate) &'a dyn std::error::Error);
 
 impl std::fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -168,7 +168,8 @@ impl RosterEntry {
             daily_quota: None,
             daily_spent: relay_domain::NanoUsd::ZERO,
             in_flight: self.live.in_flight.load(Ordering::Relaxed),
-            max_concurrent: account.max_concurrent,
+            max_concurrent: account.limits.concurrency,
+            subscription_ends: account.subscription_ends,
             readiness: self.access.as_ref().err().copied().unwrap_or_default(),
             trial_in_flight: self.live.trial.load(Ordering::Relaxed),
         }

@@ -40,6 +40,17 @@ impl ProxyRoute {
         format!("{:?} {user}@{}", self.scheme, self.authority)
     }
 
+    /// The proxy's address.
+    pub(crate) fn address(&self) -> Result<Uri, EngineError> {
+        let scheme = match self.scheme {
+            ProxyScheme::Http => "http",
+            ProxyScheme::Https => "https",
+            ProxyScheme::Socks5 => "socks5",
+        };
+        let address = Uri::builder().scheme(scheme).authority(self.authority.as_str());
+        address.path_and_query("/").build().map_err(|_| EngineError::ProxyUnusable)
+    }
+
     /// Whether it is the same route, with the same password.
     fn is(&self, other: &Self) -> bool {
         let password = |route: &Self| {
@@ -115,14 +126,19 @@ impl Upstream {
 }
 
 fn tcp() -> HttpConnector {
-    let mut tcp = HttpConnector::new();
+    with_options(HttpConnector::new())
+}
+
+/// Sets what every TCP connection to an upstream or its proxy has.
+pub(crate) fn with_options<R>(mut tcp: HttpConnector<R>) -> HttpConnector<R> {
     tcp.set_nodelay(true);
     // The TLS connector around it takes both schemes.
     tcp.enforce_http(false);
     tcp
 }
 
-fn tls<C>(inner: C) -> HttpsConnector<C> {
+/// TLS over `inner`, where the address asks for it.
+pub(crate) fn tls<C>(inner: C) -> HttpsConnector<C> {
     HttpsConnectorBuilder::new()
         .with_webpki_roots()
         .https_or_http()
@@ -143,37 +159,37 @@ where
 }
 
 fn proxied(config: &EngineConfig, route: &ProxyRoute) -> Result<RoutedClient, EngineError> {
-    let scheme = match route.scheme {
-        ProxyScheme::Http => "http",
-        ProxyScheme::Https => "https",
-        ProxyScheme::Socks5 => "socks5",
-    };
-    let proxy = Uri::builder()
-        .scheme(scheme)
-        .authority(route.authority.as_str())
-        .path_and_query("/")
-        .build();
-    let proxy = proxy.map_err(|_| EngineError::ProxyUnusable)?;
+    let proxy = route.address()?;
     match route.scheme {
         ProxyScheme::Http => Ok(RoutedClient::Tunnel(build(config, tunnel(proxy, tcp(), route)?))),
         ProxyScheme::Https => {
             Ok(RoutedClient::TlsTunnel(build(config, tunnel(proxy, tls(tcp()), route)?)))
         }
         ProxyScheme::Socks5 => {
-            // Names are resolved by the proxy: a local look-up would tell where the traffic goes.
-            let socks = SocksV5::new(proxy, tcp()).local_dns(false);
-            let socks = match &route.auth {
-                Some((name, password)) => {
-                    socks.with_auth(name.clone(), password.expose_secret().to_owned())
-                }
-                None => socks,
-            };
+            let socks = socks(proxy, tcp(), route);
             Ok(RoutedClient::Socks(build(config, socks)))
         }
     }
 }
 
-fn tunnel<C>(proxy: Uri, connector: C, route: &ProxyRoute) -> Result<Tunnel<C>, EngineError> {
+/// A way through the SOCKS proxy of `route`. Names are resolved by the proxy: a local look-up would tell
+/// where the traffic goes.
+pub(crate) fn socks<C>(proxy: Uri, connector: C, route: &ProxyRoute) -> SocksV5<C> {
+    let socks = SocksV5::new(proxy, connector).local_dns(false);
+    match &route.auth {
+        Some((name, password)) => {
+            socks.with_auth(name.clone(), password.expose_secret().to_owned())
+        }
+        None => socks,
+    }
+}
+
+/// A way through the HTTP proxy of `route`.
+pub(crate) fn tunnel<C>(
+    proxy: Uri,
+    connector: C,
+    route: &ProxyRoute,
+) -> Result<Tunnel<C>, EngineError> {
     let tunnel = Tunnel::new(proxy, connector);
     let Some((name, password)) = &route.auth else { return Ok(tunnel) };
     let credentials = basic_auth(name, password.expose_secret());

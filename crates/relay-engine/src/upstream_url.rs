@@ -59,7 +59,19 @@ impl UpstreamUrl {
     ///
     /// If the query holds what no URL may hold.
     pub fn join(&self, endpoint: Endpoint, query: Option<&str>) -> Result<Uri, http::Error> {
-        let path = endpoint.path();
+        self.below(endpoint.path(), query)
+    }
+
+    /// The address of the list of models, which is free to ask for.
+    ///
+    /// # Errors
+    ///
+    /// If the base URL's path is too long to be called.
+    pub(crate) fn models(&self) -> Result<Uri, http::Error> {
+        self.below("/v1/models", None)
+    }
+
+    fn below(&self, path: &'static str, query: Option<&str>) -> Result<Uri, http::Error> {
         let path_and_query = match query {
             None if self.prefix.is_empty() => PathAndQuery::from_static(path),
             None => PathAndQuery::try_from(format!("{}{path}", self.prefix))?,

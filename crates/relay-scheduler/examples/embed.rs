@@ -34,6 +34,7 @@ impl Account {
             daily_spent: NanoUsd::ZERO,
             in_flight: 0,
             max_concurrent: Some(5),
+            subscription_ends: None,
             readiness: Readiness::Ready,
             trial_in_flight: false,
         }

@@ -34,6 +34,8 @@ pub struct Candidate<'a> {
     pub in_flight: u32,
     /// Requests in flight at once; `None`: without end.
     pub max_concurrent: Option<u32>,
+    /// When its subscription ends; it is not chosen afterwards.
+    pub subscription_ends: Option<Timestamp>,
     /// Whether it can be reached with a credential at all.
     pub readiness: Readiness,
     /// Whether a request is already finding out if an account whose rest has just ended is well.

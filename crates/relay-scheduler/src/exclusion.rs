@@ -19,6 +19,11 @@ pub enum Exclusion {
     NotActive,
     /// It is taken out of scheduling.
     NotSchedulable,
+    /// Its subscription has ended.
+    SubscriptionEnded {
+        /// When.
+        at: Timestamp,
+    },
     /// Its map of models does not name the model.
     ModelNotServed,
     /// Its proxy setting cannot be used, and it is never reached directly instead.
@@ -63,6 +68,7 @@ impl Exclusion {
             Self::Dedicated => "dedicated",
             Self::NotActive => "not_active",
             Self::NotSchedulable => "not_schedulable",
+            Self::SubscriptionEnded { .. } => "subscription_ended",
             Self::ModelNotServed => "model_not_served",
             Self::ProxyUnusable => "proxy_unusable",
             Self::AddressUnusable => "address_unusable",
@@ -84,6 +90,7 @@ impl Exclusion {
             | Self::Dedicated
             | Self::NotActive
             | Self::NotSchedulable
+            | Self::SubscriptionEnded { .. }
             | Self::ModelNotServed
             | Self::ProxyUnusable
             | Self::AddressUnusable
@@ -104,6 +111,7 @@ impl fmt::Display for Exclusion {
             Self::Dedicated => f.write_str("it is dedicated to keys that are bound to it"),
             Self::NotActive => f.write_str("it is switched off"),
             Self::NotSchedulable => f.write_str("it is taken out of scheduling"),
+            Self::SubscriptionEnded { at } => write!(f, "its subscription ended at {at}"),
             Self::ModelNotServed => f.write_str("its model map does not name the model"),
             Self::ProxyUnusable => {
                 f.write_str("its proxy setting cannot be used, and it is never reached directly")
@@ -132,66 +140,126 @@ impl fmt::Display for Exclusion {
     }
 }
 
-/// Why `candidate` cannot serve `ask`; `None` if it can. Every path asks this and nothing else: the
-/// pool, a binding, a sticky session, a failover.
-///
-/// The first reason counts, from what no request changes (set-up) to what the next second may
-/// change (load), so that the reason given is the one worth acting on.
+/// One of the questions that an account must pass, whichever way it was found.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Filter {
+    /// It speaks the request's platform.
+    Platform,
+    /// The key may use it: it is the one that the key is bound to, or shared.
+    Binding,
+    /// An operator has not switched it off.
+    Active,
+    /// It is in scheduling.
+    Schedulable,
+    /// Its subscription has not ended.
+    Subscription,
+    /// It serves the model.
+    Model,
+    /// A request could be sent to it: address, proxy and credential are usable.
+    Setup,
+    /// It does not rest.
+    Rest,
+    /// Its quota of the day is not used up.
+    Quota,
+    /// This request has not tried it yet.
+    Tried,
+    /// Nobody else is finding out whether it is well.
+    Trial,
+    /// It has room for another request.
+    Capacity,
+}
+
+impl Filter {
+    /// Every filter, from what no request changes (set-up) to what the next second may change (load), so
+    /// that the first reason is the one worth acting on.
+    pub const ALL: [Self; 12] = [
+        Self::Platform,
+        Self::Binding,
+        Self::Active,
+        Self::Schedulable,
+        Self::Subscription,
+        Self::Model,
+        Self::Setup,
+        Self::Rest,
+        Self::Quota,
+        Self::Tried,
+        Self::Trial,
+        Self::Capacity,
+    ];
+
+    /// A stable code for dashboards and the admin API.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Platform => "platform",
+            Self::Binding => "binding",
+            Self::Active => "active",
+            Self::Schedulable => "schedulable",
+            Self::Subscription => "subscription",
+            Self::Model => "model",
+            Self::Setup => "setup",
+            Self::Rest => "rest",
+            Self::Quota => "quota",
+            Self::Tried => "tried",
+            Self::Trial => "trial",
+            Self::Capacity => "capacity",
+        }
+    }
+
+    /// Why `candidate` does not pass; `None` if it does.
+    #[must_use]
+    pub fn exclusion(self, candidate: &Candidate<'_>, ask: &Ask<'_>) -> Option<Exclusion> {
+        match self {
+            Self::Platform => {
+                (candidate.platform != ask.platform).then_some(Exclusion::OtherPlatform)
+            }
+            Self::Binding => match (ask.bound, candidate.kind) {
+                (Some(bound), _) => (bound != candidate.id).then_some(Exclusion::NotBound),
+                (None, AccountKind::Dedicated) => Some(Exclusion::Dedicated),
+                (None, AccountKind::Shared) => None,
+            },
+            Self::Active => (!candidate.is_active).then_some(Exclusion::NotActive),
+            Self::Schedulable => (!candidate.schedulable).then_some(Exclusion::NotSchedulable),
+            Self::Subscription => {
+                let ended = candidate.subscription_ends.filter(|end| *end <= ask.now);
+                ended.map(|at| Exclusion::SubscriptionEnded { at })
+            }
+            Self::Model => {
+                let served = candidate.models.upstream_name(ask.model).is_some();
+                (!served).then_some(Exclusion::ModelNotServed)
+            }
+            Self::Setup => match candidate.readiness {
+                Readiness::Ready => None,
+                Readiness::ProxyUnusable => Some(Exclusion::ProxyUnusable),
+                Readiness::AddressUnusable => Some(Exclusion::AddressUnusable),
+                Readiness::SecretUnreadable => Some(Exclusion::SecretUnreadable),
+            },
+            Self::Rest => candidate
+                .health
+                .obstacle(ask.model, ask.now)
+                .map(|penalty| Exclusion::Resting { reason: penalty.reason, until: penalty.until }),
+            Self::Quota => {
+                let spent = candidate.daily_spent;
+                let quota = candidate.daily_quota.filter(|quota| *quota <= spent);
+                quota.map(|quota| Exclusion::QuotaSpent { quota, spent, until: ask.day_ends })
+            }
+            Self::Tried => ask.tried.contains(candidate.id).then_some(Exclusion::AlreadyTried),
+            Self::Trial => {
+                let on_trial = candidate.trial_in_flight && candidate.health.on_trial(ask.now);
+                on_trial.then_some(Exclusion::OnTrial)
+            }
+            Self::Capacity => {
+                let limit = candidate.max_concurrent.filter(|limit| *limit <= candidate.in_flight);
+                limit.map(|limit| Exclusion::AtCapacity { limit })
+            }
+        }
+    }
+}
+
+/// Why `candidate` cannot serve `ask`: the first filter that it does not pass; `None` if it can. Every path
+/// asks this and nothing else: the pool, a binding, a sticky session, a failover.
 #[must_use]
 pub fn exclusion(candidate: &Candidate<'_>, ask: &Ask<'_>) -> Option<Exclusion> {
-    out_of_reach(candidate, ask)
-        .or_else(|| out_of_service(candidate, ask))
-        .or_else(|| out_of_breath(candidate, ask))
-}
-
-/// What the request and the key rule out.
-fn out_of_reach(candidate: &Candidate<'_>, ask: &Ask<'_>) -> Option<Exclusion> {
-    if candidate.platform != ask.platform {
-        return Some(Exclusion::OtherPlatform);
-    }
-    match (ask.bound, candidate.kind) {
-        (Some(bound), _) => (bound != candidate.id).then_some(Exclusion::NotBound),
-        (None, AccountKind::Dedicated) => Some(Exclusion::Dedicated),
-        (None, AccountKind::Shared) => None,
-    }
-}
-
-/// What the operator's settings rule out.
-fn out_of_service(candidate: &Candidate<'_>, ask: &Ask<'_>) -> Option<Exclusion> {
-    if !candidate.is_active {
-        return Some(Exclusion::NotActive);
-    }
-    if !candidate.schedulable {
-        return Some(Exclusion::NotSchedulable);
-    }
-    if candidate.models.upstream_name(ask.model).is_none() {
-        return Some(Exclusion::ModelNotServed);
-    }
-    match candidate.readiness {
-        Readiness::Ready => None,
-        Readiness::ProxyUnusable => Some(Exclusion::ProxyUnusable),
-        Readiness::AddressUnusable => Some(Exclusion::AddressUnusable),
-        Readiness::SecretUnreadable => Some(Exclusion::SecretUnreadable),
-    }
-}
-
-/// What passes by itself.
-fn out_of_breath(candidate: &Candidate<'_>, ask: &Ask<'_>) -> Option<Exclusion> {
-    if let Some(penalty) = candidate.health.obstacle(ask.model, ask.now) {
-        return Some(Exclusion::Resting { reason: penalty.reason, until: penalty.until });
-    }
-    let spent = candidate.daily_spent;
-    if let Some(quota) = candidate.daily_quota.filter(|quota| *quota <= spent) {
-        return Some(Exclusion::QuotaSpent { quota, spent, until: ask.day_ends });
-    }
-    if ask.tried.contains(candidate.id) {
-        return Some(Exclusion::AlreadyTried);
-    }
-    if candidate.trial_in_flight && candidate.health.on_trial(ask.now) {
-        return Some(Exclusion::OnTrial);
-    }
-    let limit = candidate.max_concurrent.filter(|limit| *limit <= candidate.in_flight);
-    limit.map(|limit| Exclusion::AtCapacity { limit })
+    Filter::ALL.iter().find_map(|filter| filter.exclusion(candidate, ask))
 }
 
 fn explain(reason: PenaltyReason) -> &'static str {

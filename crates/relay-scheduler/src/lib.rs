@@ -9,7 +9,7 @@ pub mod ranking;
 pub mod shortage;
 
 pub use candidate::{Ask, Candidate, Policy, Readiness};
-pub use exclusion::{Exclusion, exclusion};
+pub use exclusion::{Exclusion, Filter, exclusion};
 pub use rank::rank;
 pub use ranking::{ChosenWhy, Ranking, Verdict};
 pub use shortage::Shortage;

@@ -73,6 +73,7 @@ pub(crate) struct Member {
     pub(crate) daily_spent: NanoUsd,
     pub(crate) in_flight: u32,
     pub(crate) max_concurrent: Option<u32>,
+    pub(crate) subscription_ends: Option<Timestamp>,
     pub(crate) readiness: Readiness,
     pub(crate) trial_in_flight: bool,
 }
@@ -93,6 +94,7 @@ impl Member {
             daily_spent: NanoUsd::ZERO,
             in_flight: 0,
             max_concurrent: None,
+            subscription_ends: None,
             readiness: Readiness::Ready,
             trial_in_flight: false,
         }
@@ -128,6 +130,7 @@ impl Member {
             daily_spent: self.daily_spent,
             in_flight: self.in_flight,
             max_concurrent: self.max_concurrent,
+            subscription_ends: self.subscription_ends,
             readiness: self.readiness,
             trial_in_flight: self.trial_in_flight,
         }

@@ -93,6 +93,7 @@ fn some_member() -> impl Strategy<Value = Member> {
             daily_spent: NanoUsd::from_nanos(spent),
             in_flight,
             max_concurrent,
+            subscription_ends: None,
             readiness: if apart { Readiness::ProxyUnusable } else { Readiness::Ready },
             trial_in_flight,
         }

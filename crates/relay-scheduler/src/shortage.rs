@@ -96,7 +96,7 @@ fn weigh(exclusion: &Exclusion) -> Option<(Wait, Option<Timestamp>, Shortage)> {
         | Exclusion::SecretUnreadable
         | Exclusion::AlreadyTried => (Wait::Repair, Shortage::Unavailable),
         Exclusion::ModelNotServed => (Wait::OtherModel, Shortage::ModelNotServed),
-        Exclusion::NotActive | Exclusion::NotSchedulable => {
+        Exclusion::NotActive | Exclusion::NotSchedulable | Exclusion::SubscriptionEnded { .. } => {
             (Wait::SwitchedOn, Shortage::Unavailable)
         }
     };

@@ -1,6 +1,7 @@
 //! API keys, in v1's hashes, with v1's indexes.
 
 mod form;
+mod service_rates;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,12 +9,12 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use redis::Pipeline;
-use relay_domain::{ApiKey, Expiry, KeyDigest, KeyId, Timestamp};
+use relay_domain::{ApiKey, Expiry, ExpiryMode, KeyDigest, KeyId, Timestamp};
 use relay_store::{KeyRepository, StoreError};
 
 use crate::connection;
 use crate::fault;
-use crate::guarded_write::{ATTEMPTS, GuardedWrite, changed};
+use crate::guarded_write::{ATTEMPTS, GuardedWrite};
 use crate::hash::Hash;
 use crate::keyspace::Keyspace;
 use crate::scan;
@@ -135,24 +136,21 @@ impl KeyRepository for RedisKeys {
                 return Ok(false);
             }
             let old = form::parse(key.id.as_str(), &hash)?;
-            let has_begun = matches!(form::activation(&hash), form::Activation::Done(_));
-            let asks_to_begin = matches!(key.expiry, Expiry::AfterFirstUse(_));
+            let has_begun = old.expiry.mode == ExpiryMode::Activation && old.expiry.due().is_none();
+            let asks_to_begin = key.expiry.due().is_some();
             let new = ApiKey {
                 expiry: if has_begun && asks_to_begin { old.expiry } else { key.expiry },
                 digest: old.digest,
                 created_at: old.created_at,
                 last_used_at: old.last_used_at,
+                revision: old.revision,
                 ..key.clone()
             };
             let mut write = GuardedWrite::default();
             for field in form::INDEXED.into_iter().chain(form::ACTIVATION) {
                 write.if_still(&name, field, hash.stored(field));
             }
-            write.set_fields(&name, &changed(&form::fields(&old), form::fields(&new)));
-            if new.expiry != old.expiry {
-                // As a whole, for one end that use has set and one that was fixed read the same.
-                write.set_fields(&name, &form::expiry_fields(new.expiry));
-            }
+            write.set_fields(&name, &form::changes(&hash, &old, &new));
             write.write("EXPIRE", &name, [LIFETIME_S]);
             index(&mut write, keyspace, Some(&old), &new);
             write.write("INCR", keyspace.key_version(), [""; 0]);
@@ -173,16 +171,22 @@ impl KeyRepository for RedisKeys {
         let name = keyspace.key(id.as_str());
         for _ in 0..ATTEMPTS {
             let hash = self.read(id.as_str()).await?;
-            match form::activation(&hash) {
-                form::Activation::None => return Ok(None),
-                form::Activation::Done(end) => return Ok(end),
-                form::Activation::Due => {}
+            let expiry = form::expiry(&hash);
+            if hash.is_absent() || expiry.mode == ExpiryMode::Fixed {
+                return Ok(None);
+            }
+            if expiry.due().is_none() {
+                return Ok(expiry.end());
             }
             let mut write = GuardedWrite::default();
             for field in form::ACTIVATION {
                 write.if_still(&name, field, hash.stored(field));
             }
-            write.set_fields(&name, &form::activated(now, end));
+            let begun =
+                Expiry { at: Some(end), is_activated: true, activated_at: Some(now), ..expiry };
+            write.set_fields(&name, &form::expiry_fields(begun));
+            let revision = form::revision(&hash).saturating_add(1).to_string();
+            write.set_fields(&name, &[(form::REVISION, revision)]);
             write.write("EXPIRE", &name, [LIFETIME_S]);
             write.write("INCR", keyspace.key_version(), [""; 0]);
             if write.run(&self.shared).await?.is_none() {

@@ -6,6 +6,7 @@
 
 use relay_domain::{AffinityKey, KeyId, Period, PeriodKind, Platform, RequestId};
 use relay_store::UsageScope;
+use relay_store::statistics::SegmentName;
 
 /// The names of one store.
 #[derive(Clone, Debug)]
@@ -244,6 +245,23 @@ impl Keyspace {
             UsageScope::Model(model) => format!("usage:model:{kind}:{model}:{period}"),
             UsageScope::Group(group) => format!("{}usage:group:{kind}:{group}:{period}", self.own),
         }
+    }
+
+    // Statistics.
+
+    /// How far segments have been made.
+    pub(crate) fn statistics_state(&self) -> String {
+        format!("{}stats:state", self.own)
+    }
+
+    /// What settlements have counted and no segment has yet.
+    pub(crate) fn statistics_fresh(&self) -> String {
+        format!("{}stats:fresh", self.own)
+    }
+
+    /// The parts of a segment.
+    pub(crate) fn statistics_segment(&self, segment: SegmentName) -> String {
+        format!("{}stats:{segment}", self.own)
     }
 
     // The operator.

@@ -23,6 +23,7 @@ use crate::connection::{self, SharedConnection};
 use crate::fault;
 use crate::keyspace::Keyspace;
 use crate::shared::Shared;
+use crate::statistics;
 
 /// How much longer than the last lease in it a key's set of leases is kept, in milliseconds (v1's).
 const SLOTS_GRACE_MS: u64 = 30_000;
@@ -319,6 +320,7 @@ impl Ledger for RedisLedger {
             }
         }
         self.drop_outlived_records(now).await?;
+        statistics::roll(&self.sender().shared, now).await?;
         Ok(reaped)
     }
 
@@ -339,9 +341,10 @@ impl Sender {
         batch: &[&Prepared],
         ended_by: Option<Timestamp>,
     ) -> Result<Vec<bool>, StoreError> {
-        let Shared { keyspace, scripts, record_capacity, .. } = &*self.shared;
+        let Shared { keyspace, scripts, record_capacity, calendar, .. } = &*self.shared;
         let script = &scripts.settle;
-        let terms = Terms { keyspace, script, record_capacity: *record_capacity, ended_by };
+        let (record_capacity, calendar) = (*record_capacity, *calendar);
+        let terms = Terms { keyspace, script, calendar, record_capacity, ended_by };
         let mut held: Vec<usize> = (0..batch.len()).collect();
         while !held.is_empty() {
             let trying: Vec<_> = held.iter().filter_map(|at| batch.get(*at).copied()).collect();

@@ -22,9 +22,11 @@ mod keyspace;
 mod ledger;
 mod money;
 mod options;
+mod record_search;
 mod scan;
 mod scripts;
 mod shared;
+mod statistics;
 mod usage;
 
 use std::sync::Arc;

@@ -17,6 +17,8 @@ pub(crate) struct Scripts {
     pub(crate) settle: Script,
     /// Writes if what was read still holds.
     pub(crate) guarded_write: Script,
+    /// Writes segments of statistics.
+    pub(crate) roll_statistics: Script,
 }
 
 /// A script and the digest under which Redis keeps it.
@@ -34,6 +36,7 @@ impl Scripts {
             extend_slot: Script::new(include_str!("scripts/extend_slot.lua")),
             settle: Script::new(include_str!("scripts/settle.lua")),
             guarded_write: Script::new(include_str!("scripts/guarded_write.lua")),
+            roll_statistics: Script::new(include_str!("scripts/roll_statistics.lua")),
         }
     }
 }
@@ -98,8 +101,9 @@ mod tests {
     #[test]
     fn every_script_says_what_it_takes_and_returns() {
         let scripts = Scripts::new();
-        let Scripts { admit, checkpoint, extend_slot, settle, guarded_write } = scripts;
-        for script in [admit, checkpoint, extend_slot, settle, guarded_write] {
+        let Scripts { admit, checkpoint, extend_slot, settle, guarded_write, roll_statistics } =
+            scripts;
+        for script in [admit, checkpoint, extend_slot, settle, guarded_write, roll_statistics] {
             let header: String =
                 script.text.lines().take_while(|line| line.starts_with("--")).collect();
             for word in ["KEYS", "ARGV", "Returns"] {

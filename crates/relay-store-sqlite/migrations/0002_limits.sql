@@ -29,3 +29,11 @@ CREATE TABLE limit_restart (
     claude INTEGER NOT NULL,
     PRIMARY KEY (scope, id)
 ) STRICT, WITHOUT ROWID;
+
+-- What accounts have spent in days that do not begin on the hour. Any other period follows from "usage".
+CREATE TABLE account_day (
+    account TEXT NOT NULL,
+    day TEXT NOT NULL,
+    cost INTEGER NOT NULL,
+    PRIMARY KEY (account, day)
+) STRICT, WITHOUT ROWID;

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, par
 use crate::counters::ACCOUNT_SCOPE;
 use crate::error::{SqliteError, corrupt, is_taken};
 use crate::store::SqliteStore;
-use crate::stored::{AccountColumns, HealthForm, SettingsForm, millis, moment};
+use crate::stored::{AccountColumns, HealthForm, SettingsForm, millis, moment, number, whole};
 
 #[async_trait]
 impl AccountRepository for SqliteStore {
@@ -63,8 +63,8 @@ fn create(connection: &Connection, account: &Account) -> Result<(), StoreError> 
     let health =
         serde_json::to_string(&HealthForm::of(&account.health)).map_err(SqliteError::from)?;
     let created = connection.execute(
-        "INSERT INTO account (id, priority, created_at, last_used_at, settings, health)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO account (id, priority, created_at, last_used_at, settings, health, revision)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         params![
             account.id.as_str(),
             u8::from(account.priority),
@@ -72,6 +72,7 @@ fn create(connection: &Connection, account: &Account) -> Result<(), StoreError> 
             account.last_used_at.map(millis),
             settings,
             health,
+            whole(account.revision),
         ],
     );
     match created {
@@ -129,7 +130,7 @@ fn select(
 ) -> Result<Vec<Account>, StoreError> {
     let sql = format!(
         "SELECT account.id, priority, created_at, -- An account that was removed may have left usage under the same id.
-             iif(created_at <= usage.last_at, usage.last_at, last_used_at), settings, health
+             iif(created_at <= usage.last_at, usage.last_at, last_used_at), settings, health, revision
          FROM account LEFT JOIN usage ON usage.kind = 0 AND usage.period = ''
              AND usage.scope = {ACCOUNT_SCOPE} AND usage.id = account.id
          {which}"
@@ -146,6 +147,7 @@ struct Columns {
     last_used_at: Option<i64>,
     settings: String,
     health: String,
+    revision: i64,
 }
 
 fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
@@ -156,11 +158,12 @@ fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
         last_used_at: row.get(3)?,
         settings: row.get(4)?,
         health: row.get(5)?,
+        revision: row.get(6)?,
     })
 }
 
 fn into_account(columns: Columns) -> Result<Account, StoreError> {
-    let Columns { id, priority, created_at, last_used_at, settings, health } = columns;
+    let Columns { id, priority, created_at, last_used_at, settings, health, revision } = columns;
     let id =
         AccountId::try_from(id.as_str()).map_err(|why| corrupt(format!("account {id}"), why))?;
     let form: SettingsForm =
@@ -174,6 +177,7 @@ fn into_account(columns: Columns) -> Result<Account, StoreError> {
         health,
         created_at: moment(created_at),
         last_used_at: last_used_at.map(moment),
+        revision: number(revision),
     }))
 }
 

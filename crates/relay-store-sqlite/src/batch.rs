@@ -1,14 +1,20 @@
 //! What one commit writes: every settlement, checkpoint and hold that came up meanwhile.
 
-use relay_domain::{AccountId, Calendar, ModelName, NanoUsd, RequestId, Timestamp};
+use relay_domain::{
+    AccountId, Calendar, LimitPeriod, LimitScope, ModelName, NanoUsd, RequestId, Timestamp,
+};
+use relay_store::budgets::spent_by;
+use relay_store::statistics::CommitCells;
 use relay_store::{Charge, Rebind, Settlement, StoreError, StoredRecord};
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use crate::counters::Counters;
 use crate::error::{SqliteError, corrupt};
 use crate::holds::Hold;
-use crate::statistics::CommitCells;
+use crate::limit_rows::{self, count_in_window, count_own_day};
+use crate::statistics;
 use crate::stored::{HoldForm, millis, moment, outcome_name};
+use crate::windows::Window;
 
 /// What one commit writes.
 #[derive(Default)]
@@ -18,6 +24,8 @@ pub(crate) struct Batch {
     pub(crate) holds: Vec<(RequestId, Hold)>,
     /// Holds to remove for another reason than a settlement.
     pub(crate) void: Vec<RequestId>,
+    /// Rate windows that have changed since they were written last.
+    pub(crate) windows: Vec<(LimitScope, Window)>,
 }
 
 /// A settlement that is being written.
@@ -25,12 +33,19 @@ pub(crate) struct Settling {
     pub(crate) settlement: Settlement,
     /// Whether the file may have the hold. One whose request ended soon never came there.
     pub(crate) hold_is_stored: bool,
+    /// Whose rate windows it counts in.
+    pub(crate) windows: Vec<LimitScope>,
+    /// The account's day that it counts in, if that does not begin on the hour.
+    pub(crate) own_day: Option<(AccountId, LimitPeriod)>,
 }
 
 impl Batch {
     /// Whether there is nothing to write.
     pub(crate) fn is_empty(&self) -> bool {
-        self.settlements.is_empty() && self.holds.is_empty() && self.void.is_empty()
+        self.settlements.is_empty()
+            && self.holds.is_empty()
+            && self.void.is_empty()
+            && self.windows.is_empty()
     }
 
     /// Writes all of it, or nothing. Returns the requests that the file knows to be settled: of them
@@ -52,6 +67,7 @@ impl Batch {
                 remove.execute([blob(settling.settlement.record.id)])?;
             }
         }
+        limit_rows::write_windows(&transaction, &self.windows)?;
         let settled_before = self.write_settlements(&transaction, calendar)?;
         self.write_holds(&transaction)?;
         transaction.commit()?;
@@ -71,7 +87,7 @@ impl Batch {
                  outcome, cost)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING",
         )?;
-        for Settling { settlement, .. } in &self.settlements {
+        for Settling { settlement, windows, own_day, .. } in &self.settlements {
             let record = &settlement.record;
             let form = serde_json::to_string(&StoredRecord::from(record.clone()))?;
             let columns = params![
@@ -93,6 +109,13 @@ impl Batch {
                 Charge::Count => {
                     counters.count(record, settlement.now);
                     cells.count(record, settlement.now);
+                    for scope in windows {
+                        let amounts = (record.usage.total().get(), spent_by(record, scope));
+                        count_in_window(connection, scope, amounts, settlement.now)?;
+                    }
+                    if let Some((account, day)) = own_day {
+                        count_own_day(connection, account, day, record.cost.unwrap_or_default())?;
+                    }
                 }
                 Charge::Release => {}
             }
@@ -101,7 +124,7 @@ impl Batch {
             }
         }
         counters.write(connection)?;
-        cells.write(connection)?;
+        statistics::append(connection, &cells)?;
         Ok(settled_before)
     }
 

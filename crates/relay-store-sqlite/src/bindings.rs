@@ -1,9 +1,9 @@
 //! Bindings of conversations that are in use, in memory: a request of one needs no look at the file.
 
-use std::collections::HashMap;
-
 use relay_domain::AffinityKey;
 use relay_store::{Binding, Rebind};
+
+use crate::recent::Recent;
 
 /// How many bindings a generation has. Two are kept: at most about six megabytes, as they come into use.
 const GENERATION: usize = 16_384;
@@ -15,14 +15,18 @@ pub(crate) struct Unknown {
     pub(crate) epoch: u64,
 }
 
-/// A bounded copy of the bindings. An entry that is not asked for while [`GENERATION`] others are is
-/// forgotten, and read from the file when it is asked for again.
-#[derive(Default)]
+/// A bounded copy of the bindings. One that has been forgotten is read from the file when it is asked for
+/// again.
 pub(crate) struct Bindings {
-    recent: HashMap<AffinityKey, Option<Binding>>,
-    older: HashMap<AffinityKey, Option<Binding>>,
+    known: Recent<AffinityKey, Option<Binding>>,
     /// Raised whenever a binding is written: what was read from the file before is not to be believed.
     epoch: u64,
+}
+
+impl Default for Bindings {
+    fn default() -> Self {
+        Self { known: Recent::new(GENERATION), epoch: 0 }
+    }
 }
 
 impl Bindings {
@@ -32,12 +36,7 @@ impl Bindings {
     ///
     /// [`Unknown`] if the file has to be asked.
     pub(crate) fn get(&mut self, affinity: &AffinityKey) -> Result<Option<Binding>, Unknown> {
-        if let Some(known) = self.recent.get(affinity) {
-            return Ok(known.clone());
-        }
-        let known = self.older.remove(affinity).ok_or(Unknown { epoch: self.epoch })?;
-        self.keep(affinity.clone(), known.clone());
-        Ok(known)
+        self.known.get(affinity).map(|known| known.clone()).ok_or(Unknown { epoch: self.epoch })
     }
 
     /// Keeps what was read from the file in `epoch`.
@@ -48,28 +47,20 @@ impl Bindings {
         epoch: u64,
     ) {
         if epoch == self.epoch {
-            self.keep(affinity.clone(), binding);
+            self.known.insert(affinity.clone(), binding);
         }
     }
 
     /// A binding was committed.
     pub(crate) fn written(&mut self, bind: Rebind) {
         self.epoch += 1;
-        self.keep(bind.affinity, Some(bind.binding));
+        self.known.insert(bind.affinity, Some(bind.binding));
     }
 
     /// Whether a binding was committed is not known: the file has to be asked.
     pub(crate) fn forget(&mut self, affinity: &AffinityKey) {
         self.epoch += 1;
-        self.recent.remove(affinity);
-        self.older.remove(affinity);
-    }
-
-    fn keep(&mut self, affinity: AffinityKey, binding: Option<Binding>) {
-        if GENERATION <= self.recent.len() {
-            self.older = std::mem::take(&mut self.recent);
-        }
-        self.recent.insert(affinity, binding);
+        self.known.forget(affinity);
     }
 }
 
@@ -99,16 +90,5 @@ mod tests {
         bindings.remember(&affinity(2), None, 1);
         assert_eq!(bindings.get(&affinity(2)), Ok(None));
         assert_eq!(bindings.get(&affinity(3)), Err(Unknown { epoch: 1 }));
-    }
-
-    #[test]
-    fn what_is_in_use_stays_and_the_rest_is_bounded() {
-        let mut bindings = Bindings::default();
-        for number in 0..10 * GENERATION {
-            bindings.written(bind(number, "a"));
-            assert!(bindings.get(&affinity(0)).is_ok(), "after {number}");
-        }
-        assert!(bindings.recent.len() + bindings.older.len() <= 2 * GENERATION);
-        assert!(bindings.get(&affinity(1)).is_err());
     }
 }

@@ -180,7 +180,8 @@ pub(crate) const ACCOUNT_SCOPE: i64 = 1;
 /// `usage.scope` of groups.
 pub(crate) const GROUP_SCOPE: i64 = 3;
 
-fn kind_number(kind: PeriodKind) -> i64 {
+/// `usage.kind` of a period.
+pub(crate) fn kind_number(kind: PeriodKind) -> i64 {
     match kind {
         PeriodKind::Total => 0,
         PeriodKind::Month => 1,
@@ -189,6 +190,7 @@ fn kind_number(kind: PeriodKind) -> i64 {
     }
 }
 
-fn whole(number: u64) -> i64 {
+/// A number as a column has it.
+pub(crate) fn whole(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

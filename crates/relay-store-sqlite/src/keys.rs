@@ -1,14 +1,14 @@
 //! API keys.
 
 use async_trait::async_trait;
-use relay_domain::{ApiKey, KeyDigest, KeyId, Timestamp};
+use relay_domain::{ApiKey, KeyDigest, KeyId, RetiringSecret, Timestamp};
 use relay_store::{KeyRepository, StoreError};
 use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
 
 use crate::counters::KEY_SCOPE;
 use crate::error::{SqliteError, corrupt, is_taken};
 use crate::store::SqliteStore;
-use crate::stored::{ExpiryForm, KeyColumns, KeyForm, millis, moment};
+use crate::stored::{KeyColumns, KeyForm, millis, moment, number, whole};
 
 #[async_trait]
 impl KeyRepository for SqliteStore {
@@ -66,14 +66,18 @@ impl KeyRepository for SqliteStore {
 fn create(connection: &Connection, key: &ApiKey) -> Result<(), StoreError> {
     let settings = serde_json::to_string(&KeyForm::of(key)).map_err(SqliteError::from)?;
     let created = connection.execute(
-        "INSERT INTO api_key (id, digest, created_at, last_used_at, settings)
-         VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO api_key (id, digest, created_at, last_used_at, settings, revision,
+             retiring_digest, retiring_until)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         params![
             key.id.as_str(),
             key.digest.as_bytes(),
             millis(key.created_at),
             key.last_used_at.map(millis),
             settings,
+            whole(key.revision),
+            key.retiring.map(|retiring| *retiring.digest.as_bytes()),
+            key.retiring.map(|retiring| millis(retiring.until)),
         ],
     );
     match created {
@@ -94,11 +98,11 @@ fn update(connection: &mut Connection, key: &ApiKey) -> Result<bool, StoreError>
     let mut end_stands = false;
     if has_begun {
         // An end that use has set is replaced by another one, but never taken back.
-        let before = read_form(&key.id, &stored)?.expiry;
-        if matches!(form.expiry, ExpiryForm::AfterFirstUseMs(_)) {
-            form.expiry = before;
+        let before = read_form(&key.id, &stored)?.expiry();
+        if form.expiry().due().is_some() {
+            form.set_expiry(before);
         }
-        end_stands = form.expiry == before;
+        end_stands = form.expiry() == before;
     }
     let settings = serde_json::to_string(&form).map_err(SqliteError::from)?;
     let write = || {
@@ -132,15 +136,17 @@ fn activate(
         .map_err(SqliteError::from)?;
     let Some((settings, activated)) = settings_of(&transaction, id)? else { return Ok(None) };
     let mut form = read_form(id, &settings)?;
-    match form.expiry {
-        ExpiryForm::At(at) => return Ok(activated.then_some(at)),
-        ExpiryForm::Never => return Ok(None),
-        ExpiryForm::AfterFirstUseMs(_) => form.expiry = ExpiryForm::At(end),
+    let expiry = form.expiry();
+    if expiry.due().is_none() {
+        return Ok(expiry.end().filter(|_| activated));
     }
+    form.set_expiry(expiry.activated(now));
+    form.set_end(end);
     let settings = serde_json::to_string(&form).map_err(SqliteError::from)?;
     let write = || {
         transaction.execute(
-            "UPDATE api_key SET settings = ?2, activated_at = ?3 WHERE id = ?1",
+            "UPDATE api_key SET settings = ?2, activated_at = ?3, revision = revision + 1
+             WHERE id = ?1",
             params![id.as_str(), settings, millis(now)],
         )?;
         transaction.commit()
@@ -156,7 +162,8 @@ fn select(
     values: impl rusqlite::Params,
 ) -> Result<Vec<ApiKey>, StoreError> {
     let sql = format!(
-        "SELECT api_key.id, digest, created_at, ifnull(usage.last_at, last_used_at), settings
+        "SELECT api_key.id, digest, created_at, ifnull(usage.last_at, last_used_at), settings,
+             revision, retiring_digest, retiring_until
          FROM api_key LEFT JOIN usage ON usage.kind = 0 AND usage.period = ''
              AND usage.scope = {KEY_SCOPE} AND usage.id = api_key.id
          {which}"
@@ -172,6 +179,8 @@ struct Columns {
     created_at: i64,
     last_used_at: Option<i64>,
     settings: String,
+    revision: i64,
+    retiring: Option<([u8; 32], i64)>,
 }
 
 fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
@@ -181,18 +190,26 @@ fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
         created_at: row.get(2)?,
         last_used_at: row.get(3)?,
         settings: row.get(4)?,
+        revision: row.get(5)?,
+        retiring: row.get::<_, Option<[u8; 32]>>(6)?.zip(row.get(7)?),
     })
 }
 
 fn into_key(columns: Columns) -> Result<ApiKey, StoreError> {
-    let Columns { id, digest, created_at, last_used_at, settings } = columns;
+    let Columns { id, digest, created_at, last_used_at, settings, revision, retiring } = columns;
+    let retiring = retiring.map(|(digest, until)| RetiringSecret {
+        digest: KeyDigest::new(digest),
+        until: moment(until),
+    });
     let id = KeyId::try_from(id.as_str()).map_err(|why| corrupt(format!("API key {id}"), why))?;
     let form = read_form(&id, &settings)?;
     Ok(form.into_key(KeyColumns {
         id,
         digest: KeyDigest::new(digest),
+        retiring,
         created_at: moment(created_at),
         last_used_at: last_used_at.map(moment),
+        revision: number(revision),
     }))
 }
 

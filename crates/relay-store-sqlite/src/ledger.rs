@@ -12,12 +12,14 @@ use rusqlite::{Connection, params};
 
 use crate::batch::blob;
 use crate::bindings::Unknown;
-use crate::counters;
 use crate::error::SqliteError;
+use crate::queue::State;
 use crate::reader::read_version;
+use crate::spent::Unread;
 use crate::store::{Access, Core, SqliteOptions, SqliteStore};
 use crate::stored::millis;
-use crate::writer::settle_orphans;
+use crate::writer::{read_all, settle_orphans};
+use crate::{counters, limit_rows};
 
 /// How many records are dropped in one go, so that nobody waits long for it.
 const RECORDS_DROPPED_AT_ONCE: usize = 10_000;
@@ -25,23 +27,52 @@ const RECORDS_DROPPED_AT_ONCE: usize = 10_000;
 #[async_trait]
 impl Ledger for SqliteStore {
     /// Decided in memory, at once: nothing has been spent yet, so there is nothing that must be on the
-    /// disk before the request goes on.
+    /// disk before the request goes on. Only the first look at what somebody has spent is one at the file.
     async fn admit(&self, request: &AdmitRequest) -> Result<Admission, StoreError> {
         let core = self.core();
         let version = core.reader()?.version()?;
         let binding = core.binding(request)?;
-        let mut state = core.queue.open_state()?;
-        let (decision, void) = state.holds.admit(request);
-        if void {
-            state.void.push(request.request);
-        }
-        if decision.is_ok() {
-            core.queue.store_later(&mut state, request.request);
-        }
-        Ok(Admission {
-            version,
-            decision: decision.map(|()| Grant { binding, limits: Vec::new() }),
+        let has_budget = request.limits.has_budget()
+            || request.group.as_ref().is_some_and(|(_, limits)| limits.has_budget());
+        let admitted = core
+            .decide(|state| {
+                let admitted = state.holds.admit(request)?;
+                if admitted.is_void {
+                    state.void.push(request.request);
+                }
+                if admitted.decision.is_ok() {
+                    core.queue.store_later(state, request.request, has_budget);
+                }
+                Ok(admitted)
+            })
+            .await?;
+        let decision = admitted.decision.map(|limits| Grant { binding, limits });
+        Ok(Admission { version, decision })
+    }
+
+    async fn assign(&self, assignment: &Assignment) -> Result<HoldAnswer, StoreError> {
+        let core = self.core();
+        core.serving()?;
+        let has_budget = assignment.limits.has_budget();
+        core.decide(|state| {
+            let answer = state.holds.assign(assignment)?;
+            core.queue.store_later(state, assignment.request, has_budget);
+            Ok(answer)
         })
+        .await
+    }
+
+    async fn extend(&self, extension: &Extension) -> Result<HoldAnswer, StoreError> {
+        let core = self.core();
+        core.serving()?;
+        core.decide(|state| {
+            let answer = state.holds.extend(extension)?;
+            if answer == HoldAnswer::Held {
+                core.queue.store_later(state, extension.request, true);
+            }
+            Ok(answer)
+        })
+        .await
     }
 
     async fn checkpoint(&self, checkpoint: &Checkpoint) -> Result<bool, StoreError> {
@@ -54,7 +85,7 @@ impl Ledger for SqliteStore {
             }
             if progress.is_none() {
                 // Who runs is known here; in the file the end of a lease matters only after a crash.
-                queue.store_later(&mut state, *request);
+                queue.store_later(&mut state, *request, false);
                 return Ok(true);
             }
         }
@@ -62,29 +93,33 @@ impl Ledger for SqliteStore {
     }
 
     async fn settle(&self, settlement: &Settlement) -> Result<Settled, StoreError> {
-        let first = self.core().serving()?.settle(settlement).await?;
-        Ok(if first { Settled::Now { crossed: Vec::new() } } else { Settled::Before })
-    }
-
-    async fn assign(&self, _assignment: &Assignment) -> Result<HoldAnswer, StoreError> {
-        Ok(HoldAnswer::Held)
-    }
-
-    async fn extend(&self, _extension: &Extension) -> Result<HoldAnswer, StoreError> {
-        Ok(HoldAnswer::Held)
+        self.core().serving()?.settle(settlement).await
     }
 
     async fn standing(
         &self,
-        _scope: &LimitScope,
-        _limits: &Limits,
-        _now: Timestamp,
+        scope: &LimitScope,
+        limits: &Limits,
+        now: Timestamp,
     ) -> Result<Vec<LimitState>, StoreError> {
-        Ok(Vec::new())
+        let core = self.core();
+        core.serving()?;
+        core.decide(|state| state.holds.book.standing(scope, limits, now)).await
     }
 
-    async fn restart(&self, _scope: &LimitScope, _now: Timestamp) -> Result<(), StoreError> {
-        Ok(())
+    async fn restart(&self, scope: &LimitScope, now: Timestamp) -> Result<(), StoreError> {
+        let (queue, scope) = (Arc::clone(self.core().serving()?), scope.clone());
+        let restart = {
+            let queue = Arc::clone(&queue);
+            move |connection: &mut Connection| {
+                limit_rows::restart(connection, &scope, now)?;
+                let mut state = queue.state();
+                state.holds.book.spent.forget(&scope);
+                state.holds.book.windows.close(&scope);
+                Ok(())
+            }
+        };
+        queue.run(restart).await
     }
 
     async fn reap(&self, now: Timestamp, max: usize) -> Result<Vec<RequestRecord>, StoreError> {
@@ -94,6 +129,8 @@ impl Ledger for SqliteStore {
             let reaped = settle_orphans(&queue, connection, options.calendar, (now, max))?;
             drop_bindings(connection, now)?;
             counters::prune(connection, options.calendar, now).map_err(SqliteError::from)?;
+            limit_rows::prune(connection, options.calendar, now).map_err(SqliteError::from)?;
+            queue.state().holds.book.windows.drop_ended(now);
             Ok(reaped)
         };
         let reaped = core.queue.run(reap).await?;
@@ -117,6 +154,24 @@ impl Ledger for SqliteStore {
 }
 
 impl Core {
+    /// Decides something in memory. What memory does not know yet is read from the file first.
+    async fn decide<T>(
+        &self,
+        decide: impl Fn(&mut State) -> Result<T, Unread>,
+    ) -> Result<T, StoreError> {
+        loop {
+            let unread = match decide(&mut *self.queue.open_state()?) {
+                Ok(decided) => return Ok(decided),
+                Err(unread) => unread,
+            };
+            let (queue, calendar) = (Arc::clone(&self.queue), self.options.calendar);
+            let read = move |connection: &mut Connection| {
+                Ok(read_all(&queue, connection, &[unread], calendar)?)
+            };
+            self.queue.run(read).await?;
+        }
+    }
+
     /// The binding of a request's conversation, unless it has ended.
     fn binding(&self, request: &AdmitRequest) -> Result<Option<Binding>, StoreError> {
         let Some(affinity) = &request.affinity else { return Ok(None) };
@@ -233,7 +288,12 @@ mod tests {
 
     /// Writes a settlement as by a commit that reports a failure and yet happened: memory is not told.
     async fn commit_unnoticed(store: &SqliteStore, end: &Settlement) {
-        let settling = Settling { settlement: end.clone(), hold_is_stored: true };
+        let settling = Settling {
+            settlement: end.clone(),
+            hold_is_stored: true,
+            windows: Vec::new(),
+            own_day: None,
+        };
         let batch = Batch { settlements: vec![settling], ..Batch::default() };
         let write = move |connection: &mut Connection| {
             assert_eq!(batch.write(connection, Calendar::UTC).unwrap(), []);

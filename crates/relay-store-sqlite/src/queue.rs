@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use relay_domain::RequestId;
-use relay_store::{Settlement, StoreError};
+use relay_store::{Settled, Settlement, StoreError};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
@@ -13,7 +13,7 @@ use crate::error::SqliteError;
 use crate::holds::Holds;
 
 /// Who waits for a commit.
-pub(crate) type Answer = oneshot::Sender<Result<bool, StoreError>>;
+pub(crate) type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// Something that the writer is to do on its connection, apart from batches.
 pub(crate) type Job = Box<dyn FnOnce(&mut Connection) + Send>;
@@ -40,13 +40,15 @@ pub(crate) enum Phase {
 }
 
 /// What is in memory, and what waits to be written.
-#[derive(Default)]
 pub(crate) struct State {
     pub(crate) holds: Holds,
     pub(crate) bindings: Bindings,
-    pub(crate) settlements: Vec<(Settlement, Answer)>,
+    pub(crate) settlements: Vec<(Settlement, Answer<Settled>)>,
     /// Requests whose holds are to be written with the next commit.
-    pub(crate) checkpoints: Vec<(RequestId, Answer)>,
+    pub(crate) checkpoints: Vec<(RequestId, Answer<bool>)>,
+    /// Requests whose holds are to be written with the next commit, if there is one before they are old
+    /// enough: of a request that holds a budget, a dead process should leave a trace.
+    pub(crate) budgeted: Vec<RequestId>,
     /// Requests whose holds are to be written once they are old enough; first those that are new, then
     /// those that have waited since the writer looked last.
     pub(crate) young: Vec<RequestId>,
@@ -63,14 +65,31 @@ pub(crate) struct State {
 impl State {
     /// Whether there are holds to be written or removed some time later.
     pub(crate) fn has_holds_to_write(&self) -> bool {
-        !self.young.is_empty() || !self.aged.is_empty() || !self.void.is_empty()
+        !self.young.is_empty()
+            || !self.aged.is_empty()
+            || !self.budgeted.is_empty()
+            || !self.void.is_empty()
+            || self.holds.book.windows.have_changed()
     }
 }
 
 impl Queue {
     /// An empty queue, and the holds that the file has.
     pub(crate) fn new(holds: Holds) -> Self {
-        let state = State { holds, ..State::default() };
+        let state = State {
+            holds,
+            bindings: Bindings::default(),
+            settlements: Vec::new(),
+            checkpoints: Vec::new(),
+            budgeted: Vec::new(),
+            young: Vec::new(),
+            aged: Vec::new(),
+            void: Vec::new(),
+            jobs: VecDeque::new(),
+            phase: Phase::default(),
+            closing: false,
+            closed: false,
+        };
         Self { state: Mutex::new(state), work: Condvar::new() }
     }
 
@@ -90,9 +109,14 @@ impl Queue {
         if state.closed { Err(SqliteError::Closed) } else { Ok(state) }
     }
 
-    /// Has the hold of a request written some time later, if it still runs then.
-    pub(crate) fn store_later(&self, state: &mut State, request: RequestId) {
-        state.young.push(request);
+    /// Has the hold of a request written some time later, if it still runs then: one that holds a budget
+    /// with the next commit.
+    pub(crate) fn store_later(&self, state: &mut State, request: RequestId, has_budget: bool) {
+        if has_budget {
+            state.budgeted.push(request);
+        } else {
+            state.young.push(request);
+        }
         if state.phase == Phase::Asleep {
             self.work.notify_one();
         }
@@ -102,34 +126,34 @@ impl Queue {
     pub(crate) async fn store_now(&self, request: RequestId) -> Result<bool, StoreError> {
         self.commit_with(|state, answer| {
             state.checkpoints.push((request, answer));
-            true
+            Ok(())
         })
         .await
     }
 
     /// Settles a request with the next commit, and waits for it. Its slot is free at once: whoever sends
     /// one request after the other does not wait for the disk in between.
-    pub(crate) async fn settle(&self, settlement: &Settlement) -> Result<bool, StoreError> {
+    pub(crate) async fn settle(&self, settlement: &Settlement) -> Result<Settled, StoreError> {
         self.commit_with(|state, answer| {
-            let is_held = state.holds.end(settlement.record.id);
-            if is_held {
-                state.settlements.push((settlement.clone(), answer));
+            if !state.holds.end(settlement.record.id) {
+                return Err(Settled::Before);
             }
-            is_held
+            state.settlements.push((settlement.clone(), answer));
+            Ok(())
         })
         .await
     }
 
-    /// Waits for the next commit with what `add` has added to it, if it has.
-    async fn commit_with(
+    /// Waits for the next commit with what `add` has added to it; if it has not, for nothing.
+    async fn commit_with<T>(
         &self,
-        add: impl FnOnce(&mut State, Answer) -> bool,
-    ) -> Result<bool, StoreError> {
+        add: impl FnOnce(&mut State, Answer<T>) -> Result<(), T>,
+    ) -> Result<T, StoreError> {
         let (answer, waiting) = oneshot::channel();
         {
             let mut state = self.open_state()?;
-            if !add(&mut state, answer) {
-                return Ok(false);
+            if let Err(known) = add(&mut state, answer) {
+                return Ok(known);
             }
             // One that writes or lingers will find it without being told.
             if matches!(state.phase, Phase::Asleep | Phase::Ageing) {

@@ -11,6 +11,7 @@ use crate::error::SqliteError;
 const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_initial.sql"),
     include_str!("../migrations/0002_limits.sql"),
+    include_str!("../migrations/0003_operator.sql"),
     include_str!("../migrations/0004_statistics.sql"),
 ];
 
@@ -146,6 +147,8 @@ mod tests {
         let mut connection = fresh();
         connection.pragma_update(None, "user_version", 9).unwrap();
         let refused = migrate(&mut connection, MIGRATIONS);
-        assert!(matches!(refused, Err(SqliteError::NewerSchema { found: 9, known: 3 })));
+        assert!(matches!(refused, Err(SqliteError::NewerSchema { found: 9, known: 4 })));
+        let refused = migrate(&mut connection, &MIGRATIONS[..1]);
+        assert!(matches!(refused, Err(SqliteError::NewerSchema { found: 9, known: 1 })));
     }
 }

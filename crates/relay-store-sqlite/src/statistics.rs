@@ -1,9 +1,9 @@
 //! Statistics: bytes under names, in the form of `relay_store::statistics`.
 
-use relay_domain::{Calendar, RequestRecord, Timestamp};
+use relay_domain::{Calendar, Timestamp};
 use relay_store::StoreError;
 use relay_store::statistics::{
-    Cells, Change, Fold, Fresh, Hour, Malformed, Plan, Roll, SegmentName, State, Statistics,
+    Change, CommitCells, Fold, Fresh, Hour, Malformed, Plan, Roll, SegmentName, State, Statistics,
     StatisticsQuery, Tallying,
 };
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
@@ -14,40 +14,14 @@ use crate::store::Core;
 /// How many commits' cells are folded in one go.
 const FOLDED_AT_ONCE: i64 = 5_000;
 
-/// The cells of a commit, by the hour in which they count.
-pub(crate) struct CommitCells {
-    calendar: Calendar,
-    hours: Vec<(Hour, Cells)>,
-}
-
-impl CommitCells {
-    /// None yet.
-    pub(crate) fn new(calendar: Calendar) -> Self {
-        Self { calendar, hours: Vec::new() }
+/// Appends what a commit has counted to what is to be folded.
+pub(crate) fn append(connection: &Connection, cells: &CommitCells) -> rusqlite::Result<()> {
+    for Fresh { hour, written } in cells.written() {
+        connection
+            .prepare_cached("INSERT INTO statistics_fresh (hour, cells) VALUES (?1, ?2)")?
+            .execute(params![hour.number(), written])?;
     }
-
-    /// Counts a request that ended at `now`.
-    pub(crate) fn count(&mut self, record: &RequestRecord, now: Timestamp) {
-        let hour = Hour::of(self.calendar, now);
-        let at = self.hours.iter().position(|(known, _)| *known == hour);
-        let at = at.unwrap_or_else(|| {
-            self.hours.push((hour, Cells::default()));
-            self.hours.len() - 1
-        });
-        if let Some((_, cells)) = self.hours.get_mut(at) {
-            cells.count(record);
-        }
-    }
-
-    /// Appends them to what is to be folded.
-    pub(crate) fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
-        for (hour, cells) in &self.hours {
-            connection
-                .prepare_cached("INSERT INTO statistics_fresh (hour, cells) VALUES (?1, ?2)")?
-                .execute(params![hour.number(), cells.write()])?;
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 /// Adds up what `query` asks for. To be run in a transaction.
@@ -57,7 +31,7 @@ pub(crate) fn answer(
     calendar: Calendar,
 ) -> Result<Statistics, StoreError> {
     let state = read_state(connection)?;
-    let mut sum = Tallying::new(query);
+    let mut sum = Tallying::new(query.clone());
     for piece in Plan::new(query, state.as_ref()).pieces {
         let add = |part: &[u8]| sum.add(piece, part).map(drop);
         each_part(connection, piece.segment, add)?;
@@ -223,7 +197,7 @@ mod tests {
         let mut cells = CommitCells::new(calendar);
         cells.count(&record(0, "k"), at(0));
         let append = move |connection: &mut Connection| {
-            Ok(cells.write(connection).map_err(SqliteError::from)?)
+            Ok(append(connection, &cells).map_err(SqliteError::from)?)
         };
         store.core().queue.run(append).await.unwrap();
         let now = Hour::of(calendar, at(0));

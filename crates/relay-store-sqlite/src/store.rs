@@ -13,11 +13,14 @@ use rusqlite::Connection;
 use crate::batch::read_holds;
 use crate::error::SqliteError;
 use crate::holds::Holds;
+use crate::limit_book::LimitBook;
+use crate::limit_rows::read_windows;
 use crate::long_reads::LongReads;
 use crate::owner_lock::OwnerLock;
 use crate::queue::Queue;
 use crate::reader::Reader;
 use crate::schema::{Place, open_writer};
+use crate::windows::Windows;
 use crate::writer::write_until_closed;
 
 /// How a store is opened.
@@ -38,8 +41,8 @@ pub struct SqliteOptions {
 pub enum Access {
     /// To serve requests: everything. One process at a time.
     Serve,
-    /// To administer, also while another process serves: everything but to admit, checkpoint, settle and
-    /// reap, which are refused.
+    /// To administer, also while another process serves: everything but the ledger, of which the serving
+    /// process alone knows how it stands. Only its versions are told; the rest is refused.
     Administer,
 }
 
@@ -113,13 +116,16 @@ impl SqliteStore {
         name: Arc<()>,
     ) -> Result<Self, StoreError> {
         let connection = open_writer(place)?;
+        let calendar = options.calendar;
         let (reader, holds) = match options.access {
-            Access::Serve => (Some(Mutex::new(Reader::open(place)?)), restore_holds(&connection)?),
-            Access::Administer => (None, Holds::default()),
+            Access::Serve => {
+                (Some(Mutex::new(Reader::open(place)?)), restore_holds(&connection, calendar)?)
+            }
+            Access::Administer => (None, Holds::new(LimitBook::new(calendar, Windows::default()))),
         };
         let queue = Arc::new(Queue::new(holds));
         let writer = {
-            let (queue, calendar) = (Arc::clone(&queue), options.calendar);
+            let queue = Arc::clone(&queue);
             std::thread::Builder::new()
                 .name("relay-store".to_owned())
                 .spawn(move || write_until_closed(&queue, connection, calendar))
@@ -170,9 +176,10 @@ impl Drop for Core {
     }
 }
 
-/// What a process that died had admitted and not settled.
-fn restore_holds(connection: &Connection) -> Result<Holds, StoreError> {
-    let mut holds = Holds::default();
+/// What a process that died had admitted and not settled, and the windows that it had open.
+fn restore_holds(connection: &Connection, calendar: Calendar) -> Result<Holds, StoreError> {
+    let windows = Windows::new(read_windows(connection)?);
+    let mut holds = Holds::new(LimitBook::new(calendar, windows));
     for (request, hold) in read_holds(connection)? {
         holds.restore(request, hold);
     }

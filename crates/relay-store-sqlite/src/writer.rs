@@ -9,13 +9,16 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use relay_domain::{Calendar, RequestId, RequestRecord, Timestamp};
-use relay_store::StoreError;
+use relay_store::{Settled, Settlement, StoreError};
 use rusqlite::Connection;
 
 use crate::batch::{Batch, Settling};
 use crate::error::SqliteError;
-use crate::holds::Taken;
+use crate::holds::{Holds, Taken};
+use crate::limit_book::amounts;
+use crate::limit_rows::{read_spent, read_window};
 use crate::queue::{Answer, Phase, Queue, State};
+use crate::spent::Unread;
 
 /// How long a settlement or a checkpoint waits for company.
 const LINGER: Duration = Duration::from_millis(4);
@@ -26,14 +29,14 @@ const HOLD_AGE: Duration = Duration::from_millis(50);
 #[derive(Default)]
 struct Due {
     batch: Batch,
-    /// Who is told that the request was settled, unless the file knows that it was before.
-    settled: Vec<(RequestId, Answer)>,
+    /// What memory has to know of the file before it can say what the batch's settlements pass.
+    unread: Vec<Unread>,
+    /// Who is told what the settlements of the batch did, in their order.
+    settled: Vec<Answer<Settled>>,
     /// Who is told that it was done.
-    done: Vec<Answer>,
+    done: Vec<Answer<bool>>,
     /// Who is told that another one of the same batch did it.
-    done_by_another: Vec<Answer>,
-    /// Who is told at once that there was nothing to do.
-    late: Vec<Answer>,
+    settled_by_another: Vec<Answer<Settled>>,
 }
 
 /// Writes what the queue holds, until it is closed.
@@ -54,6 +57,7 @@ pub(crate) fn write_until_closed(queue: &Queue, mut connection: Connection, cale
             holds.append(&mut state.aged);
         }
         let mut due = take_batch(&mut state);
+        holds.append(&mut state.budgeted);
         for request in holds {
             let hold = state.holds.to_store(request);
             due.batch.holds.extend(hold.map(|hold| (request, hold.clone())));
@@ -77,13 +81,18 @@ pub(crate) fn settle_orphans(
     calendar: Calendar,
     (now, max): (Timestamp, usize),
 ) -> Result<Vec<RequestRecord>, StoreError> {
-    let orphans = queue.state().holds.take_orphans(now, max);
-    let settling = |(settlement, hold_is_stored)| Settling { settlement, hold_is_stored };
-    let settlements = orphans.into_iter().map(settling).collect();
-    let batch = Batch { settlements, ..Batch::default() };
-    let before = commit(queue, connection, &batch, calendar).map_err(SqliteError::Commit)?;
-    let records = batch.settlements.into_iter().map(|settling| settling.settlement.record);
-    Ok(records.filter(|record| !before.contains(&record.id)).collect())
+    let mut due = Due::default();
+    {
+        let mut state = queue.state();
+        for orphan in state.holds.orphans(now, max) {
+            let taken = take_settlement(&mut state.holds, orphan);
+            due.batch.settlements.extend(taken.ok());
+        }
+    }
+    let settled = commit(queue, connection, &due, calendar).map_err(SqliteError::Commit)?;
+    let records = due.batch.settlements.into_iter().map(|settling| settling.settlement.record);
+    let first = records.zip(settled).filter(|(_, settled)| settled.is_first());
+    Ok(first.map(|(record, _)| record).collect())
 }
 
 /// Waits until there is something to write or to do, and until it has gathered.
@@ -117,6 +126,7 @@ fn wait_for_work(queue: &Queue) -> MutexGuard<'_, State> {
 fn take_batch(state: &mut State) -> Due {
     let mut due = Due::default();
     due.batch.void = std::mem::take(&mut state.void);
+    due.batch.windows = state.holds.book.windows.take_changed();
     for (request, answer) in std::mem::take(&mut state.checkpoints) {
         match state.holds.to_store(request) {
             Some(hold) => {
@@ -124,85 +134,154 @@ fn take_batch(state: &mut State) -> Due {
                 due.done.push(answer);
             }
             // Its settlement says more.
-            None => due.late.push(answer),
+            None => tell(answer, Ok(false)),
         }
     }
     for (settlement, answer) in std::mem::take(&mut state.settlements) {
-        match state.holds.take(settlement.record.id) {
-            Taken::First { stored } => {
-                due.settled.push((settlement.record.id, answer));
-                due.batch.settlements.push(Settling { settlement, hold_is_stored: stored });
+        match take_settlement(&mut state.holds, settlement) {
+            Ok(settling) => {
+                due.unread.extend(state.holds.book.unread(&settling.settlement));
+                due.batch.settlements.push(settling);
+                due.settled.push(answer);
             }
-            Taken::Again => due.done_by_another.push(answer),
-            Taken::Late => due.late.push(answer),
+            Err(NotTaken::Again) => due.settled_by_another.push(answer),
+            Err(NotTaken::Late) => tell(answer, Ok(Settled::Before)),
         }
     }
     due
 }
 
-fn write(queue: &Queue, connection: &mut Connection, due: Due, calendar: Calendar) {
-    let tell = |answers: Vec<Answer>, result: &dyn Fn() -> Result<bool, StoreError>| {
-        for answer in answers {
-            // Whoever does not wait any more does not need the answer.
-            answer.send(result()).ok();
-        }
+/// Why a settlement is not written.
+enum NotTaken {
+    /// Another one of the same request is.
+    Again,
+    /// The request is not held.
+    Late,
+}
+
+fn take_settlement(holds: &mut Holds, settlement: Settlement) -> Result<Settling, NotTaken> {
+    let (hold_is_stored, own_day) = match holds.take(&settlement) {
+        Taken::First { stored, own_day } => (stored, own_day),
+        Taken::Again => return Err(NotTaken::Again),
+        Taken::Late => return Err(NotTaken::Late),
     };
-    tell(due.late, &|| Ok(false));
-    match commit(queue, connection, &due.batch, calendar) {
-        Ok(settled_before) => {
-            for (request, answer) in due.settled {
-                tell(vec![answer], &|| Ok(!settled_before.contains(&request)));
+    let counted = amounts(&settlement.record).map(|(scope, _)| scope);
+    let windows =
+        counted.filter(|scope| holds.book.windows.counts(scope, settlement.now)).collect();
+    Ok(Settling { settlement, hold_is_stored, windows, own_day })
+}
+
+fn tell<T>(answer: Answer<T>, result: Result<T, StoreError>) {
+    // Whoever does not wait any more does not need the answer.
+    answer.send(result).ok();
+}
+
+fn write(queue: &Queue, connection: &mut Connection, mut due: Due, calendar: Calendar) {
+    let (settled, done) = (std::mem::take(&mut due.settled), std::mem::take(&mut due.done));
+    let by_another = std::mem::take(&mut due.settled_by_another);
+    match commit(queue, connection, &due, calendar) {
+        Ok(outcomes) => {
+            for (answer, outcome) in settled.into_iter().zip(outcomes) {
+                tell(answer, Ok(outcome));
             }
-            tell(due.done, &|| Ok(true));
-            tell(due.done_by_another, &|| Ok(false));
+            for answer in done {
+                tell(answer, Ok(true));
+            }
+            for answer in by_another {
+                tell(answer, Ok(Settled::Before));
+            }
         }
         Err(cause) => {
-            let failed = || Err(SqliteError::Commit(Arc::clone(&cause)).into());
-            tell(due.settled.into_iter().map(|(_, answer)| answer).collect(), &failed);
-            tell(due.done, &failed);
-            tell(due.done_by_another, &failed);
+            let failed = || SqliteError::Commit(Arc::clone(&cause)).into();
+            for answer in settled.into_iter().chain(by_another) {
+                tell(answer, Err(failed()));
+            }
+            for answer in done {
+                tell(answer, Err(failed()));
+            }
         }
     }
 }
 
-/// Writes a batch; then, and only then, memory says so too. Returns the requests that were settled before.
+/// Writes a batch; then, and only then, memory says so too. Returns what each of its settlements did.
 fn commit(
     queue: &Queue,
     connection: &mut Connection,
-    batch: &Batch,
+    due: &Due,
     calendar: Calendar,
-) -> Result<Vec<RequestId>, Arc<SqliteError>> {
+) -> Result<Vec<Settled>, Arc<SqliteError>> {
+    let batch = &due.batch;
     if batch.is_empty() {
         return Ok(Vec::new());
     }
-    let written = batch.write(connection, calendar);
+    let written = read_all(queue, connection, &due.unread, calendar)
+        .and_then(|()| batch.write(connection, calendar));
     let mut state = queue.state();
-    if let Ok(settled_before) = &written {
-        for Settling { settlement, .. } in &batch.settlements {
-            state.holds.settled(settlement.record.id);
-            if let Some(bind) = &settlement.bind
-                && !settled_before.contains(&settlement.record.id)
-            {
+    match written {
+        Ok(settled_before) => Ok(tell_memory(&mut state, connection, batch, &settled_before)),
+        Err(cause) => {
+            for Settling { settlement, .. } in &batch.settlements {
+                state.holds.not_settled(settlement.record.id);
+                if let Some(bind) = &settlement.bind {
+                    state.bindings.forget(&bind.affinity);
+                }
+            }
+            for (request, _) in &batch.holds {
+                state.holds.stored(*request);
+                state.young.push(*request);
+            }
+            state.void.extend(&batch.void);
+            let windows = batch.windows.iter().map(|(scope, _)| scope.clone());
+            state.holds.book.windows.not_written(windows);
+            Err(Arc::new(cause))
+        }
+    }
+}
+
+/// A batch is committed.
+fn tell_memory(
+    state: &mut State,
+    connection: &Connection,
+    batch: &Batch,
+    settled_before: &[RequestId],
+) -> Vec<Settled> {
+    let mut outcomes = Vec::with_capacity(batch.settlements.len());
+    for Settling { settlement, windows, .. } in &batch.settlements {
+        if settled_before.contains(&settlement.record.id) {
+            state.holds.settled_before(settlement);
+            for scope in windows {
+                // If it cannot be read, the window counts less than it should until it closes.
+                if let Ok(Some(stored)) = read_window(connection, scope) {
+                    state.holds.book.windows.correct(scope, &stored);
+                }
+            }
+            outcomes.push(Settled::Before);
+        } else {
+            let crossed = state.holds.settled(settlement);
+            if let Some(bind) = &settlement.bind {
                 state.bindings.written(bind.clone());
             }
+            outcomes.push(Settled::Now { crossed });
         }
-        for (request, _) in &batch.holds {
-            state.holds.stored(*request);
-        }
-    } else {
-        for Settling { settlement, .. } in &batch.settlements {
-            state.holds.not_settled(settlement.record.id);
-            if let Some(bind) = &settlement.bind {
-                state.bindings.forget(&bind.affinity);
-            }
-        }
-        for (request, _) in &batch.holds {
-            state.holds.stored(*request);
-            state.young.push(*request);
-        }
-        state.void.extend(&batch.void);
     }
-    written.map_err(Arc::new)
+    for (request, _) in &batch.holds {
+        state.holds.stored(*request);
+    }
+    outcomes
+}
+
+/// Reads into memory what it does not know. No commit comes between: only the writer commits what is read.
+pub(crate) fn read_all(
+    queue: &Queue,
+    connection: &Connection,
+    unread: &[Unread],
+    calendar: Calendar,
+) -> Result<(), SqliteError> {
+    for unread in unread {
+        let spent = read_spent(connection, calendar, unread)?;
+        queue.state().holds.book.spent.remember(unread.scope.clone(), spent);
+    }
+    Ok(())
 }
 
 /// However the writer ends, nobody waits for it afterwards.

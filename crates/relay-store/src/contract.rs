@@ -7,17 +7,24 @@
 //! does not lose what it has just written.
 
 #![expect(clippy::missing_panics_doc, reason = "a broken promise of a store fails the test")]
+#![expect(clippy::panic, reason = "a broken promise of a store fails the test")]
 #![expect(clippy::unwrap_used, reason = "a failing store fails the test")]
 
 pub mod accounts;
 pub mod admin;
 pub mod admission;
+pub mod budgets;
 pub mod fixture;
+pub mod history;
 pub mod keys;
 pub mod reaping;
 pub mod record_search;
+pub mod scopes;
 pub mod settlement;
+pub mod spender;
 pub mod statistics;
+pub mod thresholds;
+pub mod windows;
 
 use crate::Stores;
 
@@ -79,6 +86,42 @@ macro_rules! contract_suite {
             admission::asking_again_in_vain_takes_none,
             admission::a_binding_is_seen_until_it_ends,
             admission::a_binding_is_renewed_and_replaced,
+            budgets::a_budget_lets_in_what_fits,
+            budgets::a_budget_is_exact_under_parallel_requests,
+            budgets::a_budget_that_is_used_up_lets_nothing_in,
+            budgets::the_first_limit_that_is_reached_is_named,
+            budgets::a_budget_of_claude_models_counts_no_others,
+            budgets::a_period_that_is_over_weighs_no_more,
+            budgets::what_ends_in_the_next_period_counts_there,
+            budgets::a_limit_that_is_changed_holds_at_once,
+            budgets::a_release_spends_nothing,
+            budgets::an_unknown_cost_counts_what_is_charged_for_it,
+            budgets::what_is_reaped_counts_its_progress_and_holds_nothing,
+            budgets::a_lease_that_has_ended_still_holds_its_budget,
+            budgets::asking_again_holds_once,
+            budgets::a_restart_starts_every_limit_anew,
+            budgets::a_grant_tells_how_the_limits_stand,
+            windows::a_window_counts_requests_until_it_closes,
+            windows::first_requests_at_once_open_one_window,
+            windows::a_denied_request_counts_in_no_window,
+            windows::tokens_and_cost_count_at_the_end,
+            windows::what_ends_later_counts_in_the_window_that_is_open,
+            windows::asking_again_is_counted_once,
+            windows::a_window_without_limits_lets_everything_in,
+            scopes::a_request_is_held_by_key_and_group_or_by_neither,
+            scopes::key_and_group_are_exact_together,
+            scopes::a_request_weighs_on_one_account,
+            scopes::an_account_gets_its_slots_back,
+            scopes::assignments_at_once_are_exact,
+            scopes::what_has_ended_is_gone,
+            scopes::a_hold_is_raised_everywhere_or_nowhere,
+            scopes::what_is_not_raised_needs_no_room,
+            scopes::raises_at_once_never_pass_a_limit,
+            scopes::a_settlement_counts_for_key_group_and_account,
+            thresholds::a_settlement_is_told_what_it_has_passed,
+            thresholds::a_threshold_is_told_once,
+            thresholds::every_watched_budget_tells_its_own,
+            thresholds::thresholds_are_told_again_when_a_limit_starts_anew,
             settlement::what_is_not_held_cannot_be_settled,
             settlement::a_request_counts_once,
             settlement::settlements_at_once_count_once,

@@ -16,6 +16,7 @@ pub mod contract;
 mod error;
 mod keys;
 mod ledger;
+mod limits_form;
 mod orphan;
 mod record_form;
 mod record_search;
@@ -33,6 +34,7 @@ pub use ledger::{
     Denial, Estimate, Extension, Grant, HoldAnswer, Ledger, Progress, Rebind, Settled, Settlement,
     THRESHOLDS,
 };
+pub use limits_form::StoredLimits;
 pub use orphan::Orphan;
 pub use record_form::StoredRecord;
 pub use record_search::{RecordPage, RecordQuery};

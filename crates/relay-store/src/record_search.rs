@@ -47,7 +47,7 @@ impl RecordQuery {
         fn is_so<T>(wanted: Option<&T>, check: impl FnOnce(&T) -> bool) -> bool {
             wanted.is_none_or(check)
         }
-        let arrived = arrival(record.id);
+        let arrived = record.id.arrived_at();
         is_so(self.key.as_ref(), |key| *key == record.key)
             && is_so(self.account.as_ref(), |account| Some(account) == record.account.as_ref())
             && is_so(self.model.as_ref(), |model| {
@@ -62,9 +62,4 @@ impl RecordQuery {
                 record.id.to_string().contains(text.as_str())
             })
     }
-}
-
-/// When a request arrived, as its id says.
-pub(crate) fn arrival(id: RequestId) -> Timestamp {
-    Timestamp::from_millis(u64::try_from(id.as_u128() >> 80).unwrap_or(u64::MAX))
 }

@@ -13,6 +13,7 @@
 
 mod cells;
 mod codec;
+mod commit;
 mod hours;
 mod numbers;
 mod plan;
@@ -23,6 +24,7 @@ mod tallying;
 
 pub use cells::Cells;
 pub use codec::Malformed;
+pub use commit::CommitCells;
 pub use hours::Hour;
 pub use plan::{Piece, Plan};
 pub use query::{

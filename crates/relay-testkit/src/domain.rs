@@ -4,7 +4,8 @@
 
 use relay_domain::{
     Account, AccountHealth, AccountId, AccountKind, ApiKey, Expiry, KeyDigest, KeyId, Limits,
-    ModelMap, Permissions, Platform, Priority, ProxySetting, SealedSecret, Timestamp,
+    ModelMap, Multiplier, OnDisconnect, Permissions, Platform, Priority, ProxySetting, Restriction,
+    SealedSecret, ServiceRates, Timestamp, WindowCaps,
 };
 
 /// The moment at which tests play: 2026-01-01T00:00:00Z.
@@ -20,21 +21,33 @@ pub fn api_key(id: &str) -> ApiKey {
     ApiKey {
         id: KeyId::try_from(id).expect("a key's id"),
         digest: digest_of(id),
+        retiring: None,
         name: id.to_owned(),
         description: String::new(),
+        icon: String::new(),
         is_active: true,
         deleted: None,
-        expiry: Expiry::Never,
+        restored: None,
+        expiry: Expiry::NEVER,
         permissions: Permissions::All,
-        restricted_models: Vec::new(),
+        restricted_models: Restriction::default(),
+        allowed_clients: Restriction::default(),
         bound_claude_account: None,
         bound_codex_account: None,
+        group: None,
         limits: Limits::default(),
+        idle_window: WindowCaps::default(),
+        service_rates: ServiceRates::default(),
+        unpriced: None,
+        queue: None,
         tags: Vec::new(),
+        user_id: String::new(),
+        user_username: String::new(),
         created_by: "admin".to_owned(),
         created_at: NOW,
         updated_at: None,
         last_used_at: None,
+        revision: 0,
     }
 }
 
@@ -60,12 +73,16 @@ pub fn account(id: &str) -> Account {
         schedulable: true,
         kind: AccountKind::Shared,
         rate_limit_minutes: 60,
-        daily_quota: None,
-        max_concurrent: None,
+        limits: Limits::default(),
+        rate: Multiplier::ONE,
+        subscription_ends: None,
+        on_disconnect: OnDisconnect::Abort,
+        error_message: String::new(),
         health: AccountHealth::default(),
         created_at: NOW,
         updated_at: None,
         last_used_at: None,
+        revision: 0,
     }
 }
 

@@ -30,9 +30,9 @@ pub(crate) async fn run(command: KeyCommand, config: &Config) -> Result<()> {
 async fn create(arguments: KeyArgs, installation: &Installation, now: Timestamp) -> Result<()> {
     let KeyArgs { name, concurrency, expires, json } = arguments;
     let expiry = match expires {
-        None => Expiry::Never,
-        Some(Expires::At(moment)) => Expiry::At(moment),
-        Some(Expires::In(span)) => Expiry::At(now.plus(span)),
+        None => Expiry::NEVER,
+        Some(Expires::At(moment)) => Expiry::at(moment),
+        Some(Expires::In(span)) => Expiry::at(now.plus(span)),
     };
     let limits = Limits { concurrency, ..Limits::default() };
     let new = NewKey { name: Some(name), expiry, limits, ..NewKey::default() };
@@ -74,19 +74,22 @@ fn list(keys: &[ApiKey], now: Timestamp, json: bool) -> Result<()> {
 
 /// How a key stands, in a word.
 fn standing(key: &ApiKey, now: Timestamp) -> &'static str {
-    match key.expiry {
-        _ if key.deleted.is_some() => "deleted",
-        _ if !key.is_active => "disabled",
-        Expiry::At(end) if end <= now => "expired",
-        Expiry::At(_) | Expiry::Never | Expiry::AfterFirstUse(_) => "active",
+    if key.deleted.is_some() {
+        "deleted"
+    } else if !key.is_active {
+        "disabled"
+    } else if key.expiry.is_over(now) {
+        "expired"
+    } else {
+        "active"
     }
 }
 
 fn end(key: &ApiKey) -> String {
-    match key.expiry {
-        Expiry::Never => "never".to_owned(),
-        Expiry::At(end) => end.to_string(),
-        Expiry::AfterFirstUse(span) => format!("{} h after first use", span.as_secs() / 3_600),
+    match (key.expiry.due(), key.expiry.end()) {
+        (Some(span), _) => format!("{} h after first use", span.as_secs() / 3_600),
+        (None, Some(end)) => end.to_string(),
+        (None, None) => "never".to_owned(),
     }
 }
 

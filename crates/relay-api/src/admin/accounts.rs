@@ -1,10 +1,12 @@
 //! `/api/v2/accounts`: upstream accounts.
 
+mod availability;
 mod create;
 mod list;
 mod new;
 mod read;
 mod stats;
+mod test;
 mod view;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -17,4 +19,6 @@ pub(super) fn routes() -> OpenApiRouter<AdminState> {
         .routes(routes!(list::list_accounts, create::create_account))
         .routes(routes!(read::read_account))
         .routes(routes!(stats::show_account_stats))
+        .routes(routes!(availability::account_availability))
+        .routes(routes!(test::test_account))
 }

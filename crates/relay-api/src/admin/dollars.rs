@@ -1,6 +1,6 @@
 //! Money in the admin REST's JSON: a number of dollars, as v2 has it. Inside it is never a float.
 
-use relay_domain::NanoUsd;
+use relay_domain::{LimitKind, NanoUsd};
 use serde_json::Number;
 
 use super::error::ApiError;
@@ -20,10 +20,19 @@ pub(super) fn limit(
 }
 
 /// Shows a limit. None is zero.
-pub(super) fn show(limit: Option<NanoUsd>) -> Number {
+pub(crate) fn show(limit: Option<NanoUsd>) -> Number {
     let dollars = limit.unwrap_or(NanoUsd::ZERO).to_string();
     // Its text is a decimal number, so that it is one in JSON too.
     dollars.strip_suffix(".00").unwrap_or(&dollars).parse().unwrap_or_else(|_| Number::from(0))
+}
+
+/// Shows an amount of what a limit counts: dollars where that is money.
+pub(super) fn amount_of(limit: LimitKind, amount: u64) -> Number {
+    if !limit.is_money() {
+        return Number::from(amount);
+    }
+    let nanos = i64::try_from(amount).unwrap_or(i64::MAX);
+    show(Some(NanoUsd::from_nanos(nanos)))
 }
 
 /// The number as the shortest decimal text that means it, without an exponent.

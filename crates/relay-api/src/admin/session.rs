@@ -9,8 +9,8 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use relay_crypto::TokenSigner;
 use relay_domain::Timestamp;
-use relay_engine::Clock;
 use relay_engine::operator::{Operator, OperatorError};
+use relay_engine::{Clock, Engine};
 use relay_store::UsageRepository;
 use secrecy::SecretString;
 
@@ -22,6 +22,7 @@ use super::throttle::LoginThrottle;
 /// Begins sessions and recognises them.
 pub(crate) struct Sessions {
     operator: Arc<Operator>,
+    engine: Arc<Engine>,
     usage: Arc<dyn UsageRepository>,
     signer: TokenSigner,
     clock: Arc<dyn Clock>,
@@ -33,6 +34,7 @@ impl Sessions {
     pub(super) fn new(parts: AdminParts) -> Self {
         Self {
             operator: parts.operator,
+            engine: parts.engine,
             usage: parts.stores.usage,
             signer: parts.signer,
             clock: parts.clock,
@@ -108,6 +110,11 @@ impl Session {
     /// What they may do.
     pub(super) fn operator(&self) -> &Operator {
         &self.sessions.operator
+    }
+
+    /// How accounts fare.
+    pub(super) fn engine(&self) -> &Engine {
+        &self.sessions.engine
     }
 
     /// What was used.

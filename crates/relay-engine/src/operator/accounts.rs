@@ -6,8 +6,9 @@ use http::HeaderValue;
 use http::uri::Authority;
 use relay_crypto::LegacySalt;
 use relay_domain::{
-    Account, AccountHealth, AccountId, AccountKind, ModelMap, ModelName, NanoUsd, Platform,
-    Priority, Proxy, ProxyAuth, ProxyScheme, ProxySetting, SealedSecret,
+    Account, AccountHealth, AccountId, AccountKind, Limits, ModelMap, ModelName, Multiplier,
+    OnDisconnect, Platform, Priority, Proxy, ProxyAuth, ProxyScheme, ProxySetting, SealedSecret,
+    Timestamp,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -43,10 +44,14 @@ pub struct NewAccount {
     pub kind: AccountKind,
     /// How long a 429 without a reset time keeps it out, in minutes. Zero: by the provider's word only.
     pub rate_limit_minutes: u32,
-    /// Cost in a day after which it rests. This version keeps no such quota and refuses it.
-    pub daily_quota: Option<NanoUsd>,
-    /// Requests in flight at once; `None` or zero: no limit.
-    pub max_concurrent: Option<u32>,
+    /// What may be spent on it and how fast. A number of zero means no limit.
+    pub limits: Limits,
+    /// By how much what it costs counts for a key that uses it.
+    pub rate: Multiplier,
+    /// When its subscription ends.
+    pub subscription_ends: Option<Timestamp>,
+    /// What becomes of a request whose client leaves.
+    pub on_disconnect: OnDisconnect,
 }
 
 /// A proxy in front of an account to be added.
@@ -90,8 +95,10 @@ impl NewAccount {
             schedulable: true,
             kind: AccountKind::Shared,
             rate_limit_minutes: 0,
-            daily_quota: None,
-            max_concurrent: None,
+            limits: Limits::default(),
+            rate: Multiplier::ONE,
+            subscription_ends: None,
+            on_disconnect: OnDisconnect::Abort,
         }
     }
 }
@@ -130,12 +137,19 @@ impl Operator {
             schedulable: new.schedulable,
             kind: new.kind,
             rate_limit_minutes: new.rate_limit_minutes,
-            daily_quota: None,
-            max_concurrent: new.max_concurrent.filter(|limit| *limit > 0),
+            limits: Limits {
+                concurrency: new.limits.concurrency.filter(|limit| *limit > 0),
+                ..new.limits
+            },
+            rate: new.rate,
+            subscription_ends: new.subscription_ends,
+            on_disconnect: new.on_disconnect,
+            error_message: String::new(),
             health: AccountHealth::default(),
             created_at: self.clock.now(),
             updated_at: None,
             last_used_at: None,
+            revision: 0,
         };
         self.stores.accounts.create(&account).await?;
         tracing::info!(account.id = %account.id, platform = %account.platform, "account created");
@@ -200,11 +214,6 @@ impl NewAccount {
         let agent = self.user_agent.as_deref().unwrap_or_default();
         let why = "must be one line of printable ASCII characters";
         require(HeaderValue::from_str(agent).is_ok(), "userAgent", why)?;
-        require(
-            self.daily_quota.is_none(),
-            "dailyQuota",
-            "cannot be kept by this version of Relay; leave it out or set it to 0",
-        )?;
         self.proxy.as_ref().map_or(Ok(()), |proxy| {
             let address = format!("{}:{}", proxy.host, proxy.port).parse::<Authority>();
             let is_host = address.is_ok_and(|address| address.host() == proxy.host);

@@ -1,8 +1,8 @@
 //! API keys: making and finding them.
 
 use relay_domain::{
-    Account, AccountId, ApiKey, Expiry, KeyDigest, KeyId, Limits, ModelName, Permissions, Platform,
-    Timestamp,
+    Account, AccountId, ApiKey, Expiry, GroupId, KeyDigest, KeyId, Limits, ModelName, Permissions,
+    Platform, Restriction, ServiceRates, Timestamp, UnpricedPolicy, WaitQueue, WindowCaps,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -22,16 +22,33 @@ pub struct NewKey {
     /// Which platforms it may use.
     pub permissions: Permissions,
     /// Models that it may not use, by exact name.
-    pub restricted_models: Vec<String>,
+    pub restricted_models: Restriction,
+    /// Clients that alone may use it, by v1's names for them.
+    pub allowed_clients: Restriction,
     /// The Claude Console account that all its requests must use.
     pub bound_claude_account: Option<AccountId>,
     /// The Codex account that all its requests must use.
     pub bound_codex_account: Option<AccountId>,
-    /// What it may spend and how fast. This version keeps only the limit of requests in flight, zero
-    /// meaning none; a key with another is refused, because a limit that is not kept is worse than none.
+    /// The group whose limits it shares.
+    pub group: Option<GroupId>,
+    /// What it may spend and how fast. A number of zero means no limit.
     pub limits: Limits,
+    /// What its rate window would allow, while it has none.
+    pub idle_window: WindowCaps,
+    /// By how much its costs count against its budgets.
+    pub service_rates: ServiceRates,
+    /// What becomes of a request for a model without a price.
+    pub unpriced: Option<UnpricedPolicy>,
+    /// Where requests wait that are one too many at once.
+    pub queue: Option<WaitQueue>,
     /// Free labels.
     pub tags: Vec<String>,
+    /// A picture's name for the console.
+    pub icon: String,
+    /// v1's user whose key it is.
+    pub user_id: String,
+    /// That user's name.
+    pub user_username: String,
     /// Who makes it.
     pub created_by: String,
 }
@@ -43,13 +60,22 @@ impl Default for NewKey {
             name: None,
             description: String::new(),
             is_active: true,
-            expiry: Expiry::Never,
+            expiry: Expiry::NEVER,
             permissions: Permissions::All,
-            restricted_models: Vec::new(),
+            restricted_models: Restriction::default(),
+            allowed_clients: Restriction::default(),
             bound_claude_account: None,
             bound_codex_account: None,
+            group: None,
             limits: Limits::default(),
+            idle_window: WindowCaps::default(),
+            service_rates: ServiceRates::default(),
+            unpriced: None,
+            queue: None,
             tags: Vec::new(),
+            icon: String::new(),
+            user_id: String::new(),
+            user_username: String::new(),
             created_by: "admin".to_owned(),
         }
     }
@@ -80,20 +106,32 @@ impl Operator {
             digest: KeyDigest::new(self.hasher.digest(secret.expose_secret())),
             name: new.name.unwrap_or_else(|| format!("API Key {id}")),
             id,
+            retiring: None,
             description: new.description,
+            icon: new.icon,
             is_active: new.is_active,
             deleted: None,
+            restored: None,
             expiry: new.expiry,
             permissions: new.permissions,
             restricted_models: new.restricted_models,
+            allowed_clients: new.allowed_clients,
             bound_claude_account: new.bound_claude_account,
             bound_codex_account: new.bound_codex_account,
+            group: new.group,
             limits: Limits { concurrency, ..new.limits },
+            idle_window: new.idle_window,
+            service_rates: new.service_rates,
+            unpriced: new.unpriced,
+            queue: new.queue,
             tags: new.tags,
+            user_id: new.user_id,
+            user_username: new.user_username,
             created_by: new.created_by,
             created_at: now,
             updated_at: None,
             last_used_at: None,
+            revision: 0,
         };
         self.stores.keys.create(&key).await?;
         tracing::info!(key.id = %key.id, created_by = key.created_by, "API key created");
@@ -138,44 +176,25 @@ impl NewKey {
             check_name("name", name, 100, "must have 1 to 100 characters")?;
         }
         check_description(&self.description)?;
-        match self.expiry {
-            Expiry::At(at) if at <= now => {
-                return Err(invalid("expiresAt", "must lie in the future"));
-            }
-            Expiry::AfterFirstUse(lifetime) if lifetime.is_zero() => {
-                return Err(invalid("activationDays", "must be at least 1"));
-            }
-            Expiry::Never | Expiry::At(_) | Expiry::AfterFirstUse(_) => {}
+        if self.expiry.is_over(now) {
+            return Err(invalid("expiresAt", "must lie in the future"));
         }
-        if self.restricted_models.iter().any(|model| ModelName::try_from(model.as_str()).is_err()) {
+        if self.expiry.due().is_some_and(|lifetime| lifetime.is_zero()) {
+            return Err(invalid("activationDays", "must be at least 1"));
+        }
+        if self
+            .restricted_models
+            .names
+            .iter()
+            .any(|model| ModelName::try_from(model.as_str()).is_err())
+        {
             return Err(invalid("restrictedModels", "must be names of 1 to 256 bytes"));
         }
         for tag in &self.tags {
             check_name("tags", tag, 100, "must have 1 to 100 characters each")?;
         }
-        match unkept_limit(&self.limits) {
-            Some(field) => Err(invalid(
-                field,
-                "cannot be kept by this version of Relay; it keeps only concurrencyLimit",
-            )),
-            None => Ok(()),
-        }
+        Ok(())
     }
-}
-
-/// The first limit that a request would not be held to. The engine lets no key in that has one.
-fn unkept_limit(limits: &Limits) -> Option<&'static str> {
-    let given = |is_set: bool, field| is_set.then_some(field);
-    let of_window = limits.window.and_then(|window| {
-        given(window.requests.is_some(), "rateLimitRequests")
-            .or(given(window.cost.is_some(), "rateLimitCost"))
-            .or(given(window.tokens.is_some(), "tokenLimit"))
-            .or(Some("rateLimitWindow"))
-    });
-    of_window
-        .or(given(limits.daily_cost.is_some(), "dailyCostLimit"))
-        .or(given(limits.total_cost.is_some(), "totalCostLimit"))
-        .or(given(limits.weekly_claude_cost.is_some(), "weeklyOpusCostLimit"))
 }
 
 fn invalid(field: &'static str, why: &'static str) -> OperatorError {

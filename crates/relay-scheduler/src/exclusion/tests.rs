@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::pool::{Member, ask, at, model_map, rest};
+use crate::pool::{Member, NOW, ask, at, model_map, rest};
 use relay_domain::Platform;
 
 fn resting(reason: PenaltyReason, until: u64) -> Exclusion {
@@ -97,6 +97,16 @@ fn what_passes_excludes_on_its_side_of_the_edge() {
             Some(spent),
         ),
         ("no quota", healthy().with(|m| m.daily_spent = dollars(i64::MAX)), None),
+        (
+            "a subscription that ends later",
+            healthy().with(|m| m.subscription_ends = Some(at(1))),
+            None,
+        ),
+        (
+            "a subscription that ends now",
+            healthy().with(|m| m.subscription_ends = Some(NOW)),
+            Some(Exclusion::SubscriptionEnded { at: NOW }),
+        ),
         ("one slot left", healthy().with(|m| (m.max_concurrent, m.in_flight) = (Some(2), 1)), None),
         (
             "last slot taken",

@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 
 use relay_domain::{
-    Account, AccountId, AccountKind, ModelMap, NanoUsd, Priority, SealedSecret, Timestamp,
+    Account, AccountId, AccountKind, Limits, ModelMap, Multiplier, NanoUsd, OnDisconnect, Priority,
+    SealedSecret, Timestamp,
 };
-use relay_store::StoreError;
+use relay_store::{StoreError, StoredLimits};
 use serde::Deserialize;
 
 use super::{health, proxy};
@@ -17,6 +18,11 @@ use crate::keyspace::AccountFamily;
 /// v1's marks that it, not an operator, switched an account off.
 const STOPPED_BY_ITSELF: [&str; 3] =
     ["rateLimitAutoStopped", "blockedAutoStopped", "quotaAutoStopped"];
+/// The field of the revision, on which changes are decided.
+pub(super) const REVISION: &str = "relayRevision";
+const LIMITS: &str = "relayLimits";
+const RATE: &str = "relayRate";
+const ON_DISCONNECT: &str = "relayOnDisconnect";
 /// v1's minutes of rest when none are stored.
 const RATE_LIMIT_MINUTES: u64 = 60;
 
@@ -72,12 +78,19 @@ pub(super) fn parse(
             Some(_) => AccountKind::Dedicated,
         },
         rate_limit_minutes: small(hash.number("rateLimitDuration").unwrap_or(RATE_LIMIT_MINUTES)),
-        daily_quota: hash.limit("dailyQuota"),
-        max_concurrent: hash.number("maxConcurrentTasks").filter(|n| *n > 0).map(small),
+        limits: limits(hash),
+        rate: hash.text(RATE).and_then(|text| text.parse().ok()).unwrap_or(Multiplier::ONE),
+        subscription_ends: hash.moment("subscriptionExpiresAt"),
+        on_disconnect: match hash.text(ON_DISCONNECT) {
+            Some("drain") => OnDisconnect::Drain,
+            Some(_) | None => OnDisconnect::Abort,
+        },
+        error_message: hash.text_or_empty("errorMessage"),
         health: health::parse(hash),
         created_at: hash.moment("createdAt").unwrap_or_default(),
         updated_at: hash.moment("updatedAt"),
         last_used_at: hash.moment("lastUsedAt"),
+        revision: revision(hash),
     })
 }
 
@@ -125,8 +138,15 @@ pub(super) fn fields(
         AccountKind::Shared => "shared",
         AccountKind::Dedicated => "dedicated",
     };
-    let quota =
-        account.daily_quota.map_or_else(|| "0".to_owned(), |quota: NanoUsd| quota.to_string());
+    let quota = account.limits.daily_cost;
+    let quota = quota.map_or_else(|| "0".to_owned(), |quota: NanoUsd| quota.to_string());
+    let limits = serde_json::to_string(&StoredLimits::from(account.limits))
+        .map_err(|error| StoreError::Refused(Box::new(error)))?;
+    let day_minute = account.limits.starts.day_minute;
+    let on_disconnect = match account.on_disconnect {
+        OnDisconnect::Abort => "abort",
+        OnDisconnect::Drain => "drain",
+    };
     Ok(vec![
         ("name", account.name.clone()),
         ("description", account.description.clone()),
@@ -141,7 +161,13 @@ pub(super) fn fields(
         ("accountType", kind.to_owned()),
         ("rateLimitDuration", account.rate_limit_minutes.to_string()),
         ("dailyQuota", quota),
-        ("maxConcurrentTasks", account.max_concurrent.unwrap_or(0).to_string()),
+        ("quotaResetTime", format!("{:02}:{:02}", day_minute / 60, day_minute % 60)),
+        ("maxConcurrentTasks", account.limits.concurrency.unwrap_or(0).to_string()),
+        (LIMITS, limits),
+        (RATE, account.rate.to_string()),
+        ("subscriptionExpiresAt", moment_or_empty(account.subscription_ends)),
+        (ON_DISCONNECT, on_disconnect.to_owned()),
+        ("errorMessage", account.error_message.clone()),
         ("updatedAt", moment_or_empty(account.updated_at)),
     ])
 }
@@ -158,6 +184,29 @@ pub(super) fn switches(account: &Account, stored: &Hash) -> Vec<(&'static str, S
         ("schedulable", account.schedulable.to_string()),
     ];
     marks.into_iter().chain(switches).collect()
+}
+
+/// The revision of an account as it is stored.
+pub(super) fn revision(hash: &Hash) -> u64 {
+    hash.number(REVISION).unwrap_or(0)
+}
+
+/// What v1 has fields for is read from them, for a v1 may have changed it since.
+fn limits(hash: &Hash) -> Limits {
+    let own = hash.text(LIMITS).and_then(|json| serde_json::from_str::<StoredLimits>(json).ok());
+    let mut limits = Limits::from(own.unwrap_or_default());
+    limits.daily_cost = hash.limit("dailyQuota");
+    let at_once = hash.number("maxConcurrentTasks").filter(|limit| *limit > 0);
+    limits.concurrency = at_once.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX));
+    limits.starts.day_minute = hash.text("quotaResetTime").and_then(minute_of_day).unwrap_or(0);
+    limits
+}
+
+/// The minute that `HH:mm` names.
+fn minute_of_day(text: &str) -> Option<u16> {
+    let (hour, minute) = text.split_once(':')?;
+    let below = |text: &str, bound: u16| text.parse::<u16>().ok().filter(|part| *part < bound);
+    Some(below(hour, 24)? * 60 + below(minute, 60)?)
 }
 
 fn url_field(family: AccountFamily) -> &'static str {

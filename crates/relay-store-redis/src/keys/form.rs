@@ -4,13 +4,15 @@
 
 use std::time::Duration;
 
-use relay_domain::key::Deletion;
 use relay_domain::{
-    AccountId, ApiKey, BudgetPolicy, Expiry, KeyDigest, KeyId, Limits, NanoUsd, PeriodStarts,
-    Permissions, Platform, RateWindow, Timestamp,
+    AccountId, ApiKey, BudgetPolicy, Expiry, ExpiryMode, GroupId, KeyDigest, KeyId, Lifetime,
+    LifetimeUnit, Limits, NanoUsd, PeriodStarts, Permissions, Platform, RateWindow, Restriction,
+    RetiringSecret, Signature, Timestamp, UnpricedPolicy, WaitQueue, WindowCaps,
 };
 use relay_store::StoreError;
 
+use super::service_rates;
+use crate::guarded_write::changed;
 use crate::hash::Hash;
 
 /// The fields on which indexes depend.
@@ -21,16 +23,6 @@ pub(super) const ACTIVATION: [&str; 2] = ["expirationMode", "isActivated"];
 const NOTHING: &str = "none";
 /// v1's name of a binding to one of its Codex accounts.
 const RESPONSES: &str = "responses:";
-
-/// Whether a key's time begins with its first use.
-pub(super) enum Activation {
-    /// It does not, or there is no such key.
-    None,
-    /// It has begun, and ends then, if it ends.
-    Done(Option<Timestamp>),
-    /// It has not begun.
-    Due,
-}
 
 /// Reads a key.
 ///
@@ -43,33 +35,59 @@ pub(super) fn parse(id: &str, hash: &Hash) -> Result<ApiKey, StoreError> {
     let digest = KeyDigest::from_hex(hash.text("apiKey").unwrap_or_default())
         .map_err(|_| corrupt("apiKey is no digest"))?;
     let created_at = hash.moment("createdAt").unwrap_or_default();
-    let deletion = || Deletion {
+    let deletion = || Signature {
         at: hash.moment("deletedAt").or_else(|| hash.moment("updatedAt")).unwrap_or(created_at),
         by: hash.text_or_empty("deletedBy"),
+        by_type: hash.text_or_empty("deletedByType"),
     };
     let deleted = hash.is_true("isDeleted").then(deletion);
+    let restored = hash.moment("restoredAt").map(|at| Signature {
+        at,
+        by: hash.text_or_empty("restoredBy"),
+        by_type: hash.text_or_empty("restoredByType"),
+    });
     let is_active = hash.is_true("isActive") || (deleted.is_some() && hash.is_true(ACTIVE_BEFORE));
-    let restricted = hash.is_true("enableModelRestriction");
+    let restriction = |switch: &str, list: &str| Restriction {
+        is_on: hash.is_true(switch),
+        names: hash.list(list),
+    };
+    let limits = limits(hash);
     let codex = hash.text("openaiAccountId").and_then(|bound| bound.strip_prefix(RESPONSES));
     let account = |id: Option<&str>| id.and_then(|id| AccountId::try_from(id).ok());
     Ok(ApiKey {
         id: KeyId::try_from(id).map_err(|_| corrupt("its name holds no id"))?,
         digest,
+        retiring: retiring(hash),
         name: hash.text("name").unwrap_or("Unnamed Key").to_owned(),
         description: hash.text_or_empty("description"),
+        icon: hash.text_or_empty("icon"),
         is_active,
         deleted,
+        restored,
         expiry: expiry(hash),
         permissions: permissions(hash.text("permissions").unwrap_or_default()),
-        restricted_models: if restricted { hash.list("restrictedModels") } else { Vec::new() },
+        restricted_models: restriction("enableModelRestriction", "restrictedModels"),
+        allowed_clients: restriction("enableClientRestriction", "allowedClients"),
         bound_claude_account: account(hash.text("claudeConsoleAccountId")),
         bound_codex_account: account(codex.or_else(|| hash.text("codexAccountId"))),
-        limits: limits(hash),
+        group: hash.text(GROUP).and_then(|id| GroupId::try_from(id).ok()),
+        idle_window: if limits.window.is_some() { WindowCaps::default() } else { caps(hash) },
+        limits,
+        service_rates: service_rates::parse(hash),
+        unpriced: match hash.text(UNPRICED) {
+            Some("refuse") => Some(UnpricedPolicy::Refuse),
+            Some("fallback") => Some(UnpricedPolicy::Fallback),
+            Some(_) | None => None,
+        },
+        queue: queue(hash),
         tags: hash.list("tags"),
+        user_id: hash.text_or_empty("userId"),
+        user_username: hash.text_or_empty("userUsername"),
         created_by: hash.text_or_empty("createdBy"),
         created_at,
         updated_at: hash.moment("updatedAt"),
         last_used_at: hash.moment("lastUsedAt"),
+        revision: revision(hash),
     })
 }
 
@@ -85,7 +103,6 @@ pub(super) fn parse_or_pass_over(id: &str, hash: &Hash) -> Option<ApiKey> {
 pub(super) fn fixed_fields(key: &ApiKey) -> Vec<(&'static str, String)> {
     vec![
         ("id", key.id.to_string()),
-        ("apiKey", key.digest.to_hex()),
         ("createdAt", key.created_at.to_string()),
         ("lastUsedAt", moment_or_empty(key.last_used_at)),
     ]
@@ -96,23 +113,32 @@ pub(super) fn fields(key: &ApiKey) -> Vec<(&'static str, String)> {
     let is_deleted = key.deleted.is_some();
     let responses = |id: &AccountId| format!("{RESPONSES}{id}");
     let mut fields = vec![
+        ("apiKey", key.digest.to_hex()),
+        (RETIRING, key.retiring.map_or_else(String::new, |old| old.digest.to_hex())),
+        (RETIRING_UNTIL, moment_or_empty(key.retiring.map(|old| old.until))),
         ("name", key.name.clone()),
         ("description", key.description.clone()),
+        ("icon", key.icon.clone()),
         // v1 looks at nothing else to keep a deleted key out.
         ("isActive", (key.is_active && !is_deleted).to_string()),
         (ACTIVE_BEFORE, (key.is_active && is_deleted).to_string()),
         ("isDeleted", is_deleted.to_string()),
-        ("deletedAt", moment_or_empty(key.deleted.as_ref().map(|deletion| deletion.at))),
-        (
-            "deletedBy",
-            key.deleted.as_ref().map_or_else(String::new, |deletion| deletion.by.clone()),
-        ),
         ("permissions", permissions_text(&key.permissions)),
-        ("enableModelRestriction", (!key.restricted_models.is_empty()).to_string()),
-        ("restrictedModels", list_text(&key.restricted_models)),
+        ("enableModelRestriction", key.restricted_models.is_on.to_string()),
+        ("restrictedModels", list_text(&key.restricted_models.names)),
+        ("enableClientRestriction", key.allowed_clients.is_on.to_string()),
+        ("allowedClients", list_text(&key.allowed_clients.names)),
         ("claudeConsoleAccountId", text_or_empty(key.bound_claude_account.as_ref())),
         ("openaiAccountId", key.bound_codex_account.as_ref().map_or_else(String::new, responses)),
         ("codexAccountId", text_or_empty(key.bound_codex_account.as_ref())),
+        (GROUP, key.group.as_ref().map_or_else(String::new, ToString::to_string)),
+        ("serviceRates", service_rates::text(&key.service_rates, None)),
+        (UNPRICED, key.unpriced.map_or("", unpriced_text).to_owned()),
+        (QUEUE_LENGTH, key.queue.map_or_else(String::new, |q| q.max_waiting.to_string())),
+        (
+            QUEUE_DEADLINE,
+            key.queue.map_or_else(String::new, |q| q.deadline.as_millis().to_string()),
+        ),
         ("concurrencyLimit", key.limits.concurrency.unwrap_or(0).to_string()),
         ("dailyCostLimit", dollars(key.limits.daily_cost)),
         ("totalCostLimit", dollars(key.limits.total_cost)),
@@ -123,33 +149,46 @@ pub(super) fn fields(key: &ApiKey) -> Vec<(&'static str, String)> {
         ("weeklyResetHour", key.limits.starts.week_hour.to_string()),
         ("relayBudgetPolicy", budget_policy_text(key.limits.budget_policy).to_owned()),
         ("tags", list_text(&key.tags)),
+        ("userId", key.user_id.clone()),
+        ("userUsername", key.user_username.clone()),
         ("createdBy", key.created_by.clone()),
         ("updatedAt", moment_or_empty(key.updated_at)),
     ];
-    fields.extend(window_fields(key.limits.window.as_ref()));
+    fields.extend(signed(["deletedAt", "deletedBy", "deletedByType"], key.deleted.as_ref()));
+    fields.extend(signed(["restoredAt", "restoredBy", "restoredByType"], key.restored.as_ref()));
+    fields.extend(window_fields(key));
     fields.extend(expiry_fields(key.expiry));
     fields
 }
 
-/// Whether a key's time begins with its first use.
-pub(super) fn activation(hash: &Hash) -> Activation {
-    if hash.text("expirationMode") != Some("activation") {
-        Activation::None
-    } else if hash.is_true("isActivated") {
-        Activation::Done(end(hash))
-    } else {
-        Activation::Due
+/// The fields that make `new` of `old`, which is how the key is stored in `hash`: only those that differ,
+/// and what Relay does not know of a field's content stays in it.
+pub(super) fn changes(hash: &Hash, old: &ApiKey, new: &ApiKey) -> Vec<(&'static str, String)> {
+    let mut changes = changed(&fields(old), fields(new));
+    for (field, text) in &mut changes {
+        if *field == "serviceRates" {
+            *text = service_rates::text(&new.service_rates, hash.text("serviceRates"));
+        }
     }
+    if new.revision != old.revision {
+        changes.push((REVISION, new.revision.to_string()));
+    }
+    changes
 }
 
-/// The fields of a key whose time begins at `now` and ends at `end`.
-pub(super) fn activated(now: Timestamp, end: Timestamp) -> [(&'static str, String); 3] {
-    [
-        ("isActivated", "true".to_owned()),
-        ("activatedAt", now.to_string()),
-        ("expiresAt", end.to_string()),
-    ]
+/// The revision of a key as it is stored.
+pub(super) fn revision(hash: &Hash) -> u64 {
+    hash.number(REVISION).unwrap_or(0)
 }
+
+/// The field of the revision, on which changes are decided.
+pub(super) const REVISION: &str = "relayRevision";
+const GROUP: &str = "relayGroup";
+const RETIRING: &str = "relayRetiringDigest";
+const RETIRING_UNTIL: &str = "relayRetiringUntil";
+const UNPRICED: &str = "relayUnpriced";
+const QUEUE_LENGTH: &str = "relayQueueLength";
+const QUEUE_DEADLINE: &str = "relayQueueDeadlineMs";
 
 /// Says of a deleted key whether it was switched on, which v1's fields cannot say.
 const ACTIVE_BEFORE: &str = "relayActiveBeforeDeletion";
@@ -160,41 +199,75 @@ fn end(hash: &Hash) -> Option<Timestamp> {
     Some(hash.moment("expiresAt").unwrap_or(Timestamp::EPOCH))
 }
 
-fn expiry(hash: &Hash) -> Expiry {
-    match activation(hash) {
-        Activation::None => end(hash).map_or(Expiry::Never, Expiry::At),
-        Activation::Done(end) => end.map_or(Expiry::Never, Expiry::At),
-        Activation::Due => {
-            let hours = if hash.text("activationUnit") == Some("hours") { 1 } else { 24 };
-            let count = hash.number("activationDays").unwrap_or(30);
-            Expiry::AfterFirstUse(Duration::from_secs(count.saturating_mul(hours * 3_600)))
-        }
+/// When a key ends.
+pub(super) fn expiry(hash: &Hash) -> Expiry {
+    let mode = match hash.text("expirationMode") {
+        Some("activation") => ExpiryMode::Activation,
+        Some(_) | None => ExpiryMode::Fixed,
+    };
+    // v1 gives a key without a length thirty days when its time begins.
+    let by_default = if mode == ExpiryMode::Activation { 30 } else { 0 };
+    let count = hash.number("activationDays").unwrap_or(by_default);
+    let unit = match hash.text("activationUnit") {
+        Some("hours") => LifetimeUnit::Hours,
+        Some(_) | None => LifetimeUnit::Days,
+    };
+    Expiry {
+        mode,
+        at: end(hash),
+        lifetime: Lifetime { count: u32::try_from(count).unwrap_or(u32::MAX), unit },
+        is_activated: hash.is_true("isActivated"),
+        activated_at: hash.moment("activatedAt"),
     }
 }
 
 /// The fields of a key's end.
-pub(super) fn expiry_fields(expiry: Expiry) -> Vec<(&'static str, String)> {
-    let fields = |mode: &str, is_activated: bool, end: Option<Timestamp>| {
-        vec![
-            ("expirationMode", mode.to_owned()),
-            ("isActivated", is_activated.to_string()),
-            ("expiresAt", moment_or_empty(end)),
-        ]
+pub(super) fn expiry_fields(expiry: Expiry) -> [(&'static str, String); 6] {
+    let mode = match expiry.mode {
+        ExpiryMode::Fixed => "fixed",
+        ExpiryMode::Activation => "activation",
     };
-    match expiry {
-        Expiry::Never => fields("fixed", true, None),
-        Expiry::At(end) => fields("fixed", true, Some(end)),
-        Expiry::AfterFirstUse(length) => {
-            // v1 knows whole hours: part of one is given as one.
-            let hours = length.as_secs().div_ceil(3_600);
-            let (count, unit) =
-                if hours.is_multiple_of(24) { (hours / 24, "days") } else { (hours, "hours") };
-            let mut fields = fields("activation", false, None);
-            fields.push(("activationDays", count.to_string()));
-            fields.push(("activationUnit", unit.to_owned()));
-            fields.push(("activatedAt", String::new()));
-            fields
-        }
+    let unit = match expiry.lifetime.unit {
+        LifetimeUnit::Hours => "hours",
+        LifetimeUnit::Days => "days",
+    };
+    [
+        ("expirationMode", mode.to_owned()),
+        ("isActivated", expiry.is_activated.to_string()),
+        ("activatedAt", moment_or_empty(expiry.activated_at)),
+        ("activationDays", expiry.lifetime.count.to_string()),
+        ("activationUnit", unit.to_owned()),
+        ("expiresAt", moment_or_empty(expiry.at)),
+    ]
+}
+
+fn signed(
+    [at, by, by_type]: [&'static str; 3],
+    signature: Option<&Signature>,
+) -> [(&'static str, String); 3] {
+    let text = |part: fn(&Signature) -> String| signature.map_or_else(String::new, part);
+    [
+        (at, text(|signature| signature.at.to_string())),
+        (by, text(|signature| signature.by.clone())),
+        (by_type, text(|signature| signature.by_type.clone())),
+    ]
+}
+
+fn retiring(hash: &Hash) -> Option<RetiringSecret> {
+    let digest = KeyDigest::from_hex(hash.text(RETIRING)?).ok()?;
+    Some(RetiringSecret { digest, until: hash.moment(RETIRING_UNTIL)? })
+}
+
+fn queue(hash: &Hash) -> Option<WaitQueue> {
+    let max_waiting = u32::try_from(hash.number(QUEUE_LENGTH)?).unwrap_or(u32::MAX);
+    let deadline = Duration::from_millis(hash.number(QUEUE_DEADLINE)?);
+    Some(WaitQueue { max_waiting, deadline })
+}
+
+fn unpriced_text(policy: UnpricedPolicy) -> &'static str {
+    match policy {
+        UnpricedPolicy::Refuse => "refuse",
+        UnpricedPolicy::Fallback => "fallback",
     }
 }
 
@@ -236,11 +309,12 @@ fn permissions_text(permissions: &Permissions) -> String {
 
 fn limits(hash: &Hash) -> Limits {
     let positive = |field: &str| hash.number(field).filter(|number| *number > 0);
+    let WindowCaps { requests, tokens, cost } = caps(hash);
     let window = positive("rateLimitWindow").map(|minutes| RateWindow {
         length: Duration::from_secs(minutes.saturating_mul(60)),
-        requests: positive("rateLimitRequests"),
-        tokens: positive("tokenLimit"),
-        cost: hash.limit("rateLimitCost"),
+        requests,
+        tokens,
+        cost,
     });
     Limits {
         concurrency: positive("concurrencyLimit").map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
@@ -271,15 +345,25 @@ fn starts(hash: &Hash) -> PeriodStarts {
     }
 }
 
-/// A window that is off leaves what it would limit as it is stored.
-fn window_fields(window: Option<&RateWindow>) -> Vec<(&'static str, String)> {
-    let Some(window) = window else { return vec![("rateLimitWindow", "0".to_owned())] };
-    vec![
-        // v1 knows whole minutes: part of one is given as one.
-        ("rateLimitWindow", window.length.as_secs().div_ceil(60).to_string()),
-        ("rateLimitRequests", window.requests.unwrap_or(0).to_string()),
-        ("tokenLimit", window.tokens.unwrap_or(0).to_string()),
-        ("rateLimitCost", dollars(window.cost)),
+/// What a window allows, whether there is one or not.
+fn caps(hash: &Hash) -> WindowCaps {
+    let positive = |field: &str| hash.number(field).filter(|number| *number > 0);
+    WindowCaps {
+        requests: positive("rateLimitRequests"),
+        tokens: positive("tokenLimit"),
+        cost: hash.limit("rateLimitCost"),
+    }
+}
+
+fn window_fields(key: &ApiKey) -> [(&'static str, String); 4] {
+    // v1 knows whole minutes: part of one is given as one.
+    let minutes = key.limits.window.map_or(0, |window| window.length.as_secs().div_ceil(60));
+    let caps = key.window_caps();
+    [
+        ("rateLimitWindow", minutes.to_string()),
+        ("rateLimitRequests", caps.requests.unwrap_or(0).to_string()),
+        ("tokenLimit", caps.tokens.unwrap_or(0).to_string()),
+        ("rateLimitCost", dollars(caps.cost)),
     ]
 }
 
@@ -334,43 +418,50 @@ mod tests {
     #[test]
     fn ends_of_both_predecessors_are_read() {
         let end = Timestamp::parse_rfc3339("2028-01-01T00:00:00Z").unwrap();
-        let hours = |hours| Expiry::AfterFirstUse(Duration::from_hours(hours));
-        let due = [("expirationMode", "activation"), ("isActivated", "false")];
+        let due = |hours| (None, Some(Duration::from_hours(hours)));
+        let fixed = |end| (end, None);
+        let waits = [("expirationMode", "activation"), ("isActivated", "false")];
         let cases = [
-            ("nothing", Hash::from([]), Expiry::Never),
-            ("empty", Hash::from([("expiresAt", "")]), Expiry::Never),
-            ("a moment", Hash::from([("expiresAt", "2028-01-01T00:00:00.000Z")]), Expiry::At(end)),
-            ("a day", Hash::from([("expiresAt", "2028-01-01")]), Expiry::At(end)),
-            ("minutes", Hash::from([("expiresAt", "2028-01-01T00:00")]), Expiry::At(end)),
-            ("no zone", Hash::from([("expiresAt", "2028-01-01T00:00:00")]), Expiry::At(end)),
-            ("a space", Hash::from([("expiresAt", "2028-01-01 00:00:00")]), Expiry::At(end)),
-            ("a zone", Hash::from([("expiresAt", "2028-01-01T08:00:00+08:00")]), Expiry::At(end)),
-            ("no moment", Hash::from([("expiresAt", "soon")]), Expiry::At(Timestamp::EPOCH)),
+            ("nothing", Hash::from([]), fixed(None)),
+            ("empty", Hash::from([("expiresAt", "")]), fixed(None)),
+            ("a moment", Hash::from([("expiresAt", "2028-01-01T00:00:00.000Z")]), fixed(Some(end))),
+            ("a day", Hash::from([("expiresAt", "2028-01-01")]), fixed(Some(end))),
+            ("minutes", Hash::from([("expiresAt", "2028-01-01T00:00")]), fixed(Some(end))),
+            ("no zone", Hash::from([("expiresAt", "2028-01-01T00:00:00")]), fixed(Some(end))),
+            ("a space", Hash::from([("expiresAt", "2028-01-01 00:00:00")]), fixed(Some(end))),
+            ("a zone", Hash::from([("expiresAt", "2028-01-01T08:00:00+08:00")]), fixed(Some(end))),
+            ("no moment", Hash::from([("expiresAt", "soon")]), fixed(Some(Timestamp::EPOCH))),
             (
                 "no such day",
                 Hash::from([("expiresAt", "2028-02-31")]),
-                Expiry::At(Timestamp::EPOCH),
+                fixed(Some(Timestamp::EPOCH)),
             ),
             (
                 "begun, and no moment",
-                Hash::from([due[0], ("isActivated", "true"), ("expiresAt", "soon")]),
-                Expiry::At(Timestamp::EPOCH),
+                Hash::from([waits[0], ("isActivated", "true"), ("expiresAt", "soon")]),
+                fixed(Some(Timestamp::EPOCH)),
             ),
             (
                 "hours",
-                Hash::from([due[0], due[1], ("activationDays", "30"), ("activationUnit", "hours")]),
-                hours(30),
+                Hash::from([
+                    waits[0],
+                    waits[1],
+                    ("activationDays", "30"),
+                    ("activationUnit", "hours"),
+                ]),
+                due(30),
             ),
-            ("days", Hash::from([due[0], due[1], ("activationDays", "2")]), hours(48)),
-            ("no length", Hash::from(due), hours(720)),
+            ("days", Hash::from([waits[0], waits[1], ("activationDays", "2")]), due(48)),
+            ("no length", Hash::from(waits), due(720)),
             (
                 "begun",
-                Hash::from([due[0], ("isActivated", "true"), ("expiresAt", "2028-01-01")]),
-                Expiry::At(end),
+                Hash::from([waits[0], ("isActivated", "true"), ("expiresAt", "2028-01-01")]),
+                fixed(Some(end)),
             ),
         ];
         for (name, hash, expected) in cases {
-            assert_eq!(expiry(&hash), expected, "{name}");
+            let expiry = expiry(&hash);
+            assert_eq!((expiry.end(), expiry.due()), expected, "{name}");
         }
     }
 }

@@ -2,12 +2,14 @@
 
 use redis::Pipeline;
 use relay_domain::{Calendar, Period, RequestId, Timestamp};
+use relay_store::statistics::CommitCells;
 use relay_store::{Charge, Settlement, StoreError, StoredRecord};
 use serde::Serialize;
 
 use crate::counters::Increments;
 use crate::keyspace::{AccountFamily, Keyspace};
 use crate::scripts::Script;
+use crate::statistics;
 
 /// A settlement with what can be computed of it before it meets others in a batch.
 pub(super) struct Prepared {
@@ -51,6 +53,7 @@ impl Prepared {
 pub(super) struct Terms<'a> {
     pub(super) keyspace: &'a Keyspace,
     pub(super) script: &'a Script,
+    pub(super) calendar: Calendar,
     /// How many records are kept.
     pub(super) record_capacity: usize,
     /// Only requests whose lease has ended by then may be settled.
@@ -60,16 +63,16 @@ pub(super) struct Terms<'a> {
 /// The call of `settle.lua` for `batch`, whose requests must differ.
 pub(super) fn call(batch: &[&Prepared], terms: &Terms<'_>) -> Result<Pipeline, StoreError> {
     let keyspace = terms.keyspace;
-    let mut parts = Parts::default();
+    let mut parts = Parts::new(terms.calendar);
     for prepared in batch {
         parts.add(&prepared.settlement, prepared.periods, keyspace)?;
     }
-    let Parts { bindings, keys, accounts, increments } = &parts;
-    let names = 4 + 2 * batch.len() + bindings.len() + keys.len() + accounts.len();
+    let Parts { bindings, keys, accounts, increments, cells } = &parts;
+    let names = 5 + 2 * batch.len() + bindings.len() + keys.len() + accounts.len();
 
     let mut command = terms.script.call(names + 4 * increments.len());
     command.arg(keyspace.holds()).arg(keyspace.records()).arg(keyspace.record_index());
-    command.arg(keyspace.keys_by_use());
+    command.arg(keyspace.keys_by_use()).arg(keyspace.statistics_fresh());
     for prepared in batch {
         command.arg(keyspace.hold(prepared.request()));
     }
@@ -98,7 +101,7 @@ pub(super) fn call(batch: &[&Prepared], terms: &Terms<'_>) -> Result<Pipeline, S
     for prepared in batch {
         let record = &prepared.settlement.record;
         command.arg(record.id.to_string()).arg(&prepared.record_json);
-        command.arg(record.started_at.as_millis());
+        command.arg(record.id.arrived_at().as_millis());
     }
     for (_, value, lifetime_ms) in bindings {
         command.arg(value).arg(*lifetime_ms);
@@ -115,22 +118,35 @@ pub(super) fn call(batch: &[&Prepared], terms: &Terms<'_>) -> Result<Pipeline, S
             command.arg(increment.to_string());
         }
     }
+    for fresh in cells.written() {
+        command.arg(statistics::element(&fresh));
+    }
     let mut pipeline = Pipeline::with_capacity(1);
     pipeline.add_command(command);
     Ok(pipeline)
 }
 
 /// What a batch touches besides its requests.
-#[derive(Default)]
 struct Parts<'a> {
     /// Name, value, lifetime in milliseconds.
     bindings: Vec<(String, String, u64)>,
     keys: Vec<(&'a str, Timestamp)>,
     accounts: Vec<((AccountFamily, &'a str), Timestamp)>,
     increments: Increments,
+    cells: CommitCells,
 }
 
 impl<'a> Parts<'a> {
+    fn new(calendar: Calendar) -> Self {
+        Self {
+            bindings: Vec::new(),
+            keys: Vec::new(),
+            accounts: Vec::new(),
+            increments: Increments::default(),
+            cells: CommitCells::new(calendar),
+        }
+    }
+
     fn add(
         &mut self,
         settlement: &'a Settlement,
@@ -160,6 +176,7 @@ impl<'a> Parts<'a> {
             }
         }
         self.increments.count(record, periods);
+        self.cells.count(record, *now);
         Ok(())
     }
 }

@@ -1,13 +1,13 @@
 -- Ends requests: removes their holds and slots, keeps their records, writes their bindings, dates the keys
 -- and accounts that they used, and adds up their usage. All of them or, if one is not held, none.
--- KEYS: zset of all holds, hash of records, zset of record ids by arrival, zset of key ids by use; then
--- the requests' holds; their keys' zsets of leases; bindings; API keys; accounts; and of each counter the
--- hashes of total, month, day and hour.
+-- KEYS: zset of all holds, hash of records, zset of record ids by arrival, zset of key ids by use, list of
+-- statistics that wait to be folded; then the requests' holds; their keys' zsets of leases; bindings; API
+-- keys; accounts; and of each counter the hashes of total, month, day and hour.
 -- ARGV: how many requests, bindings, API keys, accounts and counters there are; how many records are
 -- kept; now (ms) if only requests whose lease has ended may be settled, otherwise ''. Then of each
 -- request: id, record, arrival (ms); of each binding: value, lifetime (ms); of each API key: id, time of
 -- use as text, the same in ms; of each account: time of use as text; of each counter: 'full' or 'model',
--- and ten increments in the order of FIELDS.
+-- and ten increments in the order of FIELDS. The rest goes to the list of statistics.
 -- Returns an array: nothing if all are done; positions (from 0) of those that are not held, with nothing
 -- done at all; or a text if all are done but for a write that Redis refused (a foreign value under one of
 -- the names). Raises an error, with nothing done at all, if Redis takes no writes now.
@@ -26,7 +26,7 @@ local requests, bindings, api_keys, accounts, counters =
   tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local capacity, ended_by = tonumber(ARGV[6]), tonumber(ARGV[7])
 local holds, records, record_index, keys_by_use = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local key, arg = 4, 7
+local key, arg = 5, 7
 
 local all_held = redis.call('EXISTS', unpack(KEYS, key + 1, key + requests)) == requests
 if not all_held or ended_by then
@@ -122,6 +122,9 @@ for _ = 1, counters do
     end
   end
   key, arg = key + 4, arg + 11
+end
+for i = arg + 1, #ARGV do
+  call('RPUSH', KEYS[5], ARGV[i])
 end
 if refusal then
   return {refusal}

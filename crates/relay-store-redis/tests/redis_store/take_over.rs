@@ -7,10 +7,10 @@ use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
 use relay_domain::{
     Account, AccountId, AccountKind, AffinityKey, ApiKey, Expiry, HealthEvent, KeyDigest, KeyId,
-    NanoUsd, PenaltyReason, Period, Permissions, Platform, ProxySetting, Timestamp, TokenCount,
-    TokenUsage,
+    Lifetime, NanoUsd, PenaltyReason, Period, Permissions, Platform, ProxySetting, Timestamp,
+    TokenCount, TokenUsage,
 };
-use relay_store::contract::fixture::{admit_request, at, rebind, record, settlement};
+use relay_store::contract::fixture::{admit_request, at, rebind, record, settlement, signature};
 use relay_store::{AdmitRequest, Settlement, Stores, UsageScope};
 use relay_testkit::RedisServer;
 
@@ -87,7 +87,7 @@ async fn a_key_of_v1_is_read() {
     assert_eq!(key.name, "k-one");
     assert!(key.is_active);
     assert_eq!(key.deleted, None);
-    assert_eq!(key.expiry, Expiry::Never);
+    assert_eq!(key.expiry.end(), None);
     let both = Permissions::Only(vec![Platform::ClaudeConsole, Platform::Codex]);
     assert_eq!(key.permissions, both);
     assert_eq!(key.limits.concurrency, Some(3));
@@ -134,7 +134,7 @@ async fn a_deleted_key_is_out_for_v1_and_comes_back() {
     let (_server, stores, mut raw) = left_by(V1).await;
     let key = stores.keys.get(&key_id(V1_KEY)).await.unwrap().unwrap();
     let digest = key.digest.to_hex();
-    let deletion = relay_domain::key::Deletion { at: at(0), by: "admin".to_owned() };
+    let deletion = signature(at(0), "admin");
     let deleted = ApiKey { deleted: Some(deletion), ..key.clone() };
     assert!(stores.keys.update(&deleted).await.unwrap());
     assert_eq!(stores.keys.find_by_digest(&[key.digest]).await.unwrap(), Some(deleted));
@@ -166,8 +166,8 @@ async fn accounts_of_v1_are_read() {
     assert_eq!(u8::from(account.priority), 10);
     assert_eq!(account.models.upstream_name("claude-sonnet-4-20250514"), Some("mapped-sonnet"));
     assert_eq!(account.proxy, ProxySetting::Direct);
-    assert_eq!(account.daily_quota, Some(NanoUsd::from_nanos(100_000_000_000)));
-    assert_eq!(account.max_concurrent, Some(5));
+    assert_eq!(account.limits.daily_cost, Some(NanoUsd::from_nanos(100_000_000_000)));
+    assert_eq!(account.limits.concurrency, Some(5));
     assert_eq!(account.kind, AccountKind::Shared);
     assert_eq!(account.health.status(), "active");
 
@@ -272,8 +272,8 @@ async fn keys_of_v2_are_found_without_an_index() {
     assert!(!key.is_active);
     assert_eq!(key.deleted, None);
     assert_eq!(key.permissions, Permissions::Only(vec![Platform::ClaudeConsole]));
-    assert_eq!(key.restricted_models, ["m1"]);
-    assert_eq!(key.expiry, Expiry::AfterFirstUse(Duration::from_hours(30)));
+    assert_eq!(key.restricted_models.in_force(), ["m1"]);
+    assert_eq!(key.expiry, Expiry::after_first_use(Lifetime::hours(30)));
     assert_eq!(key.limits.daily_cost, Some(NanoUsd::from_nanos(1_250_000_000)));
     assert_eq!(key.limits.window, None);
     assert_eq!(stores.keys.find_by_digest(&[key.digest]).await.unwrap(), Some(key.clone()));

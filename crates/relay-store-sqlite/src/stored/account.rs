@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use relay_domain::{
-    Account, AccountHealth, AccountId, AccountKind, ModelMap, ModelName, NanoUsd, Penalty,
-    PenaltyReason, Platform, Priority, Proxy, ProxyAuth, ProxyScheme, ProxySetting, SealedSecret,
-    Timestamp,
+    Account, AccountHealth, AccountId, AccountKind, Limits, ModelMap, ModelName, Multiplier,
+    NanoUsd, OnDisconnect, Penalty, PenaltyReason, Platform, Priority, Proxy, ProxyAuth,
+    ProxyScheme, ProxySetting, SealedSecret, Timestamp,
 };
+use relay_store::StoredLimits;
 use serde::{Deserialize, Serialize};
 
 /// What an operator may change of an account, but for its priority, which is a column.
@@ -25,8 +26,21 @@ pub(crate) struct SettingsForm {
     schedulable: bool,
     kind: AccountKind,
     rate_limit_minutes: u32,
+    /// Written by the first version only, which knew these two limits.
+    #[serde(default, skip_serializing)]
     daily_quota: Option<NanoUsd>,
+    #[serde(default, skip_serializing)]
     max_concurrent: Option<u32>,
+    #[serde(default)]
+    limits: Option<StoredLimits>,
+    #[serde(default)]
+    rate: Multiplier,
+    #[serde(default)]
+    subscription_ends: Option<Timestamp>,
+    #[serde(default)]
+    on_disconnect: OnDisconnect,
+    #[serde(default)]
+    error_message: String,
     updated_at: Option<Timestamp>,
 }
 
@@ -67,6 +81,7 @@ pub(crate) struct AccountColumns {
     pub(crate) health: AccountHealth,
     pub(crate) created_at: Timestamp,
     pub(crate) last_used_at: Option<Timestamp>,
+    pub(crate) revision: u64,
 }
 
 impl SettingsForm {
@@ -85,15 +100,25 @@ impl SettingsForm {
             schedulable: account.schedulable,
             kind: account.kind,
             rate_limit_minutes: account.rate_limit_minutes,
-            daily_quota: account.daily_quota,
-            max_concurrent: account.max_concurrent,
+            daily_quota: None,
+            max_concurrent: None,
+            limits: Some(account.limits.into()),
+            rate: account.rate,
+            subscription_ends: account.subscription_ends,
+            on_disconnect: account.on_disconnect,
+            error_message: account.error_message.clone(),
             updated_at: account.updated_at,
         }
     }
 
     /// The account that has these settings and columns.
     pub(crate) fn into_account(self, columns: AccountColumns) -> Account {
-        let AccountColumns { id, priority, health, created_at, last_used_at } = columns;
+        let AccountColumns { id, priority, health, created_at, last_used_at, revision } = columns;
+        let of_first_version = Limits {
+            daily_cost: self.daily_quota,
+            concurrency: self.max_concurrent,
+            ..Limits::default()
+        };
         Account {
             id,
             platform: self.platform,
@@ -109,12 +134,16 @@ impl SettingsForm {
             schedulable: self.schedulable,
             kind: self.kind,
             rate_limit_minutes: self.rate_limit_minutes,
-            daily_quota: self.daily_quota,
-            max_concurrent: self.max_concurrent,
+            limits: self.limits.map_or(of_first_version, Limits::from),
+            rate: self.rate,
+            subscription_ends: self.subscription_ends,
+            on_disconnect: self.on_disconnect,
+            error_message: self.error_message,
             health,
             created_at,
             updated_at: self.updated_at,
             last_used_at,
+            revision,
         }
     }
 }

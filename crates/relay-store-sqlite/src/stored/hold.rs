@@ -3,10 +3,10 @@
 use relay_domain::{
     AccountId, GroupId, KeyId, ModelName, NanoUsd, Platform, Timestamp, TokenUsage,
 };
-use relay_store::Progress;
+use relay_store::{Estimate, Progress};
 use serde::{Deserialize, Serialize};
 
-use crate::holds::Hold;
+use crate::holds::{Assigned, Hold};
 
 /// What a reaper needs to know of a request, but for the end of its lease, which is a column.
 #[derive(Debug, Deserialize, Serialize)]
@@ -19,6 +19,23 @@ pub(crate) struct HoldForm {
     stream: bool,
     started_at: Timestamp,
     progress: Option<ProgressForm>,
+    #[serde(default)]
+    estimate: EstimateForm,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    assigned: Option<AssignedForm>,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+struct EstimateForm {
+    tokens: u64,
+    cost: NanoUsd,
+    charged: NanoUsd,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct AssignedForm {
+    account: AccountId,
+    day_minute: u16,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -41,6 +58,9 @@ impl HoldForm {
             cost: told.cost,
             charged: told.charged,
         };
+        let assigned =
+            |to: &Assigned| AssignedForm { account: to.account.clone(), day_minute: to.day_minute };
+        let Estimate { tokens, cost, charged } = hold.estimate;
         Self {
             key: hold.key.clone(),
             group: hold.group.clone(),
@@ -49,6 +69,8 @@ impl HoldForm {
             stream: hold.stream,
             started_at: hold.started_at,
             progress: hold.progress.as_ref().map(progress),
+            estimate: EstimateForm { tokens, cost, charged },
+            assigned: hold.assigned.as_ref().map(assigned),
         }
     }
 
@@ -61,6 +83,9 @@ impl HoldForm {
             cost: form.cost,
             charged: form.charged,
         };
+        let EstimateForm { tokens, cost, charged } = self.estimate;
+        let assigned =
+            |form: AssignedForm| Assigned { account: form.account, day_minute: form.day_minute };
         Hold {
             key: self.key,
             group: self.group,
@@ -70,13 +95,15 @@ impl HoldForm {
             started_at: self.started_at,
             lease_until,
             progress: self.progress.map(progress),
+            estimate: Estimate { tokens, cost, charged },
+            assigned: self.assigned.map(assigned),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use relay_store::contract::fixture::{at, checkpoint, key_id, model, usage};
+    use relay_store::contract::fixture::{account_id, at, checkpoint, key_id, model, usage};
 
     use super::*;
 
@@ -86,7 +113,9 @@ mod tests {
             r#"{"key":"k","platform":"claude-console","model":"m","stream":true,"#,
             r#""started_at":2208961800000,"progress":{"account":"account-one","#,
             r#""served_model":"claude-sonnet-4-5-20250929","usage":{"input":1,"output":20,"#,
-            r#""cache_read":300,"cache_write_5m":4000,"cache_write_1h":50000},"cost":4200,"charged":5000}}"#,
+            r#""cache_read":300,"cache_write_5m":4000,"cache_write_1h":50000},"cost":4200,"charged":5000},"#,
+            r#""estimate":{"tokens":7,"cost":8,"charged":9},"#,
+            r#""assigned":{"account":"account-two","day_minute":30}}"#,
         );
         let hold = Hold {
             key: key_id("k"),
@@ -97,9 +126,23 @@ mod tests {
             started_at: at(0),
             lease_until: at(60),
             progress: checkpoint(0, at(60), usage(1)).progress,
+            estimate: Estimate {
+                tokens: 7,
+                cost: NanoUsd::from_nanos(8),
+                charged: NanoUsd::from_nanos(9),
+            },
+            assigned: Some(Assigned { account: account_id("account-two"), day_minute: 30 }),
         };
         assert_eq!(serde_json::to_string(&HoldForm::of(&hold)).unwrap(), stored);
         let read: HoldForm = serde_json::from_str(stored).unwrap();
         assert_eq!(read.into_hold(at(60)), hold);
+    }
+
+    #[test]
+    fn a_hold_of_before_there_were_estimates_holds_nothing() {
+        let stored = r#"{"key":"k","platform":"codex","model":"m","stream":true,"started_at":1,"progress":null}"#;
+        let read: HoldForm = serde_json::from_str(stored).unwrap();
+        let hold = read.into_hold(at(60));
+        assert_eq!((hold.estimate, hold.assigned), (Estimate::default(), None));
     }
 }

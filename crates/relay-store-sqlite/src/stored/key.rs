@@ -1,12 +1,14 @@
 //! An API key's settings.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use relay_domain::key::Deletion;
 use relay_domain::{
-    AccountId, ApiKey, BudgetPolicy, Expiry, KeyDigest, KeyId, Limits, NanoUsd, PeriodStarts,
-    Permissions, Platform, RateWindow, Timestamp,
+    AccountId, ApiKey, Expiry, ExpiryMode, GroupId, KeyDigest, KeyId, Lifetime, LifetimeUnit,
+    Multiplier, NanoUsd, Permissions, Platform, Restriction, RetiringSecret, Service, ServiceRates,
+    Signature, Timestamp, UnpricedPolicy, WaitQueue, WindowCaps,
 };
+use relay_store::StoredLimits;
 use serde::{Deserialize, Serialize};
 
 /// What an operator may change of a key.
@@ -14,89 +16,97 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct KeyForm {
     name: String,
     description: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    icon: String,
     is_active: bool,
-    deleted: Option<DeletionForm>,
-    pub(crate) expiry: ExpiryForm,
+    deleted: Option<SignatureForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    restored: Option<SignatureForm>,
+    expiry: ExpiryForm,
+    /// Absent in what the first version wrote.
+    #[serde(default)]
+    activation: Option<ActivationForm>,
     /// `None`: every platform.
     permissions: Option<Vec<Platform>>,
     restricted_models: Vec<String>,
+    /// Absent in what the first version wrote: then a list that is not empty counts.
+    #[serde(default)]
+    restricts_models: Option<bool>,
+    #[serde(default)]
+    allowed_clients: Vec<String>,
+    #[serde(default)]
+    restricts_clients: bool,
     bound_claude_account: Option<AccountId>,
     bound_codex_account: Option<AccountId>,
-    limits: LimitsForm,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    group: Option<GroupId>,
+    limits: StoredLimits,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    idle_window: Option<CapsForm>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    service_rates: BTreeMap<String, Multiplier>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unpriced: Option<UnpricedPolicy>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    queue: Option<QueueForm>,
     tags: Vec<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    user_id: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    user_username: String,
     created_by: String,
     updated_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
-struct DeletionForm {
+struct SignatureForm {
     at: Timestamp,
     by: String,
+    #[serde(default)]
+    by_type: String,
 }
 
 /// When a key ends.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum ExpiryForm {
+enum ExpiryForm {
     Never,
     At(Timestamp),
+    /// Written by the first version only, which knew no other form of what has not begun.
     AfterFirstUseMs(u64),
 }
 
-#[derive(Debug, Deserialize, Serialize)]
-struct LimitsForm {
-    concurrency: Option<u32>,
-    window: Option<WindowForm>,
-    daily_cost: Option<NanoUsd>,
-    #[serde(default)]
-    weekly_cost: Option<NanoUsd>,
-    #[serde(default)]
-    monthly_cost: Option<NanoUsd>,
-    total_cost: Option<NanoUsd>,
-    weekly_claude_cost: Option<NanoUsd>,
-    #[serde(default)]
-    starts: StartsForm,
-    hard_budget: bool,
-}
-
+/// How the end of a key comes about.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
-struct StartsForm {
-    day_minute: u16,
-    week_day: u8,
-    week_hour: u8,
-}
-
-impl Default for StartsForm {
-    fn default() -> Self {
-        Self::of(PeriodStarts::default())
-    }
-}
-
-impl StartsForm {
-    fn of(PeriodStarts { day_minute, week_day, week_hour }: PeriodStarts) -> Self {
-        Self { day_minute, week_day, week_hour }
-    }
-
-    fn into_starts(self) -> PeriodStarts {
-        let Self { day_minute, week_day, week_hour } = self;
-        PeriodStarts { day_minute, week_day, week_hour }
-    }
+struct ActivationForm {
+    mode: ExpiryMode,
+    count: u32,
+    unit: LifetimeUnit,
+    is_activated: bool,
+    at: Option<Timestamp>,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
-struct WindowForm {
-    length_ms: u64,
+struct CapsForm {
     requests: Option<u64>,
     tokens: Option<u64>,
     cost: Option<NanoUsd>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct QueueForm {
+    max_waiting: u32,
+    deadline_ms: u64,
 }
 
 /// The columns of a key that have no place in its settings.
 pub(crate) struct KeyColumns {
     pub(crate) id: KeyId,
     pub(crate) digest: KeyDigest,
+    pub(crate) retiring: Option<RetiringSecret>,
     pub(crate) created_at: Timestamp,
     pub(crate) last_used_at: Option<Timestamp>,
+    pub(crate) revision: u64,
 }
 
 impl KeyForm {
@@ -105,111 +115,158 @@ impl KeyForm {
         Self {
             name: key.name.clone(),
             description: key.description.clone(),
+            icon: key.icon.clone(),
             is_active: key.is_active,
-            deleted: key.deleted.clone().map(|Deletion { at, by }| DeletionForm { at, by }),
-            expiry: ExpiryForm::of(key.expiry),
+            deleted: key.deleted.clone().map(SignatureForm::from),
+            restored: key.restored.clone().map(SignatureForm::from),
+            expiry: key.expiry.at.map_or(ExpiryForm::Never, ExpiryForm::At),
+            activation: Some(ActivationForm::of(key.expiry)),
             permissions: match &key.permissions {
                 Permissions::All => None,
                 Permissions::Only(platforms) => Some(platforms.clone()),
             },
-            restricted_models: key.restricted_models.clone(),
+            restricted_models: key.restricted_models.names.clone(),
+            restricts_models: Some(key.restricted_models.is_on),
+            allowed_clients: key.allowed_clients.names.clone(),
+            restricts_clients: key.allowed_clients.is_on,
             bound_claude_account: key.bound_claude_account.clone(),
             bound_codex_account: key.bound_codex_account.clone(),
-            limits: LimitsForm::of(&key.limits),
+            group: key.group.clone(),
+            limits: key.limits.into(),
+            idle_window: (key.idle_window != WindowCaps::default()).then_some(CapsForm {
+                requests: key.idle_window.requests,
+                tokens: key.idle_window.tokens,
+                cost: key.idle_window.cost,
+            }),
+            service_rates: key
+                .service_rates
+                .pairs()
+                .map(|(service, rate)| (service.name().to_owned(), rate))
+                .collect(),
+            unpriced: key.unpriced,
+            queue: key.queue.map(|queue| QueueForm {
+                max_waiting: queue.max_waiting,
+                deadline_ms: u64::try_from(queue.deadline.as_millis()).unwrap_or(u64::MAX),
+            }),
             tags: key.tags.clone(),
+            user_id: key.user_id.clone(),
+            user_username: key.user_username.clone(),
             created_by: key.created_by.clone(),
             updated_at: key.updated_at,
         }
     }
 
+    /// When the key ends.
+    pub(crate) fn expiry(&self) -> Expiry {
+        let at = match self.expiry {
+            ExpiryForm::Never => None,
+            ExpiryForm::At(at) => Some(at),
+            ExpiryForm::AfterFirstUseMs(length) => {
+                return Expiry::after_first_use(lifetime_of(length));
+            }
+        };
+        self.activation.map_or(Expiry { at, ..Expiry::NEVER }, |form| Expiry {
+            mode: form.mode,
+            at,
+            lifetime: Lifetime { count: form.count, unit: form.unit },
+            is_activated: form.is_activated,
+            activated_at: form.at,
+        })
+    }
+
+    /// Sets when the key ends.
+    pub(crate) fn set_expiry(&mut self, expiry: Expiry) {
+        self.expiry = expiry.at.map_or(ExpiryForm::Never, ExpiryForm::At);
+        self.activation = Some(ActivationForm::of(expiry));
+    }
+
+    /// Sets the end alone.
+    pub(crate) fn set_end(&mut self, end: Timestamp) {
+        self.expiry = ExpiryForm::At(end);
+    }
+
     /// The key that has these settings and columns.
     pub(crate) fn into_key(self, columns: KeyColumns) -> ApiKey {
-        let KeyColumns { id, digest, created_at, last_used_at } = columns;
+        let KeyColumns { id, digest, retiring, created_at, last_used_at, revision } = columns;
+        let expiry = self.expiry();
+        let rates = self.service_rates.into_iter();
+        let rates = rates.filter_map(|(name, rate)| Some((Service::named(&name)?, rate)));
+        let service_rates: ServiceRates = rates.collect();
         ApiKey {
             id,
             digest,
+            retiring,
             name: self.name,
             description: self.description,
+            icon: self.icon,
             is_active: self.is_active,
-            deleted: self.deleted.map(|DeletionForm { at, by }| Deletion { at, by }),
-            expiry: self.expiry.into_expiry(),
+            deleted: self.deleted.map(Signature::from),
+            restored: self.restored.map(Signature::from),
+            expiry,
             permissions: self.permissions.map_or(Permissions::All, Permissions::Only),
-            restricted_models: self.restricted_models,
+            restricted_models: Restriction {
+                is_on: self.restricts_models.unwrap_or(!self.restricted_models.is_empty()),
+                names: self.restricted_models,
+            },
+            allowed_clients: Restriction {
+                is_on: self.restricts_clients,
+                names: self.allowed_clients,
+            },
             bound_claude_account: self.bound_claude_account,
             bound_codex_account: self.bound_codex_account,
-            limits: self.limits.into_limits(),
+            group: self.group,
+            limits: self.limits.into(),
+            idle_window: self.idle_window.map_or_else(WindowCaps::default, |caps| WindowCaps {
+                requests: caps.requests,
+                tokens: caps.tokens,
+                cost: caps.cost,
+            }),
+            service_rates,
+            unpriced: self.unpriced,
+            queue: self.queue.map(|queue| WaitQueue {
+                max_waiting: queue.max_waiting,
+                deadline: Duration::from_millis(queue.deadline_ms),
+            }),
             tags: self.tags,
+            user_id: self.user_id,
+            user_username: self.user_username,
             created_by: self.created_by,
             created_at,
             updated_at: self.updated_at,
             last_used_at,
+            revision,
         }
     }
 }
 
-impl ExpiryForm {
-    /// The form of an end.
-    pub(crate) fn of(expiry: Expiry) -> Self {
-        match expiry {
-            Expiry::Never => Self::Never,
-            Expiry::At(at) => Self::At(at),
-            Expiry::AfterFirstUse(length) => Self::AfterFirstUseMs(length_ms(length)),
-        }
-    }
-
-    fn into_expiry(self) -> Expiry {
-        match self {
-            Self::Never => Expiry::Never,
-            Self::At(at) => Expiry::At(at),
-            Self::AfterFirstUseMs(length) => Expiry::AfterFirstUse(Duration::from_millis(length)),
-        }
-    }
-}
-
-impl LimitsForm {
-    fn of(limits: &Limits) -> Self {
-        let window = |window: RateWindow| WindowForm {
-            length_ms: length_ms(window.length),
-            requests: window.requests,
-            tokens: window.tokens,
-            cost: window.cost,
-        };
+impl ActivationForm {
+    fn of(expiry: Expiry) -> Self {
         Self {
-            concurrency: limits.concurrency,
-            window: limits.window.map(window),
-            daily_cost: limits.daily_cost,
-            weekly_cost: limits.weekly_cost,
-            monthly_cost: limits.monthly_cost,
-            starts: StartsForm::of(limits.starts),
-            total_cost: limits.total_cost,
-            weekly_claude_cost: limits.weekly_claude_cost,
-            hard_budget: limits.budget_policy == BudgetPolicy::Hard,
-        }
-    }
-
-    fn into_limits(self) -> Limits {
-        let window = |window: WindowForm| RateWindow {
-            length: Duration::from_millis(window.length_ms),
-            requests: window.requests,
-            tokens: window.tokens,
-            cost: window.cost,
-        };
-        Limits {
-            concurrency: self.concurrency,
-            window: self.window.map(window),
-            daily_cost: self.daily_cost,
-            weekly_cost: self.weekly_cost,
-            monthly_cost: self.monthly_cost,
-            starts: self.starts.into_starts(),
-            total_cost: self.total_cost,
-            weekly_claude_cost: self.weekly_claude_cost,
-            budget_policy: if self.hard_budget { BudgetPolicy::Hard } else { BudgetPolicy::Soft },
+            mode: expiry.mode,
+            count: expiry.lifetime.count,
+            unit: expiry.lifetime.unit,
+            is_activated: expiry.is_activated,
+            at: expiry.activated_at,
         }
     }
 }
 
-fn length_ms(length: Duration) -> u64 {
-    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
+impl From<Signature> for SignatureForm {
+    fn from(Signature { at, by, by_type }: Signature) -> Self {
+        Self { at, by, by_type }
+    }
+}
+
+impl From<SignatureForm> for Signature {
+    fn from(SignatureForm { at, by, by_type }: SignatureForm) -> Self {
+        Self { at, by, by_type }
+    }
+}
+
+/// What the first version knew as a span of time, in whole hours.
+fn lifetime_of(length_ms: u64) -> Lifetime {
+    let hours = u32::try_from(length_ms.div_ceil(3_600_000)).unwrap_or(u32::MAX);
+    if hours.is_multiple_of(24) { Lifetime::days(hours / 24) } else { Lifetime::hours(hours) }
 }
 
 #[cfg(test)]
@@ -238,17 +295,17 @@ mod tests {
     }
 
     #[test]
-    fn the_stored_forms_of_an_end_stay_as_they_are() {
+    fn ends_of_the_first_version_are_read() {
         let at = Timestamp::from_millis(7);
         for (expiry, stored) in [
-            (Expiry::Never, r#""never""#),
-            (Expiry::At(at), r#"{"at":7}"#),
-            (Expiry::AfterFirstUse(Duration::from_secs(1)), r#"{"after_first_use_ms":1000}"#),
+            (Expiry::NEVER, r#""never""#),
+            (Expiry::at(at), r#"{"at":7}"#),
+            (Expiry::after_first_use(Lifetime::days(2)), r#"{"after_first_use_ms":172800000}"#),
+            (Expiry::after_first_use(Lifetime::hours(1)), r#"{"after_first_use_ms":1000}"#),
         ] {
-            let form = ExpiryForm::of(expiry);
-            assert_eq!(serde_json::to_string(&form).unwrap(), stored);
-            let read: ExpiryForm = serde_json::from_str(stored).unwrap();
-            assert_eq!(read.into_expiry(), expiry);
+            let mut form = KeyForm::of(&key("k", 1));
+            (form.expiry, form.activation) = (serde_json::from_str(stored).unwrap(), None);
+            assert_eq!(form.expiry(), expiry, "{stored}");
         }
     }
 

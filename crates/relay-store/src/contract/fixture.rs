@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use relay_domain::key::Deletion;
 use relay_domain::{
     Account, AccountHealth, AccountId, AccountKind, AffinityKey, ApiKey, AttemptOutcome,
-    AttemptRecord, BudgetPolicy, Calendar, Edit, Expiry, GroupId, KeyDigest, KeyId, Limits,
-    ModelMap, ModelName, NanoUsd, Outcome, Penalty, PenaltyReason, PeriodStarts, Permissions,
-    Platform, Priority, Proxy, ProxyAuth, ProxyScheme, ProxySetting, RateWindow, RequestId,
-    RequestRecord, RequestTimes, SealedSecret, Timestamp, TokenCount, TokenUsage, UsageSource,
+    AttemptRecord, BudgetPolicy, Calendar, Edit, Expiry, ExpiryMode, GroupId, KeyDigest, KeyGroup,
+    KeyId, Lifetime, Limits, ModelMap, ModelName, Multiplier, NanoUsd, OnDisconnect, Outcome,
+    Penalty, PenaltyReason, PeriodStarts, Permissions, Platform, Priority, Proxy, ProxyAuth,
+    ProxyScheme, ProxySetting, RateWindow, RequestId, RequestRecord, RequestTimes, Restriction,
+    RetiringSecret, SealedSecret, Service, ServiceRates, Signature, Timestamp, TokenCount,
+    TokenUsage, UnpricedPolicy, UsageSource, WaitQueue, WindowCaps,
 };
 use tokio::task::JoinSet;
 
@@ -65,26 +66,56 @@ pub fn request_id(number: u8) -> RequestId {
     RequestId::new(at(u64::from(number)), u128::from(number))
 }
 
+/// When and by whom, as an operator.
+pub fn signature(at: Timestamp, by: &str) -> Signature {
+    Signature { at, by: by.to_owned(), by_type: "admin".to_owned() }
+}
+
+/// A group with a budget.
+pub fn group(id: &str) -> KeyGroup {
+    KeyGroup {
+        id: group_id(id),
+        name: "团队 one".to_owned(),
+        description: "two\nlines".to_owned(),
+        limits: rich_key(id, 0).limits,
+        created_at: NOW,
+        updated_at: None,
+        revision: 0,
+    }
+}
+
 /// A key that may do everything, under a digest made of `digest`.
 pub fn key(id: &str, digest: u8) -> ApiKey {
     ApiKey {
         id: key_id(id),
         digest: KeyDigest::new([digest; 32]),
+        retiring: None,
         name: id.to_owned(),
         description: String::new(),
+        icon: String::new(),
         is_active: true,
         deleted: None,
-        expiry: Expiry::Never,
+        restored: None,
+        expiry: Expiry::NEVER,
         permissions: Permissions::All,
-        restricted_models: Vec::new(),
+        restricted_models: Restriction::default(),
+        allowed_clients: Restriction::default(),
         bound_claude_account: None,
         bound_codex_account: None,
+        group: None,
         limits: Limits::default(),
+        idle_window: WindowCaps::default(),
+        service_rates: ServiceRates::default(),
+        unpriced: None,
+        queue: None,
         tags: Vec::new(),
+        user_id: String::new(),
+        user_username: String::new(),
         created_by: "admin".to_owned(),
         created_at: NOW,
         updated_at: None,
         last_used_at: None,
+        revision: 0,
     }
 }
 
@@ -93,11 +124,22 @@ pub fn rich_key(id: &str, digest: u8) -> ApiKey {
     ApiKey {
         name: "第一 key 🔑".to_owned(),
         description: "two\nlines, \"quoted\"".to_owned(),
+        icon: "🔑".to_owned(),
         is_active: false,
-        deleted: Some(Deletion { at: at(7), by: "someone else".to_owned() }),
-        expiry: Expiry::At(at(86_400_123)),
+        deleted: Some(signature(at(7), "someone else")),
+        restored: Some(signature(at(6), "another one")),
+        retiring: Some(RetiringSecret { digest: KeyDigest::new([!digest; 32]), until: at(9_000) }),
+        expiry: Expiry {
+            mode: ExpiryMode::Activation,
+            at: Some(at(86_400_123)),
+            lifetime: Lifetime::hours(36),
+            is_activated: true,
+            activated_at: Some(at(123)),
+        },
         permissions: Permissions::Only(vec![Platform::Codex, Platform::ClaudeConsole]),
-        restricted_models: vec!["claude-opus-4-1".to_owned(), "模型".to_owned()],
+        restricted_models: Restriction::of(vec!["claude-opus-4-1".to_owned(), "模型".to_owned()]),
+        allowed_clients: Restriction { is_on: false, names: vec!["claude_code".to_owned()] },
+        group: Some(group_id("team-one")),
         bound_claude_account: Some(account_id("account-one")),
         bound_codex_account: Some(account_id("account-two")),
         limits: Limits {
@@ -116,7 +158,17 @@ pub fn rich_key(id: &str, digest: u8) -> ApiKey {
             starts: PeriodStarts { day_minute: 0, week_day: 3, week_hour: 10 },
             budget_policy: BudgetPolicy::Hard,
         },
+        service_rates: [
+            (Service::Claude, Multiplier::from_micros(1_250_000)),
+            (Service::Bedrock, Multiplier::from_micros(1)),
+        ]
+        .into_iter()
+        .collect(),
+        unpriced: Some(UnpricedPolicy::Fallback),
+        queue: Some(WaitQueue { max_waiting: 3, deadline: Duration::from_millis(12_500) }),
         tags: vec!["team a".to_owned(), "标签".to_owned()],
+        user_id: "user-one".to_owned(),
+        user_username: "王".to_owned(),
         created_by: "operator".to_owned(),
         updated_at: Some(at(5)),
         last_used_at: Some(at(6)),
@@ -141,12 +193,16 @@ pub fn account(id: &str) -> Account {
         schedulable: true,
         kind: AccountKind::Shared,
         rate_limit_minutes: 60,
-        daily_quota: None,
-        max_concurrent: None,
+        limits: Limits::default(),
+        rate: Multiplier::ONE,
+        subscription_ends: None,
+        on_disconnect: OnDisconnect::Abort,
+        error_message: String::new(),
         health: AccountHealth::default(),
         created_at: NOW,
         updated_at: None,
         last_used_at: None,
+        revision: 0,
     }
 }
 
@@ -180,8 +236,26 @@ pub fn rich_account(id: &str) -> Account {
         schedulable: false,
         kind: AccountKind::Dedicated,
         rate_limit_minutes: 0,
-        daily_quota: Some(NanoUsd::from_nanos(25_500_000_000)),
-        max_concurrent: Some(4),
+        limits: Limits {
+            concurrency: Some(4),
+            window: Some(RateWindow {
+                length: Duration::from_mins(5),
+                requests: Some(7),
+                tokens: None,
+                cost: Some(NanoUsd::from_nanos(1)),
+            }),
+            daily_cost: Some(NanoUsd::from_nanos(25_500_000_000)),
+            weekly_cost: Some(NanoUsd::from_nanos(70_000_000_000)),
+            monthly_cost: Some(NanoUsd::from_nanos(300_000_000_000)),
+            total_cost: Some(NanoUsd::from_nanos(1_000_000_000_000)),
+            weekly_claude_cost: Some(NanoUsd::from_nanos(60_000_000_000)),
+            starts: PeriodStarts { day_minute: 8 * 60 + 30, week_day: 7, week_hour: 23 },
+            budget_policy: BudgetPolicy::Hard,
+        },
+        rate: Multiplier::from_micros(800_000),
+        subscription_ends: Some(at(999_000)),
+        on_disconnect: OnDisconnect::Drain,
+        error_message: "see ticket 5".to_owned(),
         health: AccountHealth {
             penalty: Some(penalty(PenaltyReason::Unauthorized, None, 2)),
             models: BTreeMap::from([(

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use relay_domain::{ApiKey, Expiry, KeyDigest, Limits, Permissions, RateWindow};
+use relay_domain::{
+    ApiKey, Expiry, KeyDigest, Lifetime, Limits, Permissions, RateWindow, Restriction, WindowCaps,
+};
 
 use super::fixture::{at, at_once, key, key_id, rich_key};
 use crate::{StoreError, Stores};
@@ -14,7 +16,14 @@ pub async fn a_key_reads_back_in_every_field(stores: &Stores) {
     let keys = [
         key("plain", 1),
         rich_key("rich", 2),
-        ApiKey { expiry: Expiry::AfterFirstUse(Duration::from_hours(720)), ..key("later", 3) },
+        ApiKey { expiry: Expiry::after_first_use(Lifetime::days(30)), ..key("later", 3) },
+        ApiKey {
+            expiry: Expiry { lifetime: Lifetime::hours(5), ..Expiry::at(at(7)) },
+            idle_window: WindowCaps { tokens: Some(1_000_000), ..WindowCaps::default() },
+            restricted_models: Restriction { is_on: false, names: vec!["m".to_owned()] },
+            allowed_clients: Restriction { is_on: true, names: Vec::new() },
+            ..key("v2", 6)
+        },
         ApiKey { permissions: Permissions::Only(Vec::new()), ..key("nothing-allowed", 4) },
         ApiKey {
             limits: Limits { window: Some(window), ..Limits::default() },
@@ -114,7 +123,7 @@ pub async fn an_update_of_a_key_writes_what_an_operator_may_change(stores: &Stor
 
 /// The end of a key whose time starts with its first use is set once.
 pub async fn the_first_use_sets_the_end(stores: &Stores) {
-    let expiry = Expiry::AfterFirstUse(Duration::from_hours(1));
+    let expiry = Expiry::after_first_use(Lifetime::hours(1));
     let fresh = ApiKey { expiry, ..key("fresh", 1) };
     stores.keys.create(&fresh).await.unwrap();
     let end = at(3_600_000);
@@ -122,12 +131,12 @@ pub async fn the_first_use_sets_the_end(stores: &Stores) {
     let late = stores.keys.activate(&fresh.id, at(5), at(3_600_005)).await.unwrap();
     assert_eq!(late, Some(end), "the first end holds");
     let kept = stores.keys.get(&fresh.id).await.unwrap();
-    assert_eq!(kept, Some(ApiKey { expiry: Expiry::At(end), ..fresh }));
+    assert_eq!(kept, Some(ApiKey { expiry: fresh.expiry.activated(at(0)), revision: 1, ..fresh }));
 }
 
 /// Of first uses at once one sets the end, and all of them learn it.
 pub async fn first_uses_at_once_agree_on_the_end(stores: &Stores) {
-    let expiry = Expiry::AfterFirstUse(Duration::from_hours(1));
+    let expiry = Expiry::after_first_use(Lifetime::hours(1));
     let fresh = ApiKey { expiry, ..key("fresh", 1) };
     stores.keys.create(&fresh).await.unwrap();
     let ends = at_once((0..20).map(|n| {
@@ -137,13 +146,13 @@ pub async fn first_uses_at_once_agree_on_the_end(stores: &Stores) {
     .await;
     let kept = stores.keys.get(&fresh.id).await.unwrap().unwrap();
     let end = ends.first().copied().flatten().unwrap();
-    assert_eq!(kept.expiry, Expiry::At(end));
+    assert_eq!(kept.expiry.end(), Some(end));
     assert!(ends.iter().all(|&told| told == Some(end)), "{ends:?}");
 }
 
 /// A key that never ends, or at a fixed moment, is not changed by its use.
 pub async fn only_an_end_after_first_use_is_set_by_use(stores: &Stores) {
-    let fixed = ApiKey { expiry: Expiry::At(at(50)), ..key("fixed", 2) };
+    let fixed = ApiKey { expiry: Expiry::at(at(50)), ..key("fixed", 2) };
     for key in [key("endless", 1), fixed] {
         stores.keys.create(&key).await.unwrap();
         assert_eq!(stores.keys.activate(&key.id, at(0), at(9)).await.unwrap(), None);
@@ -153,15 +162,14 @@ pub async fn only_an_end_after_first_use_is_set_by_use(stores: &Stores) {
 
 /// An operator's word about an end is the last one, before the first use and after it.
 pub async fn an_operator_may_change_an_end_that_use_has_set(stores: &Stores) {
-    let expiry = Expiry::AfterFirstUse(Duration::from_hours(1));
+    let expiry = Expiry::after_first_use(Lifetime::hours(1));
     let fresh = ApiKey { expiry, ..key("fresh", 1) };
     stores.keys.create(&fresh).await.unwrap();
     stores.keys.activate(&fresh.id, at(0), at(1_000)).await.unwrap();
-    for expiry in [Expiry::At(at(2_000)), Expiry::Never, expiry] {
+    for expiry in [Expiry::at(at(2_000)), Expiry::NEVER, expiry] {
         assert!(stores.keys.update(&ApiKey { expiry, ..fresh.clone() }).await.unwrap());
         assert_eq!(stores.keys.get(&fresh.id).await.unwrap().unwrap().expiry, expiry);
-        let is_due = matches!(expiry, Expiry::AfterFirstUse(_));
-        if !is_due {
+        if expiry.due().is_none() {
             assert_eq!(stores.keys.activate(&fresh.id, at(5), at(9)).await.unwrap(), None);
         }
     }
@@ -171,16 +179,19 @@ pub async fn an_operator_may_change_an_end_that_use_has_set(stores: &Stores) {
 
 /// Who changes a key as it was before its first use does not start its time anew.
 pub async fn an_update_on_old_knowledge_does_not_undo_the_first_use(stores: &Stores) {
-    let expiry = Expiry::AfterFirstUse(Duration::from_hours(1));
+    let expiry = Expiry::after_first_use(Lifetime::hours(1));
     let fresh = ApiKey { expiry, ..key("fresh", 1) };
     stores.keys.create(&fresh).await.unwrap();
     stores.keys.activate(&fresh.id, at(0), at(1_000)).await.unwrap();
     for (name, hours) in [("renamed", 1), ("renamed again", 9)] {
-        let expiry = Expiry::AfterFirstUse(Duration::from_hours(hours));
+        let expiry = Expiry::after_first_use(Lifetime::hours(hours));
         let asked = ApiKey { name: name.to_owned(), expiry, ..fresh.clone() };
         assert!(stores.keys.update(&asked).await.unwrap());
         let kept = stores.keys.get(&fresh.id).await.unwrap();
-        assert_eq!(kept, Some(ApiKey { expiry: Expiry::At(at(1_000)), ..asked }));
+        let kept = kept.unwrap();
+        assert_eq!(kept.expiry.end(), Some(at(1_000)));
+        let expected = ApiKey { expiry: kept.expiry, revision: kept.revision, ..asked };
+        assert_eq!(kept, expected);
         let end = stores.keys.activate(&fresh.id, at(5), at(3_000)).await.unwrap();
         assert_eq!(end, Some(at(1_000)));
     }
@@ -188,7 +199,7 @@ pub async fn an_update_on_old_knowledge_does_not_undo_the_first_use(stores: &Sto
 
 /// Every change of a key raises the version of keys, and of nothing else; what changes nothing does not.
 pub async fn changes_of_keys_raise_their_version(stores: &Stores) {
-    let expiry = Expiry::AfterFirstUse(Duration::from_hours(1));
+    let expiry = Expiry::after_first_use(Lifetime::hours(1));
     let fresh = ApiKey { expiry, ..key("fresh", 1) };
     let mut last = stores.ledger.version().await.unwrap();
     for (step, raises) in [

@@ -17,8 +17,8 @@ const LEFT_OUT: u32 = u32::MAX;
 const NO_ROOM: u32 = u32::MAX - 1;
 
 /// An answer that is being added up.
-pub struct Tallying<'a> {
-    query: &'a StatisticsQuery,
+pub struct Tallying {
+    query: StatisticsQuery,
     filter: Vec<(usize, Vec<u8>)>,
     names: [HashMap<Vec<u8>, u32>; 4],
     places: HashMap<(Option<Period>, [u32; 4]), u32>,
@@ -27,14 +27,15 @@ pub struct Tallying<'a> {
     is_full: bool,
 }
 
-impl<'a> Tallying<'a> {
+impl Tallying {
     /// Nothing yet.
     #[must_use]
-    pub fn new(query: &'a StatisticsQuery) -> Self {
+    pub fn new(query: StatisticsQuery) -> Self {
         let filter = query.filter.texts();
+        let filter = filter.map(|(by, text)| (by.place(), codec::entry(text))).collect();
         Self {
             query,
-            filter: filter.map(|(by, text)| (by.place(), codec::entry(text))).collect(),
+            filter,
             names: Default::default(),
             places: HashMap::new(),
             rows: Vec::new(),

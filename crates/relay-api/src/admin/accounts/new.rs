@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use relay_domain::{AccountKind, ModelMap, Platform, Priority, ProxyScheme};
+use relay_domain::{AccountKind, Limits, ModelMap, Platform, Priority, ProxyScheme};
 use relay_engine::operator::{NewAccount, NewProxy, NewProxyAuth};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -42,7 +42,7 @@ pub(super) struct NewAccountRecord {
     schedulable: Option<bool>,
     /// Requests in flight at once; 0 means no limit.
     max_concurrent_tasks: Option<u32>,
-    /// Dollars. Not kept by this version: only 0 is taken.
+    /// Dollars; 0 means no limit.
     #[schema(value_type = Option<f64>, minimum = 0)]
     daily_quota: Option<Number>,
 }
@@ -132,8 +132,11 @@ impl NewAccountRecord {
             schedulable: self.schedulable.unwrap_or(base.schedulable),
             kind: self.account_type.map_or(base.kind, AccountKind::from),
             rate_limit_minutes: self.rate_limit_duration.unwrap_or(base.rate_limit_minutes),
-            daily_quota: dollars::limit("dailyQuota", self.daily_quota.as_ref())?,
-            max_concurrent: self.max_concurrent_tasks,
+            limits: Limits {
+                daily_cost: dollars::limit("dailyQuota", self.daily_quota.as_ref())?,
+                concurrency: self.max_concurrent_tasks,
+                ..Limits::default()
+            },
             ..base
         })
     }

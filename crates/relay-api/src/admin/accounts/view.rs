@@ -133,8 +133,8 @@ impl AccountView {
             rate_limited_at: limited.map(|penalty| penalty.since.to_string()),
             rate_limit_status: if limited.is_some() { "limited" } else { "" },
             rate_limit_info: limited.map(|penalty| RateLimitInfo::new(penalty, now)),
-            daily_quota: dollars::show(account.daily_quota),
-            max_concurrent_tasks: account.max_concurrent.unwrap_or(0),
+            daily_quota: dollars::show(account.limits.daily_cost),
+            max_concurrent_tasks: account.limits.concurrency.unwrap_or(0),
             account_type: match account.kind {
                 AccountKind::Shared => "shared",
                 AccountKind::Dedicated => "dedicated",

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use relay_domain::{AccountId, Expiry, Limits, Permissions, Platform, RateWindow, Timestamp};
+use relay_domain::{
+    AccountId, Expiry, Lifetime, LifetimeUnit, Limits, Permissions, Platform, RateWindow,
+    Restriction, Timestamp, WindowCaps,
+};
 use relay_engine::operator::NewKey;
 use serde::Deserialize;
 use serde_json::Number;
@@ -35,17 +38,17 @@ pub(super) struct NewKeyRecord {
     #[schema(value_type = Option<String>)]
     codex_account_id: Option<AccountId>,
     permissions: Option<PermissionName>,
-    /// Must be true if there are restricted models.
+    /// Whether the list of restricted models counts; it does if it is not empty, unless told otherwise.
     enable_model_restriction: Option<bool>,
     /// Models that it may not use.
     restricted_models: Option<Vec<String>>,
-    /// Not kept by this version: only false is taken.
+    /// Whether the list of allowed clients counts; it does if it is not empty, unless told otherwise.
     enable_client_restriction: Option<bool>,
-    /// Not kept by this version: only an empty list is taken.
+    /// Clients that alone may use it: `claude_code`, `codex_cli`.
     allowed_clients: Option<Vec<String>>,
     /// Requests in flight at once; 0 means no limit.
     concurrency_limit: Option<u32>,
-    /// Minutes. Not kept by this version: only 0 is taken, here and in all that follows.
+    /// Minutes; 0 means no window, and what follows is kept for when there is one.
     rate_limit_window: Option<u32>,
     rate_limit_requests: Option<u64>,
     /// Dollars.
@@ -114,42 +117,39 @@ impl From<PermissionName> for Permissions {
 impl NewKeyRecord {
     /// The key to be made, in the engine's words.
     pub(super) fn into_new_key(self, created_by: String) -> Result<NewKey, ApiError> {
-        self.refuse_what_is_not_kept()?;
+        let limits = self.limits()?;
+        let caps = self.window_caps()?;
+        let minutes = self.rate_limit_window.filter(|minutes| *minutes > 0);
+        let window = minutes.map(|minutes| RateWindow {
+            length: Duration::from_mins(minutes.into()),
+            requests: caps.requests,
+            tokens: caps.tokens,
+            cost: caps.cost,
+        });
         Ok(NewKey {
             expiry: self.expiry()?,
-            limits: self.limits()?,
+            limits: Limits { window, ..limits },
+            idle_window: if window.is_some() { WindowCaps::default() } else { caps },
             name: self.name,
             description: self.description.unwrap_or_default(),
             is_active: self.is_active.unwrap_or(true),
             permissions: self.permissions.unwrap_or(PermissionName::All).into(),
-            restricted_models: self.restricted_models.unwrap_or_default(),
+            restricted_models: restriction(self.enable_model_restriction, self.restricted_models),
+            allowed_clients: restriction(self.enable_client_restriction, self.allowed_clients),
             bound_claude_account: self.claude_console_account_id,
             bound_codex_account: self.codex_account_id,
             tags: self.tags.unwrap_or_default(),
             created_by,
+            ..NewKey::default()
         })
     }
 
-    /// A restriction that was taken and not kept would be worse than none.
-    fn refuse_what_is_not_kept(&self) -> Result<(), ApiError> {
-        let any = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
-        let clients = "cannot be kept by this version of Relay: it does not restrict clients";
-        if self.enable_client_restriction == Some(true) {
-            return Err(invalid("enableClientRestriction", clients));
-        }
-        if any(&self.allowed_clients) {
-            return Err(invalid("allowedClients", clients));
-        }
-        if any(&self.restricted_models) && self.enable_model_restriction == Some(false) {
-            return Err(invalid(
-                "restrictedModels",
-                "must be empty if enableModelRestriction is false",
-            ));
-        }
-        Ok(())
-    }
-
     fn expiry(&self) -> Result<Expiry, ApiError> {
+        let unit = match self.activation_unit.unwrap_or(ActivationUnit::Days) {
+            ActivationUnit::Hours => LifetimeUnit::Hours,
+            ActivationUnit::Days => LifetimeUnit::Days,
+        };
+        let lifetime = Lifetime { count: self.activation_days.unwrap_or(0), unit };
         let text = self.expires_at.as_deref().filter(|text| !text.is_empty());
         if self.expiration_mode == Some(ExpirationMode::Activation) {
             if text.is_some() {
@@ -158,32 +158,27 @@ impl NewKeyRecord {
                     "must be left out if expirationMode is activation",
                 ));
             }
-            let unit_hours = match self.activation_unit.unwrap_or(ActivationUnit::Days) {
-                ActivationUnit::Hours => 1,
-                ActivationUnit::Days => 24,
-            };
-            let hours = u64::from(self.activation_days.unwrap_or(0)) * unit_hours;
-            return Ok(Expiry::AfterFirstUse(Duration::from_hours(hours)));
+            return Ok(Expiry::after_first_use(lifetime));
         }
-        text.map_or(Ok(Expiry::Never), |text| {
+        let fixed = Expiry { lifetime, ..Expiry::NEVER };
+        text.map_or(Ok(fixed), |text| {
             let why = "must be a date and time such as 2030-01-31T12:00:00Z";
-            Timestamp::parse_rfc3339(text).map(Expiry::At).ok_or(invalid("expiresAt", why))
+            let end = Timestamp::parse_rfc3339(text).ok_or(invalid("expiresAt", why))?;
+            Ok(Expiry { at: Some(end), ..fixed })
+        })
+    }
+
+    fn window_caps(&self) -> Result<WindowCaps, ApiError> {
+        Ok(WindowCaps {
+            requests: self.rate_limit_requests.filter(|limit| *limit > 0),
+            tokens: None,
+            cost: dollars::limit("rateLimitCost", self.rate_limit_cost.as_ref())?,
         })
     }
 
     fn limits(&self) -> Result<Limits, ApiError> {
-        let requests = self.rate_limit_requests.filter(|limit| *limit > 0);
-        let cost = dollars::limit("rateLimitCost", self.rate_limit_cost.as_ref())?;
-        let minutes = self.rate_limit_window.unwrap_or(0);
-        let window = (minutes > 0 || requests.is_some() || cost.is_some()).then(|| RateWindow {
-            length: Duration::from_mins(minutes.into()),
-            requests,
-            tokens: None,
-            cost,
-        });
         Ok(Limits {
             concurrency: self.concurrency_limit.filter(|limit| *limit > 0),
-            window,
             daily_cost: dollars::limit("dailyCostLimit", self.daily_cost_limit.as_ref())?,
             total_cost: dollars::limit("totalCostLimit", self.total_cost_limit.as_ref())?,
             weekly_claude_cost: dollars::limit(
@@ -193,6 +188,12 @@ impl NewKeyRecord {
             ..Limits::default()
         })
     }
+}
+
+/// A list that counts if it is told to, or if it holds anything and is told nothing.
+fn restriction(is_on: Option<bool>, names: Option<Vec<String>>) -> Restriction {
+    let names = names.unwrap_or_default();
+    Restriction { is_on: is_on.unwrap_or(!names.is_empty()), names }
 }
 
 fn invalid(field: &'static str, why: &'static str) -> ApiError {

@@ -1,13 +1,11 @@
 //! An API key as operators see it: all but its digest.
 
-use relay_domain::{AccountId, ApiKey, Expiry, Permissions, Platform, Timestamp};
+use relay_domain::{AccountId, ApiKey, ExpiryMode, LifetimeUnit, Permissions, Platform, Timestamp};
 use serde::Serialize;
 use serde_json::Number;
 use utoipa::ToSchema;
 
 use crate::admin::dollars;
-
-const HOURS_A_DAY: u64 = 24;
 
 /// An API key. Where v2 has an empty text for what has not happened yet, so has this.
 #[derive(Serialize, ToSchema)]
@@ -31,7 +29,7 @@ pub(super) struct KeyView {
     /// `fixed` or `activation`.
     expiration_mode: &'static str,
     is_activated: bool,
-    activation_days: u64,
+    activation_days: u32,
     /// `hours` or `days`.
     activation_unit: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,12 +67,7 @@ impl From<ApiKey> for KeyView {
     fn from(key: ApiKey) -> Self {
         let moment = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
         let id = |id: Option<AccountId>| id.map(String::from);
-        let (expiration_mode, expires_at) = match key.expiry {
-            Expiry::Never => ("fixed", None),
-            Expiry::At(at) => ("fixed", Some(at.to_string())),
-            Expiry::AfterFirstUse(_) => ("activation", None),
-        };
-        let (activation_days, activation_unit) = activation(key.expiry);
+        let caps = key.window_caps();
         let window = key.limits.window;
         Self {
             permissions: permissions(&key.permissions),
@@ -88,22 +81,28 @@ impl From<ApiKey> for KeyView {
             is_deleted: key.deleted.is_some(),
             deleted_at: key.deleted.as_ref().map(|deletion| deletion.at.to_string()),
             deleted_by: key.deleted.map(|deletion| deletion.by),
-            expires_at,
-            expiration_mode,
-            is_activated: expiration_mode == "fixed",
-            activation_days,
-            activation_unit,
+            expires_at: key.expiry.at.map(|at| at.to_string()),
+            expiration_mode: match key.expiry.mode {
+                ExpiryMode::Fixed => "fixed",
+                ExpiryMode::Activation => "activation",
+            },
+            is_activated: key.expiry.is_activated,
+            activation_days: key.expiry.lifetime.count,
+            activation_unit: match key.expiry.lifetime.unit {
+                LifetimeUnit::Hours => "hours",
+                LifetimeUnit::Days => "days",
+            },
             claude_console_account_id: id(key.bound_claude_account),
             codex_account_id: id(key.bound_codex_account),
-            enable_model_restriction: !key.restricted_models.is_empty(),
-            restricted_models: key.restricted_models,
-            enable_client_restriction: false,
-            allowed_clients: Vec::new(),
-            token_limit: window.and_then(|window| window.tokens).unwrap_or(0),
+            enable_model_restriction: key.restricted_models.is_on,
+            restricted_models: key.restricted_models.names,
+            enable_client_restriction: key.allowed_clients.is_on,
+            allowed_clients: key.allowed_clients.names,
+            token_limit: caps.tokens.unwrap_or(0),
             concurrency_limit: key.limits.concurrency.unwrap_or(0),
             rate_limit_window: window.map_or(0, |window| window.length.as_secs() / 60),
-            rate_limit_requests: window.and_then(|window| window.requests).unwrap_or(0),
-            rate_limit_cost: dollars::show(window.and_then(|window| window.cost)),
+            rate_limit_requests: caps.requests.unwrap_or(0),
+            rate_limit_cost: dollars::show(caps.cost),
             daily_cost_limit: dollars::show(key.limits.daily_cost),
             total_cost_limit: dollars::show(key.limits.total_cost),
             weekly_opus_cost_limit: dollars::show(key.limits.weekly_claude_cost),
@@ -120,20 +119,5 @@ fn permissions(permissions: &Permissions) -> &'static str {
         (false, true) => "codex",
         // A key of v1's for platforms that Relay does not have.
         (false, false) => "none",
-    }
-}
-
-/// How long a key is good after its first use, in days if that comes out even.
-fn activation(expiry: Expiry) -> (u64, &'static str) {
-    match expiry {
-        Expiry::Never | Expiry::At(_) => (0, "days"),
-        Expiry::AfterFirstUse(lifetime) => {
-            let hours = lifetime.as_secs() / 3_600;
-            if hours.is_multiple_of(HOURS_A_DAY) {
-                (hours / HOURS_A_DAY, "days")
-            } else {
-                (hours, "hours")
-            }
-        }
     }
 }

@@ -112,7 +112,6 @@ async fn an_account_that_cannot_be_is_refused_by_name() {
         (with("proxy", proxy(json!(0))), "proxy must"),
         (with("proxy", proxy(json!(65_536))), "proxy.port: invalid value"),
         (with("accountType", json!("private")), "accountType: unknown variant"),
-        (with("dailyQuota", json!(5)), "dailyQuota cannot be kept"),
         (with("status", json!("active")), "unknown field `status`"),
     ];
     for (body, message) in cases {

@@ -11,11 +11,13 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use relay_crypto::{ApiKeyMinter, KeyHasher, Keyring, SealFormat, TokenSigner};
 use relay_domain::{Calendar, Timestamp};
-use relay_engine::Clock;
 use relay_engine::operator::{Operator, OperatorParts};
+use relay_engine::{Clock, Engine, EngineConfig, EngineParts};
+use relay_pricing::PriceBook;
 use relay_store::Stores;
 use relay_store_sqlite::{Access, SqliteOptions, SqliteStore};
 use serde_json::Value;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use crate::admin::{AdminConfig, AdminParts, PeerAddress, router};
@@ -75,19 +77,14 @@ pub(super) struct Office {
 impl Office {
     /// With an operator `root` whose password is [`PASSWORD`].
     pub(super) async fn open() -> Self {
-        let options = SqliteOptions {
-            calendar: Calendar::UTC,
-            record_capacity: 10,
-            record_lifetime: Duration::from_hours(24),
-            access: Access::Serve,
-        };
-        let office = Self::on(SqliteStore::in_memory(options).unwrap().stores());
+        let stores = memory();
+        let office = Self::on(stores.clone(), stores).await;
         office.operator.initialise_admin("root", Some(PASSWORD.into())).await.unwrap();
         office
     }
 
-    /// On `stores`, as they are.
-    pub(super) fn on(stores: Stores) -> Self {
+    /// On `stores`, as they are, with an engine that works on others.
+    pub(super) async fn on(stores: Stores, of_engine: Stores) -> Self {
         let clock = Arc::new(StoppedClock(AtomicU64::new(NOW.as_millis())));
         let shared_clock = || Arc::clone(&clock) as Arc<dyn Clock>;
         let operator = Arc::new(Operator::new(OperatorParts {
@@ -97,10 +94,20 @@ impl Office {
             hasher: KeyHasher::new(&"an encryption key".into()),
             clock: shared_clock(),
         }));
+        let engine = Engine::start(EngineParts {
+            config: EngineConfig::default(),
+            clock: shared_clock(),
+            stores: of_engine,
+            hasher: KeyHasher::new(&"an encryption key".into()),
+            keyring: Keyring::new(&"an encryption key".into(), SealFormat::Aead),
+            prices: Arc::new(PriceBook::builtin().unwrap()),
+            tasks: TaskTracker::new(),
+        });
         let draining = Draining::default();
         let router = router(AdminParts {
             config: AdminConfig { environment: Some("test".to_owned()), ..AdminConfig::default() },
             operator: Arc::clone(&operator),
+            engine: Arc::new(engine.await.unwrap()),
             stores: stores.clone(),
             store_kind: "sqlite",
             signer: signer(),
@@ -136,6 +143,17 @@ impl Office {
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         Answer { status: head.status, headers: head.headers, text }
     }
+}
+
+/// An empty store.
+pub(super) fn memory() -> Stores {
+    let options = SqliteOptions {
+        calendar: Calendar::UTC,
+        record_capacity: 10,
+        record_lifetime: Duration::from_hours(24),
+        access: Access::Serve,
+    };
+    SqliteStore::in_memory(options).unwrap().stores()
 }
 
 pub(super) fn signer() -> TokenSigner {

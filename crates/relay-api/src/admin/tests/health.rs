@@ -6,7 +6,7 @@ use std::time::Duration;
 use relay_store::{MockLedger, StoreError};
 use serde_json::json;
 
-use super::fixture::{NOW, Office};
+use super::fixture::{NOW, Office, memory};
 
 #[tokio::test]
 async fn all_is_well() {
@@ -32,7 +32,7 @@ async fn without_its_store_relay_lives_and_is_not_ready() {
     ledger.expect_version().returning(|| Err(StoreError::Unavailable("10.0.0.1 refused".into())));
     let mut stores = Office::open().await.stores;
     stores.ledger = Arc::new(ledger);
-    let office = Office::on(stores);
+    let office = Office::on(stores, memory()).await;
     let health = office.get("/health", None).await.expect(503);
     assert!(!health.text.contains("10.0.0.1"));
     let health = health.json();

@@ -21,11 +21,11 @@ async fn an_added_account_is_kept_with_its_secrets_sealed() {
             auth: Some(auth),
         };
         let secret = " sk-secret\n".into();
-        let new =
-            NewAccount { proxy: Some(proxy), secret, max_concurrent: Some(0), ..new(platform) };
+        let limits = Limits { concurrency: Some(0), ..Limits::default() };
+        let new = NewAccount { proxy: Some(proxy), secret, limits, ..new(platform) };
         let account = desk.operator.create_account(new).await.unwrap();
         let name = format!("{platform} Account {}", &account.id.as_str()[..8]);
-        assert_eq!((account.name.as_str(), account.max_concurrent), (name.as_str(), None));
+        assert_eq!((account.name.as_str(), account.limits.concurrency), (name.as_str(), None));
 
         let kept = desk.operator.account(&account.id).await.unwrap().unwrap();
         assert_eq!(kept, account);
@@ -91,11 +91,6 @@ async fn an_account_that_cannot_be_is_refused_by_field() {
             "an agent of two lines",
             NewAccount { user_agent: Some("a\nb".to_owned()), ..base() },
             "userAgent",
-        ),
-        (
-            "a quota",
-            NewAccount { daily_quota: Some(NanoUsd::from_nanos(1)), ..base() },
-            "dailyQuota",
         ),
         ("a proxy", behind("proxy.example", 8_080, "user"), ""),
         ("a proxy by address", behind("[::1]", 8_080, "user"), ""),

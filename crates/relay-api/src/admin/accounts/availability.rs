@@ -1,0 +1,135 @@
+//! `GET /api/v2/accounts/{platform}/{id}/availability`
+
+use axum::Json;
+use relay_domain::{AccountId, LimitState, Platform};
+use relay_engine::inspection::{Availability, FilterVerdict};
+use serde::{Deserialize, Serialize};
+use serde_json::Number;
+use utoipa::ToSchema;
+
+use crate::admin::dollars;
+use crate::admin::error::{ApiError, ErrorBody};
+use crate::admin::extract::{PathOf, QueryOf};
+use crate::admin::session::Session;
+
+/// For which request.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AvailabilityQuery {
+    /// A model, by the client's name of it. Left out: no model in particular.
+    model: Option<String>,
+}
+
+/// Whether the scheduler would choose an account now.
+#[derive(Serialize, ToSchema)]
+pub(super) struct AvailabilityView {
+    available: bool,
+    /// The first reason why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// When it is available again, if all that is in the way ends by itself at a known time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+    /// What every filter says, in the order in which they count.
+    filters: Vec<FilterView>,
+    /// How far the account's own limits are used.
+    limits: Vec<LimitView>,
+}
+
+/// What one filter says.
+#[derive(Serialize, ToSchema)]
+pub(super) struct FilterView {
+    filter: &'static str,
+    passed: bool,
+    /// A stable code of the reason why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    /// The same as a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+}
+
+/// How far one limit is used. Dollars where it is money.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LimitView {
+    /// Such as `daily_cost_limit_exceeded`: the code of a refusal by it.
+    limit: &'static str,
+    #[schema(value_type = f64)]
+    used: Number,
+    /// What requests in flight hold of it besides.
+    #[schema(value_type = f64)]
+    held: Number,
+    #[schema(value_type = f64)]
+    allowed: Number,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resets_at: Option<String>,
+}
+
+/// Explains whether the scheduler would choose an account now: every filter's verdict, and until when.
+#[utoipa::path(
+    get,
+    path = "/api/v2/accounts/{platform}/{id}/availability",
+    tag = "Accounts",
+    security(("bearerAuth" = [])),
+    params(
+        ("platform" = String, Path, description = "`claude-console` or `codex`"),
+        ("id" = String, Path, description = "The account's id"),
+        AvailabilityQuery,
+    ),
+    responses(
+        (status = 200, body = AvailabilityView),
+        (status = 404, body = ErrorBody, description = "The platform has no such account"),
+        ApiError,
+    ),
+)]
+pub(super) async fn account_availability(
+    session: Session,
+    PathOf((platform, id)): PathOf<(Platform, AccountId)>,
+    QueryOf(query): QueryOf<AvailabilityQuery>,
+) -> Result<Json<AvailabilityView>, ApiError> {
+    let account = session.operator().account(&id).await?;
+    account.filter(|account| account.platform == platform).ok_or(ApiError::NotFound("Account"))?;
+    let found = session.engine().availability(&id, query.model.as_deref()).await?;
+    Ok(Json(found.ok_or(ApiError::NotFound("Account"))?.into()))
+}
+
+impl From<Availability> for AvailabilityView {
+    fn from(availability: Availability) -> Self {
+        Self {
+            available: availability.obstacle().is_none(),
+            reason: availability.obstacle().map(ToString::to_string),
+            until: availability.until().map(|until| until.to_string()),
+            filters: availability.verdicts.into_iter().map(FilterView::from).collect(),
+            limits: availability.limits.into_iter().map(LimitView::from).collect(),
+        }
+    }
+}
+
+impl From<FilterVerdict> for FilterView {
+    fn from(FilterVerdict { filter, exclusion }: FilterVerdict) -> Self {
+        Self {
+            filter: filter.code(),
+            passed: exclusion.is_none(),
+            code: exclusion.map(|exclusion| exclusion.code()),
+            reason: exclusion.map(|exclusion| exclusion.to_string()),
+            until: exclusion.and_then(|exclusion| exclusion.until()).map(|until| until.to_string()),
+        }
+    }
+}
+
+impl From<LimitState> for LimitView {
+    fn from(state: LimitState) -> Self {
+        let number = |amount| dollars::amount_of(state.limit, amount);
+        Self {
+            limit: state.limit.code(),
+            used: number(state.used),
+            held: number(state.held),
+            allowed: number(state.allowed),
+            resets_at: state.resets_at.map(|at| at.to_string()),
+        }
+    }
+}
