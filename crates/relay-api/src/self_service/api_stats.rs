@@ -10,7 +10,6 @@ use serde_json::{Number, Value, json};
 
 use super::{OwnRoute, whole};
 use crate::admin::dollars;
-use crate::dialect::Refusal;
 use crate::messages::read;
 
 /// An API key and a little more.

@@ -32,6 +32,10 @@ pub struct Shape {
     pub end: Timestamp,
 }
 
+/// A kind of question: its name, what it tells apart, of what in each round, and its first and last hour.
+type Question<'a> =
+    (&'static str, Grain, &'a [Dimension], &'a dyn Fn(u64) -> StatisticsFilter, (u64, u64));
+
 /// What one kind of question took.
 #[derive(Debug)]
 pub struct Measured {
@@ -139,8 +143,6 @@ pub async fn measure(stores: &Stores, shape: Shape, rounds: u64) -> Vec<Measured
     // Within a month at both ends, and not at midnight.
     let ragged = (13 * 24 + 5, shape.days * 24 - 9 * 24 - 3);
     let week = ((shape.days - 7) * 24, shape.days * 24);
-    type FilterOf<'a> = &'a dyn Fn(u64) -> StatisticsFilter;
-    type Question<'a> = (&'static str, Grain, &'a [Dimension], FilterOf<'a>, (u64, u64));
     let questions: [Question<'_>; 15] = [
         ("all, by day", Grain::Day, &[], &none, all),
         ("by key", Grain::Whole, &[Key], &none, all),
