@@ -174,6 +174,19 @@ pub(crate) enum AdminCommand {
 pub(crate) enum ConfigCommand {
     /// Show every effective value and where it came from; secrets are hidden
     Show(ListArgs),
+    /// Say all that is wrong with the configuration, without starting
+    Check(CheckArgs),
+}
+
+/// How to check.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct CheckArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Fail for warnings too
+    #[arg(long)]
+    pub(crate) strict: bool,
 }
 
 fn priority(text: &str) -> Result<Priority, String> {
@@ -240,6 +253,7 @@ mod tests {
             "key list",
             "admin reset-password",
             "config show --json",
+            "config check --strict --json",
             "openapi",
         ];
         for line in lines {

@@ -14,7 +14,7 @@ use relay_store_sqlite::{SqliteOptions, SqliteStore};
 
 pub(crate) use relay_store_sqlite::Access;
 
-use crate::config::{Config, RedisSection, StoreKind};
+use crate::config::{Config, StoreKind};
 use crate::secrets_file::{Secrets, make_data_dir};
 use crate::terminal::say;
 
@@ -109,22 +109,15 @@ fn open_sqlite(config: &Config, access: Access) -> Result<(Stores, String)> {
 }
 
 async fn open_redis(config: &Config, access: Access) -> Result<(Stores, String)> {
-    let section = &config.sections.redis;
-    let (address, place) = redis_address(section);
+    let (address, place) = redis_address(config)?;
     let options = RedisOptions {
         address,
         calendar: config.sections.store.calendar,
         record_capacity: config.sections.store.records(),
         record_lifetime: config.sections.store.record_lifetime(),
+        billing_events: true,
         prefix: REDIS_PREFIX.to_owned(),
     };
-    if config.origin("store.timezone_offset").is_some()
-        && config.sections.store.calendar.offset_minutes() == 0
-    {
-        say(
-            "warning: TIMEZONE_OFFSET=0 is taken as UTC; v1 and v2 took it for +8, so days that they counted shift",
-        );
-    }
     let patience = match access {
         Access::Serve => REDIS_PATIENCE,
         Access::Administer => Duration::ZERO,
@@ -152,16 +145,35 @@ async fn open_redis(config: &Config, access: Access) -> Result<(Stores, String)>
 }
 
 /// Where Redis is, and how to call it without its password.
-fn redis_address(section: &RedisSection) -> (RedisAddress, String) {
-    if let Some(url) = &section.url {
-        return (RedisAddress::Url(url.clone()), section.place_of_url());
+fn redis_address(config: &Config) -> Result<(RedisAddress, String)> {
+    let section = &config.sections.redis;
+    let (address, place) = match &section.url {
+        Some(url) => (RedisAddress::Url(url.clone()), section.place_of_url()),
+        None => redis_parts(config),
+    };
+    if !section.uses_tls() {
+        return Ok((address, place));
     }
+    let authorities = section
+        .tls_ca_file
+        .as_ref()
+        .map(|path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display())));
+    let address =
+        RedisAddress::Tls { place: Box::new(address), authorities: authorities.transpose()? };
+    Ok((address, format!("{place}, by TLS")))
+}
+
+fn redis_parts(config: &Config) -> (RedisAddress, String) {
+    let section = &config.sections.redis;
     let host = section.host.clone().unwrap_or_else(|| "127.0.0.1".to_owned());
     let port = section.port.unwrap_or(6379);
-    let database = u32::from(section.db.unwrap_or(0));
-    let hint = if section.db.is_none() { " (REDIS_DB is not set; v2 used 1)" } else { "" };
+    let database = config.redis_database();
+    let hint = match (section.db, config.compat()) {
+        (None, None) => " (REDIS_DB is not set; v1 used 0)",
+        (Some(_), _) | (_, Some(_)) => "",
+    };
     let place = format!("{host}:{port}, database {database}{hint}");
-    let password = section.password.clone();
+    let (database, password) = (database.into(), section.password.clone());
     (RedisAddress::Host { host, port, database, username: None, password }, place)
 }
 
@@ -203,12 +215,13 @@ mod tests {
             ("RELAY_REDIS_URL", "redis://user:hidden@cache:1/2", "cache:1/2"),
             ("RELAY_REDIS_URL", "redis://cache:1/2", "cache:1/2"),
             ("RELAY_REDIS_URL", "unix:///run/redis.sock?password=hidden", "/run/redis.sock"),
-            ("REDIS_HOST", "cache", "cache:6379, database 0 (REDIS_DB is not set; v2 used 1)"),
+            ("RELAY_REDIS_URL", "rediss://:hidden@cache:1/2", "cache:1/2, by TLS"),
+            ("REDIS_HOST", "cache", "cache:6379, database 1 (REDIS_DB is not set; v1 used 0)"),
         ];
         for (variable, value, expected) in cases {
             let environment = Environment::from([(variable, value), ("REDIS_PASSWORD", "")]);
             let config = Config::load(&environment, FileChoice::Ignored).unwrap();
-            assert_eq!(redis_address(&config.sections.redis).1, expected);
+            assert_eq!(redis_address(&config).unwrap().1, expected);
         }
     }
 }

@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 pub(crate) use lifecycle::Lifecycle;
 use lifecycle::Signals;
 
-use crate::config::Config;
+use crate::config::{Config, Notices};
 use crate::installation::{Access, Installation, keyring};
 use crate::terminal::say;
 
@@ -62,15 +62,26 @@ pub(crate) struct Server {
 ///
 /// Fails if the server cannot start, saying what to do.
 pub(crate) async fn serve(config: &Config) -> Result<()> {
-    for name in config.strays() {
-        say(format!("warning: {name} is not a setting of Relay; see `relay-server config show`"));
-    }
+    tell(config.notices());
     let installation = Installation::open(config, Access::Serve).await?;
     let password = initialise_admin(config, &installation).await?;
     let server = Server::prepare(config, &installation).await?;
     introduce(config, &installation, &server, password.as_deref()).await?;
     drop(password);
     server.run().await
+}
+
+/// Tells what an operator should know of the configuration.
+fn tell(notices: &Notices) {
+    for doubt in notices.doubts() {
+        tracing::warn!("{doubt}");
+    }
+    if !notices.ignored.is_empty() {
+        tracing::info!(
+            variables = notices.ignored.join(" "),
+            "variables that mean nothing to Relay are ignored; `relay-server config show` says why"
+        );
+    }
 }
 
 impl Server {
@@ -89,7 +100,12 @@ impl Server {
         let tasks = TaskTracker::new();
         let prices = PriceBook::builtin().context("the built-in prices cannot be read")?;
         let engine = Engine::start(EngineParts {
-            config: sections.upstream.engine(&sections.keys.prefix),
+            config: sections.upstream.engine(
+                &sections.keys.prefix,
+                sections.server.workers(),
+                &sections.sticky,
+                &sections.health,
+            ),
             clock: Arc::clone(&installation.clock),
             stores: installation.stores.clone(),
             hasher: KeyHasher::new(&installation.secrets.encryption_key),
@@ -105,7 +121,8 @@ impl Server {
         let router = relay_api::admin::router(AdminParts {
             config: AdminConfig {
                 session_ttl: sections.admin.session_timeout(),
-                environment: None,
+                environment: sections.server.environment.clone(),
+                cors_origins: sections.cors.allowed().to_vec(),
             },
             operator: Arc::clone(&installation.operator),
             engine: Arc::clone(&engine),
@@ -115,7 +132,10 @@ impl Server {
             clock: Arc::clone(&installation.clock),
             draining: draining.clone(),
         });
-        let edge = EdgeConfig { max_body_bytes: sections.server.max_body_bytes() };
+        let edge = EdgeConfig {
+            max_body_bytes: sections.server.max_body_bytes(),
+            trusted_proxies: sections.server.trusted_proxies.into(),
+        };
         let edge = Arc::new(move |relay| Edge::new(relay, router.clone(), edge));
         let plan = Plan { engine, edge, lifecycle: Lifecycle::default() };
         Ok(Self { plan, listeners, address, drain: sections.server.drain(), tasks, draining })

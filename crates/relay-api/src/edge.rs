@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use tower::ServiceExt as _;
 
 use crate::admin::PeerAddress;
+use crate::client_address::client_address;
 use crate::dialect::Refusal;
 use crate::self_service::{self, OwnRoute};
 use crate::{messages, models};
@@ -29,11 +30,13 @@ const ADMIN_PATIENCE: Duration = Duration::from_mins(1);
 pub struct EdgeConfig {
     /// The largest request body, in bytes.
     pub max_body_bytes: usize,
+    /// How many proxies before Relay are believed when they tell whom they speak for.
+    pub trusted_proxies: usize,
 }
 
 impl Default for EdgeConfig {
     fn default() -> Self {
-        Self { max_body_bytes: 64 * 1024 * 1024 }
+        Self { max_body_bytes: 64 * 1024 * 1024, trusted_proxies: 0 }
     }
 }
 
@@ -97,7 +100,9 @@ impl Edge {
             }
             Route::Router => {
                 let mut request = request.map(RouterBody::new);
-                request.extensions_mut().insert(PeerAddress(peer));
+                let hops = self.config.trusted_proxies;
+                let client = client_address(request.headers(), peer, hops);
+                request.extensions_mut().insert(PeerAddress(client));
                 match timeout(ADMIN_PATIENCE, self.router.clone().oneshot(request)).await {
                     Ok(Ok(response)) => response.map(EdgeBody::Router),
                     Ok(Err(never)) => match never as Infallible {},

@@ -5,6 +5,7 @@
 //! `dialect.rs`.
 
 pub mod admin;
+mod client_address;
 mod dialect;
 mod documentation;
 mod edge;

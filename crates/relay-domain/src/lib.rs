@@ -32,7 +32,7 @@ pub use calendar::{Calendar, Period, PeriodKind};
 pub use cost::{CostBreakdown, NonZeroParts};
 pub use expiry::{Expiry, ExpiryMode, Lifetime, LifetimeUnit};
 pub use group::KeyGroup;
-pub use health::{AccountHealth, HealthEvent, Penalty, PenaltyReason};
+pub use health::{AccountHealth, HealthEvent, Penalty, PenaltyReason, Rest};
 pub use id::{
     AccountId, AdminTokenId, AffinityKey, GroupId, InvalidId, KeyDigest, KeyId, ModelName,
     RequestId,

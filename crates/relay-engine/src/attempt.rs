@@ -13,7 +13,7 @@ use relay_protocol::headers::{forwarded_to_upstream, returned_to_client};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::EngineError;
-use crate::classify::{Judgement, Lesson, Refusal, Retry, judge, judge_event};
+use crate::classify::{Judgement, Lesson, Refusal, Retry, Trouble, judge, judge_event};
 use crate::error::LONGEST_RETRY_AFTER_S;
 use crate::flight::Flight;
 use crate::journey::Call;
@@ -95,7 +95,10 @@ pub(crate) async fn attempt(
             let failure = if error.is_connect() {
                 unreachable()
             } else {
-                Failure::without_answer(AttemptOutcome::BrokeOff, Lesson::Suspicion)
+                Failure::without_answer(
+                    AttemptOutcome::BrokeOff,
+                    Lesson::Suspicion(Trouble::Failing),
+                )
             };
             return Ok(failed(flight, failure));
         }
@@ -180,12 +183,15 @@ async fn refused(
     let rest = Some(rest).filter(|rest| !rest.is_zero());
     let refusal = Refusal { status: head.status, headers: &head.headers, body: &body };
     let upstream_model = entry.account.models.upstream_name(call.scan.model.as_str());
-    let judgement = judge(&refusal, &flight.record.model, rest, flight.core().clock.now());
+    let core = flight.core();
+    let (policy, now) = (&core.config.rests, core.clock.now());
+    let judgement = judge(&refusal, &flight.record.model, rest, policy, now);
     tracing::info!(
         request.id = %flight.record.id, account.id = %entry.account.id, upstream.status = head.status.as_u16(),
         model = upstream_model.unwrap_or_default(), outcome = ?judgement.outcome, "upstream refused"
     );
-    let about_the_account = matches!(head.status.as_u16(), 401..=403);
+    let about_the_account =
+        matches!(head.status.as_u16(), 401..=403) || judgement.outcome == AttemptOutcome::Blocked;
     let passable = (!about_the_account).then(|| whole(&flight, head.status, &head.headers, body));
     let status = Some(head.status.as_u16());
     failed(flight, Failure { judgement, status, passable })
@@ -199,7 +205,10 @@ async fn collect(mut flight: Flight, answer: Response<Incoming>) -> Result<Attem
     let body = match read(body, config.max_answer_bytes, config.idle_timeout).await {
         Ok(body) => body,
         Err(ReadError::BrokeOff) => {
-            let failure = Failure::without_answer(AttemptOutcome::BrokeOff, Lesson::Suspicion);
+            let failure = Failure::without_answer(
+                AttemptOutcome::BrokeOff,
+                Lesson::Suspicion(Trouble::Failing),
+            );
             return Ok(failed(flight, failure));
         }
         Err(why @ (ReadError::Silent | ReadError::TooLarge)) => {
@@ -212,7 +221,7 @@ async fn collect(mut flight: Flight, answer: Response<Incoming>) -> Result<Attem
     let facts = read_message(&body);
     if let Some(error) = &facts.error {
         // Some gateways say 200 and mean something else.
-        let judgement = judge_event(error);
+        let judgement = judge_event(error, &flight.core().config.rests);
         let passable = Some(whole(&flight, head.status, &head.headers, body));
         let status = Some(head.status.as_u16());
         return Ok(failed(flight, Failure { judgement, status, passable }));
@@ -243,7 +252,10 @@ async fn commit(mut flight: Flight, in_flight: InFlight, answer: Response<Incomi
                 }
             }
             Ok(Some(Err(_)) | None) => {
-                let failure = Failure::without_answer(AttemptOutcome::BrokeOff, Lesson::Suspicion);
+                let failure = Failure::without_answer(
+                    AttemptOutcome::BrokeOff,
+                    Lesson::Suspicion(Trouble::Failing),
+                );
                 return failed(flight, Failure { status: Some(status), ..failure });
             }
             // The upstream takes its time: the client gets the head, and signs of life.
@@ -254,7 +266,7 @@ async fn commit(mut flight: Flight, in_flight: InFlight, answer: Response<Incomi
             break;
         }
         if let Some(error) = tap.error() {
-            let judgement = judge_event(error);
+            let judgement = judge_event(error, &flight.core().config.rests);
             if judgement.retry == Retry::Never {
                 break;
             }

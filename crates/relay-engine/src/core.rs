@@ -68,7 +68,9 @@ impl Core {
                 live.is_marked().then_some(HealthEvent::Succeeded)
             }
             Lesson::Certain(event) => Some(event),
-            Lesson::Suspicion => live.breaker.failed(now).then_some(HealthEvent::BreakerOpened),
+            Lesson::Suspicion(trouble) => {
+                live.breaker.failed(now).then(|| trouble.too_often(&self.config.rests))
+            }
             Lesson::Nothing => None,
         };
         let Some(event) = event else { return };

@@ -9,7 +9,7 @@ use relay_scheduler::{Ask, ChosenWhy, Policy, Ranking, Shortage, Verdict, rank};
 use crate::EngineError;
 use crate::admission::Preference;
 use crate::attempt::{Attempt, Failure, attempt};
-use crate::classify::{Lesson, Retry};
+use crate::classify::{Lesson, Retry, Trouble};
 use crate::flight::Flight;
 use crate::journey::{Call, Relay};
 use crate::roster::{Roster, Trial};
@@ -127,7 +127,7 @@ fn lesson(attempted: &Result<Attempt, EngineError>) -> Lesson {
     match attempted {
         Ok(Attempt::Answered { proven: true, .. }) => Lesson::Certain(HealthEvent::Succeeded),
         Ok(Attempt::Failed(failed)) => failed.1.judgement.lesson.clone(),
-        Err(EngineError::HeadTimeout(_)) => Lesson::Suspicion,
+        Err(EngineError::HeadTimeout(_)) => Lesson::Suspicion(Trouble::TimingOut),
         Ok(Attempt::Answered { proven: false, .. }) | Err(_) => Lesson::Nothing,
     }
 }

@@ -3,6 +3,7 @@
 //! The only crate that knows the order of things. It speaks to stores through their ports and to
 //! upstreams over HTTP; it knows neither which store there is nor how a client's request came in.
 
+mod address_family;
 mod admission;
 mod attempt;
 mod breaker;
@@ -19,6 +20,7 @@ mod housekeeping;
 pub mod inspection;
 mod journey;
 pub mod operator;
+mod rest_policy;
 mod retry_budget;
 mod roster;
 mod self_service;
@@ -34,11 +36,13 @@ use relay_pricing::PriceBook;
 use relay_store::Stores;
 use tokio_util::task::TaskTracker;
 
+pub use address_family::ProxyNames;
 pub use attempt::ReadError;
 pub use clock::{Clock, SystemClock};
 pub use config::EngineConfig;
 pub use error::{EngineError, LONGEST_RETRY_AFTER_S};
 pub use journey::{Caller, Incoming, Relay};
+pub use rest_policy::RestPolicy;
 pub use self_service::{KeyOwner, OwnUsage};
 pub use stream::{CutOff, RelayBody, StreamBody};
 pub use upstream_url::{Endpoint, UpstreamUrl};

@@ -18,7 +18,7 @@ use relay_domain::{AttemptOutcome, Outcome};
 use relay_protocol::anthropic::{ErrorType, StreamTap, error_event, ping_event};
 use tokio::time::{Instant, Sleep};
 
-use crate::classify::{Lesson, Retry, judge_event};
+use crate::classify::{Lesson, Retry, Trouble, judge_event};
 use crate::flight::Flight;
 use crate::roster::InFlight;
 
@@ -274,7 +274,8 @@ impl StreamBody {
     fn break_off(&mut self, why: &str) {
         let tap = &self.intake.tap;
         self.flight.count_tap(tap);
-        let said = tap.error().map(judge_event);
+        let rests = &self.flight.core().config.rests;
+        let said = tap.error().map(|error| judge_event(error, rests));
         let (outcome, attempt, lesson) = match said {
             Some(judgement) if judgement.retry == Retry::Never => {
                 (Outcome::Rejected, judgement.outcome, judgement.lesson)
@@ -282,7 +283,11 @@ impl StreamBody {
             Some(judgement) => {
                 (Outcome::UpstreamFailed, AttemptOutcome::BrokeOffMidStream, judgement.lesson)
             }
-            None => (Outcome::UpstreamFailed, AttemptOutcome::BrokeOffMidStream, Lesson::Suspicion),
+            None => (
+                Outcome::UpstreamFailed,
+                AttemptOutcome::BrokeOffMidStream,
+                Lesson::Suspicion(Trouble::Failing),
+            ),
         };
         if let Some(account) = &self.flight.record.account {
             self.flight.core().learn(account, &self.in_flight.0, lesson);

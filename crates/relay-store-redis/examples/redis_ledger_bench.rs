@@ -36,6 +36,7 @@ async fn main() {
         calendar: Calendar::UTC,
         record_capacity: 10_000,
         record_lifetime: Duration::from_hours(24 * 30),
+        billing_events: true,
         prefix: "relay:".to_owned(),
     };
     let stores = RedisStore::connect(&options).await.unwrap().stores();

@@ -29,6 +29,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         calendar: calendar(),
         record_capacity: 100_000,
         record_lifetime: Duration::from_hours(24 * 30),
+        billing_events: true,
         prefix: "relay:".to_owned(),
     };
     let store = RedisStore::connect(&options).await?;

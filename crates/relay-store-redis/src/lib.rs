@@ -12,11 +12,16 @@
 
 mod accounts;
 mod admin;
+mod admin_tokens;
+mod audit;
+mod call;
 mod connection;
 mod counters;
 mod fault;
+mod groups;
 mod guarded_write;
 mod hash;
+mod idempotency;
 mod keys;
 mod keyspace;
 mod ledger;
@@ -32,12 +37,17 @@ mod usage;
 use std::sync::Arc;
 
 use relay_store::{StoreError, Stores};
+use tokio::sync::Mutex;
 
 pub use crate::options::{RedisAddress, RedisOptions};
 
 use crate::accounts::RedisAccounts;
 use crate::admin::RedisAdmin;
+use crate::admin_tokens::RedisAdminTokens;
+use crate::audit::RedisAudit;
 use crate::connection::ConnectionPool;
+use crate::groups::RedisGroups;
+use crate::idempotency::RedisIdempotency;
 use crate::keys::RedisKeys;
 use crate::keyspace::Keyspace;
 use crate::ledger::RedisLedger;
@@ -82,6 +92,8 @@ impl RedisStore {
             calendar: options.calendar,
             record_capacity: options.record_capacity.max(1),
             record_lifetime: options.record_lifetime,
+            key_listing: Mutex::default(),
+            billing_events: options.billing_events,
             keys_indexed: false.into(),
             accounts_indexed: false.into(),
         });
@@ -105,6 +117,10 @@ impl RedisStore {
             accounts: Arc::new(RedisAccounts { shared: Arc::clone(&shared) }),
             usage: Arc::new(RedisUsage { shared: Arc::clone(&shared) }),
             admin: Arc::new(RedisAdmin { shared: Arc::clone(&shared) }),
+            groups: Arc::new(RedisGroups { shared: Arc::clone(&shared) }),
+            admin_tokens: Arc::new(RedisAdminTokens { shared: Arc::clone(&shared) }),
+            audit: Arc::new(RedisAudit { shared: Arc::clone(&shared) }),
+            idempotency: Arc::new(RedisIdempotency { shared: Arc::clone(&shared) }),
             ledger: Arc::new(RedisLedger::new(Arc::clone(&shared))),
         };
         Self { shared, stores }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use redis::Client;
 use relay_domain::Calendar;
+use relay_store::KeyListing;
+use tokio::sync::Mutex;
 
 use crate::connection::ConnectionPool;
 use crate::keyspace::Keyspace;
@@ -19,6 +21,10 @@ pub(crate) struct Shared {
     pub(crate) calendar: Calendar,
     pub(crate) record_capacity: usize,
     pub(crate) record_lifetime: Duration,
+    /// The API keys as of when they were last listed.
+    pub(crate) key_listing: Mutex<KeyListing>,
+    /// Whether there are v1's billing events.
+    pub(crate) billing_events: bool,
     /// Whether this process has looked for API keys that are in no index.
     pub(crate) keys_indexed: AtomicBool,
     /// The same for accounts.

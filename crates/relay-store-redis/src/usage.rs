@@ -46,7 +46,7 @@ impl RedisUsage {
 impl UsageRepository for RedisUsage {
     async fn totals(&self, scope: &UsageScope, period: Period) -> Result<UsageTotals, StoreError> {
         let mut pipeline = Pipeline::with_capacity(1);
-        pipeline.cmd("HGETALL").arg(self.shared.keyspace.counter(scope, period));
+        pipeline.cmd("HGETALL").arg(counters::name(scope, period, &self.shared.keyspace));
         let answer = self.shared.pool.send(&pipeline).await?.pop();
         let hash = Hash::from_value(answer.ok_or_else(|| fault::unexpected("HGETALL"))?)?;
         Ok(counters::totals(&hash, scope, period))

@@ -227,10 +227,11 @@ fn drop_bindings(connection: &Connection, now: Timestamp) -> Result<(), SqliteEr
 mod tests {
     use std::time::{Duration, Instant};
 
-    use relay_domain::{Calendar, Limits, Period};
+    use relay_domain::{Calendar, LimitKind, Limits, Period};
     use relay_store::contract::fixture::{
         admit_request, admitted, at, checkpoint, key_id, record, request_id, settlement, usage,
     };
+    use relay_store::contract::spender::{Spender, Whose, amount, with_limit};
     use relay_store::{UsageRepository as _, UsageScope};
 
     use super::*;
@@ -286,12 +287,19 @@ mod tests {
         assert!(store.admit(&one_at_a_time(2)).await.unwrap().decision.is_ok());
     }
 
+    /// Ten of everything that is weighed in a window and in a day.
+    fn budgets() -> Limits {
+        let kinds = [LimitKind::WindowTokens, LimitKind::WindowCost, LimitKind::DailyCost];
+        let set = |limits, kind| with_limit(limits, kind, Some(10));
+        kinds.into_iter().fold(Limits::default(), set)
+    }
+
     /// Writes a settlement as by a commit that reports a failure and yet happened: memory is not told.
     async fn commit_unnoticed(store: &SqliteStore, end: &Settlement) {
         let settling = Settling {
             settlement: end.clone(),
             hold_is_stored: true,
-            windows: Vec::new(),
+            windows: vec![LimitScope::Key(end.record.key.clone())],
             own_day: None,
         };
         let batch = Batch { settlements: vec![settling], ..Batch::default() };
@@ -300,6 +308,70 @@ mod tests {
             Ok(())
         };
         store.core().queue.run(write).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_settlement_that_failed_still_holds_its_budget() {
+        let store = store();
+        let spender = Spender::new(&store.stores(), Whose::Group, "failed", budgets());
+        spender.enter(0, 6, at(0)).await.unwrap();
+        refuse_writes(&store, true).await;
+        assert!(store.settle(&spender.end(0, 1, at(1))).await.is_err());
+        assert!(spender.enter(1, 5, at(1)).await.is_err(), "it is not known that it came to less");
+        refuse_writes(&store, false).await;
+        spender.finish(0, 1, at(1)).await;
+        spender.enter(1, 9, at(1)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_happened_though_it_failed_is_spent_once() {
+        for reaped in [false, true] {
+            let store = store();
+            let spender = Spender::new(&store.stores(), Whose::Key, "happened", budgets());
+            spender.enter(0, 6, at(0)).await.unwrap();
+            // The window is in the file, and the first look at what is spent is behind us.
+            spender.enter(1, 1, at(0)).await.unwrap();
+            spender.finish(1, 1, at(0)).await;
+            commit_unnoticed(&store, &spender.end(0, 3, at(1))).await;
+            assert!(spender.enter(2, 5, at(1)).await.is_err(), "it holds what it held");
+            if reaped {
+                assert_eq!(store.reap(at(60_000), 9).await.unwrap(), []);
+            } else {
+                assert!(!spender.settle(0, 3, at(2)).await.is_first());
+            }
+            let standing = spender.standing(at(60_000)).await;
+            let used = |state: &LimitState| state.used / amount(state.limit, 1);
+            assert_eq!(standing.iter().map(used).collect::<Vec<_>>(), [4, 4, 4], "{standing:?}");
+            assert!(standing.iter().all(|state| state.held == 0), "{standing:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hold_of_a_budget_is_written_with_the_next_commit() {
+        let store = store();
+        let spender = Spender::new(&store.stores(), Whose::Key, "next", budgets());
+        admitted(&store.stores(), 9, "k", at(0)).await;
+        spender.enter(0, 6, at(0)).await.unwrap();
+        store.settle(&settlement(record(9, "k"), at(1))).await.unwrap();
+        let read = |connection: &mut Connection| read_holds(connection);
+        let holds = store.core().queue.run(read).await.unwrap();
+        let weights: Vec<_> = holds.iter().map(|(_, hold)| hold.estimate.tokens).collect();
+        assert_eq!(weights, [6]);
+    }
+
+    #[tokio::test]
+    async fn a_window_that_could_not_be_written_is_written_later() {
+        let store = store();
+        let spender = Spender::new(&store.stores(), Whose::Key, "later", budgets());
+        spender.enter(0, 1, at(0)).await.unwrap();
+        refuse_writes(&store, true).await;
+        assert!(store.settle(&spender.end(0, 1, at(1))).await.is_err());
+        refuse_writes(&store, false).await;
+        spender.finish(0, 1, at(1)).await;
+        let read = |connection: &mut Connection| limit_rows::read_windows(connection);
+        let windows = store.core().queue.run(read).await.unwrap();
+        let window = windows.get(&spender.scope()).unwrap();
+        assert_eq!((window.requests, window.tokens), (1, 1));
     }
 
     #[tokio::test]

@@ -15,12 +15,16 @@
 
 mod accounts;
 mod admin;
+mod admin_tokens;
+mod audit;
 mod batch;
 mod bindings;
 mod change_watch;
 mod counters;
 mod error;
+mod groups;
 mod holds;
+mod idempotency;
 mod in_flight;
 mod keys;
 mod ledger;

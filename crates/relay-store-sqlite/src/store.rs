@@ -13,6 +13,7 @@ use rusqlite::Connection;
 use crate::batch::read_holds;
 use crate::error::SqliteError;
 use crate::holds::Holds;
+use crate::keys::Listing;
 use crate::limit_book::LimitBook;
 use crate::limit_rows::read_windows;
 use crate::long_reads::LongReads;
@@ -55,6 +56,7 @@ pub(crate) struct Core {
     pub(crate) queue: Arc<Queue>,
     pub(crate) options: SqliteOptions,
     pub(crate) long_reads: LongReads,
+    pub(crate) listing: Listing,
     writer: Option<JoinHandle<()>>,
     reader: Option<Mutex<Reader>>,
     // Dropped after the connections are closed.
@@ -101,6 +103,10 @@ impl SqliteStore {
             accounts: Arc::new(self.clone()),
             usage: Arc::new(self.clone()),
             admin: Arc::new(self.clone()),
+            groups: Arc::new(self.clone()),
+            admin_tokens: Arc::new(self.clone()),
+            audit: Arc::new(self.clone()),
+            idempotency: Arc::new(self.clone()),
             ledger: Arc::new(self.clone()),
         }
     }
@@ -131,11 +137,11 @@ impl SqliteStore {
                 .spawn(move || write_until_closed(&queue, connection, calendar))
                 .map_err(|cause| StoreError::Unavailable(Box::new(cause)))?
         };
-        let long_reads = LongReads::new(place);
         let core = Core {
             queue,
             options,
-            long_reads,
+            listing: Listing::default(),
+            long_reads: LongReads::new(place),
             writer: Some(writer),
             reader,
             _owner: owner,

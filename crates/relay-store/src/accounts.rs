@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use relay_domain::{Account, AccountHealth, AccountId, HealthEvent, Timestamp};
 
-use crate::StoreError;
+use crate::{StoreError, Update};
 
 /// Upstream accounts. Every change, of health too, raises
 /// [`ConfigVersion::accounts`](crate::ConfigVersion::accounts) in the same step.
@@ -27,9 +27,9 @@ pub trait AccountRepository: Send + Sync {
     /// Every account of every platform, by priority and then by id.
     async fn list(&self) -> Result<Vec<Account>, StoreError>;
 
-    /// Writes what an operator may change (not `health`, `last_used_at`, `created_at`). `false`: there
-    /// is no such account.
-    async fn update(&self, account: &Account) -> Result<bool, StoreError>;
+    /// Writes everything but `platform`, `health`, `last_used_at` and `created_at`, if the stored revision
+    /// still is `account.revision`, and raises it.
+    async fn update(&self, account: &Account) -> Result<Update, StoreError>;
 
     /// Removes an account. `false`: there is no such account.
     async fn delete(&self, id: &AccountId) -> Result<bool, StoreError>;

@@ -16,10 +16,14 @@ pub mod admission;
 pub mod budgets;
 pub mod fixture;
 pub mod history;
+pub mod key_pages;
 pub mod keys;
+pub mod limit_model;
+pub mod operator;
 pub mod reaping;
 pub mod record_search;
 pub mod scopes;
+pub mod sequences;
 pub mod settlement;
 pub mod spender;
 pub mod statistics;
@@ -59,13 +63,23 @@ macro_rules! contract_suite {
             keys::first_uses_at_once_agree_on_the_end,
             keys::only_an_end_after_first_use_is_set_by_use,
             keys::an_operator_may_change_an_end_that_use_has_set,
-            keys::an_update_on_old_knowledge_does_not_undo_the_first_use,
+            keys::an_update_on_old_knowledge_is_refused,
+            keys::of_updates_at_once_one_is_made,
+            keys::a_deleted_key_comes_back,
+            keys::a_purged_key_is_gone_and_its_secret_free,
+            keys::a_secret_may_be_replaced_and_retire,
+            keys::many_keys_are_added_at_once,
             keys::changes_of_keys_raise_their_version,
+            key_pages::keys_are_found_by_what_they_are,
+            key_pages::pages_of_keys_follow_each_other,
+            key_pages::a_page_is_never_old,
+            key_pages::keys_are_sorted_by_their_use,
             accounts::an_account_reads_back_in_every_field,
             accounts::an_absent_account_is_none,
             accounts::an_account_id_is_taken_once,
             accounts::accounts_are_listed_by_priority_and_id,
             accounts::an_update_of_an_account_writes_what_an_operator_may_change,
+            accounts::an_update_of_an_account_on_old_knowledge_is_refused,
             accounts::a_deleted_account_is_gone,
             accounts::health_follows_events,
             accounts::events_at_once_all_take_effect,
@@ -75,6 +89,11 @@ macro_rules! contract_suite {
             admin::a_login_can_be_replaced,
             admin::a_login_that_has_changed_is_not_replaced,
             admin::of_replacements_at_once_one_wins,
+            operator::a_group_reads_back_and_changes_by_revision,
+            operator::changes_of_groups_raise_the_version_of_keys,
+            operator::a_token_is_found_and_revoked,
+            operator::the_trail_is_read_newest_first,
+            operator::an_answer_is_given_again,
             admission::a_request_without_limits_is_in,
             admission::the_concurrency_limit_is_exact,
             admission::the_limit_is_exact_under_parallel_requests,
@@ -122,6 +141,7 @@ macro_rules! contract_suite {
             thresholds::a_threshold_is_told_once,
             thresholds::every_watched_budget_tells_its_own,
             thresholds::thresholds_are_told_again_when_a_limit_starts_anew,
+            sequences::every_history_is_as_the_model_says,
             settlement::what_is_not_held_cannot_be_settled,
             settlement::a_request_counts_once,
             settlement::settlements_at_once_count_once,

@@ -11,6 +11,7 @@ mod conversation;
 mod crash;
 mod disconnect;
 mod failover;
+mod fresh_install;
 mod inspection;
 mod keepalive;
 mod redis_client;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use relay_domain::Calendar;
 use serde::{Deserialize, Deserializer};
 
-use super::{Objection, within};
+use super::Objections;
+use super::compat::Compat;
 
 /// Where things are kept, and by whose calendar they are counted.
 #[derive(Debug, Deserialize)]
@@ -23,6 +24,8 @@ pub(crate) struct StoreSection {
     record_days: u64,
     #[serde(rename = "timezone_offset", deserialize_with = "calendar")]
     pub(crate) calendar: Calendar,
+    /// Whose data is taken over, and whose defaults therefore hold.
+    pub(super) compat: Option<Compat>,
 }
 
 /// What kind of store.
@@ -55,15 +58,21 @@ impl Default for StoreSection {
     fn default() -> Self {
         // The offset of v1 and v2 when none is given.
         let calendar = Calendar::with_offset_minutes(8 * 60).unwrap_or(Calendar::UTC);
+        let data_dir = PathBuf::from("./data");
         let (records, record_days) = (100_000, 30);
-        Self { kind: None, data_dir: PathBuf::from("./data"), records, record_days, calendar }
+        Self { kind: None, data_dir, records, record_days, calendar, compat: None }
     }
 }
 
 impl StoreSection {
-    pub(super) fn validate(&self) -> Result<(), Objection> {
-        within("store.records", self.records, 1..=100_000_000)?;
-        within("store.record_days", self.record_days, 1..=3_650)
+    pub(super) fn validate(&self, objections: &mut Objections) {
+        objections.within("store.records", self.records, 1..=100_000_000);
+        objections.within("store.record_days", self.record_days, 1..=3_650);
+    }
+
+    /// Counts days as the predecessor did whose data is taken over.
+    pub(super) fn count_as_before(&mut self) {
+        self.calendar = self.compat.map_or(self.calendar, |compat| compat.calendar(self.calendar));
     }
 
     /// How many records of requests are kept.

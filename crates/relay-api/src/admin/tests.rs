@@ -1,6 +1,7 @@
 //! The admin REST through its router, on a real store in memory.
 
 mod accounts;
+mod browsers;
 mod doors;
 mod fixture;
 mod health;
@@ -8,3 +9,4 @@ mod keys;
 mod login;
 mod requests;
 mod stats;
+mod takeover;

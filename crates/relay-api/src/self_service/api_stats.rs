@@ -72,8 +72,13 @@ async fn data(relay: &Relay, route: OwnRoute, body: &[u8]) -> Result<Value, Fail
     };
     let owner = relay.owner(std::iter::once(presented.as_str())).await.map_err(failure)?;
     match route {
-        OwnRoute::KeyId => Ok(json!({"id": owner.key().id.as_str()})),
-        _ => stats(&owner).await.map_err(failure),
+        OwnRoute::Stats => stats(&owner).await.map_err(failure),
+        OwnRoute::KeyId
+        | OwnRoute::KeyInfo
+        | OwnRoute::Usage
+        | OwnRoute::Me
+        | OwnRoute::Organization
+        | OwnRoute::Requests => Ok(json!({"id": owner.key().id.as_str()})),
     }
 }
 

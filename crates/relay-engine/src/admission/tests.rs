@@ -87,7 +87,7 @@ async fn no_old_snapshot_lets_in_or_keeps_out() {
     assert!(matches!(refused, Err(EngineError::Key(KeyRefusal::Disabled))), "{refused:?}");
 
     let before = caller(&relay).await;
-    stores.keys.update(&active).await.unwrap();
+    stores.keys.update(&ApiKey { revision: 1, ..active }).await.unwrap();
     admitted(&relay, before).await.unwrap();
 }
 

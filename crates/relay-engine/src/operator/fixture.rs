@@ -43,7 +43,7 @@ impl Desk {
         let options = SqliteOptions {
             calendar: Calendar::UTC,
             record_capacity: 10,
-            record_lifetime: std::time::Duration::from_hours(24),
+            record_lifetime: Duration::from_hours(24),
             access: Access::Serve,
         };
         Self::on(SqliteStore::in_memory(options).unwrap().stores())

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use relay_store::StoreError;
+use relay_store::{Settled, StoreError};
 use tokio::sync::oneshot;
 
 use super::batch::Prepared;
@@ -20,11 +20,11 @@ const BATCH: usize = 64;
 
 /// Sends one batch of settlements of different requests.
 pub(super) trait Flush: Send + Sync {
-    /// Says of each settlement whether it was done now (not before).
+    /// Says of each settlement what it did.
     fn flush(
         &self,
         batch: &[Arc<Prepared>],
-    ) -> impl Future<Output = Result<Vec<bool>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Vec<Settled>, StoreError>> + Send;
 }
 
 /// Settlements that wait to be sent.
@@ -44,7 +44,7 @@ struct Waiting<F> {
 }
 
 enum Signal<F> {
-    Done(Result<bool, StoreError>),
+    Done(Result<Settled, StoreError>),
     /// The one who is told leads the next batch; its own settlement is no longer in the queue.
     Lead(Leadership<F>),
 }
@@ -70,7 +70,7 @@ impl<F: Flush> Queue<F> {
         &self.flush
     }
 
-    /// Has a settlement done, alone or with others. `false`: it was done before.
+    /// Has a settlement done, alone or with others.
     ///
     /// # Errors
     ///
@@ -78,7 +78,7 @@ impl<F: Flush> Queue<F> {
     pub(super) async fn settle(
         self: &Arc<Self>,
         prepared: Arc<Prepared>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Settled, StoreError> {
         loop {
             let leadership = match self.join(&prepared) {
                 Place::Leader(leadership) => leadership,
@@ -97,7 +97,7 @@ impl<F: Flush> Queue<F> {
         self: &Arc<Self>,
         own: Arc<Prepared>,
         leadership: Leadership<F>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Settled, StoreError> {
         // Whoever is ready to settle gets the chance to come along.
         tokio::task::yield_now().await;
         let (batch, signals) = self.take(own);

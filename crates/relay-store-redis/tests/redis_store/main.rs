@@ -8,6 +8,8 @@ mod layout;
 mod outage;
 mod races;
 mod take_over;
+mod tls;
+mod v1_counters;
 
 use relay_store_redis::{RedisAddress, RedisOptions, RedisStore};
 use relay_testkit::RedisServer;
@@ -19,6 +21,7 @@ fn options(server: &RedisServer) -> RedisOptions {
         calendar: relay_store::contract::fixture::calendar(),
         record_capacity: 1_000,
         record_lifetime: relay_store::contract::fixture::RECORD_LIFETIME,
+        billing_events: true,
         prefix: "relay:".to_owned(),
     }
 }

@@ -14,7 +14,7 @@ use relay_domain::{Calendar, Timestamp};
 use relay_engine::operator::{Operator, OperatorParts};
 use relay_engine::{Clock, Engine, EngineConfig, EngineParts};
 use relay_pricing::PriceBook;
-use relay_store::Stores;
+use relay_store::{AdminCredentials, PasswordHash, Stores};
 use relay_store_sqlite::{Access, SqliteOptions, SqliteStore};
 use serde_json::Value;
 use tokio_util::task::TaskTracker;
@@ -85,7 +85,36 @@ impl Office {
 
     /// On `stores`, as they are, with an engine that works on others.
     pub(super) async fn on(stores: Stores, of_engine: Stores) -> Self {
-        let clock = Arc::new(StoppedClock(AtomicU64::new(NOW.as_millis())));
+        let config = AdminConfig { environment: Some("test".to_owned()), ..AdminConfig::default() };
+        Self::set_up(stores, of_engine, config, (signer(), NOW)).await
+    }
+
+    /// On an empty store, with an operator whose login is as a predecessor stored it.
+    pub(super) async fn taken_over(
+        username: &str,
+        password_hash: &str,
+        signer: TokenSigner,
+        now: Timestamp,
+    ) -> Self {
+        let stores = memory();
+        let login = AdminCredentials {
+            username: username.to_owned(),
+            password_hash: PasswordHash::new(password_hash.to_owned()),
+            session_epoch: 0,
+            created_at: now,
+            updated_at: now,
+        };
+        assert!(stores.admin.initialise(&login).await.unwrap());
+        Self::set_up(stores.clone(), stores, AdminConfig::default(), (signer, now)).await
+    }
+
+    pub(super) async fn set_up(
+        stores: Stores,
+        of_engine: Stores,
+        config: AdminConfig,
+        (signer, now): (TokenSigner, Timestamp),
+    ) -> Self {
+        let clock = Arc::new(StoppedClock(AtomicU64::new(now.as_millis())));
         let shared_clock = || Arc::clone(&clock) as Arc<dyn Clock>;
         let operator = Arc::new(Operator::new(OperatorParts {
             stores: stores.clone(),
@@ -105,12 +134,12 @@ impl Office {
         });
         let draining = Draining::default();
         let router = router(AdminParts {
-            config: AdminConfig { environment: Some("test".to_owned()), ..AdminConfig::default() },
+            config,
             operator: Arc::clone(&operator),
             engine: Arc::new(engine.await.unwrap()),
             stores: stores.clone(),
             store_kind: "sqlite",
-            signer: signer(),
+            signer,
             clock: shared_clock(),
             draining: draining.clone(),
         });
@@ -133,6 +162,16 @@ impl Office {
         let mut request = request(Method::POST, path, token, Body::from(body.to_owned()));
         request.headers_mut().insert(CONTENT_TYPE, "application/json".parse().unwrap());
         request.extensions_mut().insert(PeerAddress([127, 0, 0, 1].into()));
+        self.send(request).await
+    }
+
+    /// Tries to log in from the address `127.0.0.{from}`.
+    pub(super) async fn log_in(&self, from: u8, token: Option<&str>, password: &str) -> Answer {
+        let body = serde_json::json!({"username": "root", "password": password}).to_string();
+        let path = "/api/v2/auth/admin/login";
+        let mut request = request(Method::POST, path, token, Body::from(body));
+        request.headers_mut().insert(CONTENT_TYPE, "application/json".parse().unwrap());
+        request.extensions_mut().insert(PeerAddress([127, 0, 0, from].into()));
         self.send(request).await
     }
 
