@@ -95,8 +95,12 @@ async fn holds_anything(stores: &Stores) -> Result<bool, StoreError> {
 fn open_sqlite(config: &Config, access: Access) -> Result<(Stores, String)> {
     let section = &config.sections.store;
     let path: PathBuf = section.data_dir.join(DATABASE);
-    let options =
-        SqliteOptions { calendar: section.calendar, record_capacity: section.records(), access };
+    let options = SqliteOptions {
+        calendar: section.calendar,
+        record_capacity: section.records(),
+        record_lifetime: section.record_lifetime(),
+        access,
+    };
     let store = SqliteStore::open(&path, options)
         .with_context(|| format!("cannot open the store {}", path.display()))?;
     Ok((store.stores(), path.display().to_string()))
@@ -108,6 +112,7 @@ async fn open_redis(config: &Config, access: Access) -> Result<(Stores, String)>
         address,
         calendar: config.sections.store.calendar,
         record_capacity: config.sections.store.records(),
+        record_lifetime: config.sections.store.record_lifetime(),
         billing_events: true,
         prefix: REDIS_PREFIX.to_owned(),
     };

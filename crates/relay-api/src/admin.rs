@@ -9,7 +9,7 @@ mod accounts;
 mod answer_headers;
 mod auth;
 mod cors;
-mod dollars;
+pub(crate) mod dollars;
 mod error;
 mod extract;
 mod guard;
@@ -18,6 +18,7 @@ mod prices;
 mod requests;
 mod service_rates;
 mod session;
+mod stats;
 mod throttle;
 
 use std::net::IpAddr;
@@ -139,6 +140,7 @@ pub(crate) fn routes() -> OpenApiRouter<AdminState> {
         .merge(requests::routes())
         .merge(prices::routes())
         .merge(service_rates::routes())
+        .merge(stats::routes())
 }
 
 async fn no_route(method: Method, uri: Uri) -> ApiError {

@@ -13,5 +13,6 @@ pub mod health;
 mod messages;
 mod models;
 pub mod openapi;
+mod self_service;
 
 pub use edge::{Edge, EdgeBody, EdgeConfig};

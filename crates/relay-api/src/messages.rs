@@ -138,7 +138,7 @@ pub(crate) fn presented_keys(headers: &HeaderMap) -> impl Iterator<Item = &str> 
 }
 
 /// Reads a body of at most `limit` bytes.
-async fn read<B: Body<Data = Bytes> + Unpin>(
+pub(crate) async fn read<B: Body<Data = Bytes> + Unpin>(
     headers: &HeaderMap,
     mut body: B,
     limit: usize,

@@ -142,7 +142,12 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn new() -> Self {
         let calendar = Calendar::UTC;
-        let options = SqliteOptions { calendar, record_capacity: 100, access: Access::Serve };
+        let options = SqliteOptions {
+            calendar,
+            record_capacity: 100,
+            record_lifetime: Duration::from_hours(24),
+            access: Access::Serve,
+        };
         let mut stores = SqliteStore::in_memory(options).unwrap().stores();
         let ledger = Arc::new(TestLedger {
             real: Arc::clone(&stores.ledger),

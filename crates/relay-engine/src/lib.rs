@@ -34,6 +34,7 @@ pub mod prices;
 mod rest_policy;
 mod retry_budget;
 mod roster;
+mod self_service;
 mod settling;
 mod stream;
 mod unkept;
@@ -58,6 +59,7 @@ pub use events::{EventSink, Unheard};
 pub use journey::{Caller, Incoming, Relay};
 pub use late::{LateBody, Relaying, WaitSign, before_keep_alive};
 pub use rest_policy::RestPolicy;
+pub use self_service::{KeyOwner, OwnUsage};
 pub use stream::{CutOff, RelayBody, StreamBody};
 pub use upstream_url::{Endpoint, UpstreamUrl};
 

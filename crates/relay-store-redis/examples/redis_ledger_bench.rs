@@ -35,6 +35,7 @@ async fn main() {
         address: RedisAddress::Url(url.into()),
         calendar: Calendar::UTC,
         record_capacity: 10_000,
+        record_lifetime: Duration::from_hours(24 * 30),
         billing_events: true,
         prefix: "relay:".to_owned(),
     };

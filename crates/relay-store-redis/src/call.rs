@@ -19,6 +19,7 @@ pub(crate) enum Argument<'a> {
     Text(Cow<'a, str>),
     Whole(u64),
     Signed(i64),
+    Bytes(Vec<u8>),
 }
 
 impl<'a> Call<'a> {
@@ -48,6 +49,7 @@ impl<'a> Call<'a> {
                 Argument::Text(text) => command.arg(text.as_ref()),
                 Argument::Whole(number) => command.arg(*number),
                 Argument::Signed(number) => command.arg(*number),
+                Argument::Bytes(bytes) => command.arg(&bytes[..]),
             };
         }
         command
@@ -70,6 +72,12 @@ impl<'a> From<&'a str> for Argument<'a> {
 impl From<String> for Argument<'_> {
     fn from(text: String) -> Self {
         Self::Text(text.into())
+    }
+}
+
+impl From<Vec<u8>> for Argument<'_> {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(bytes)
     }
 }
 

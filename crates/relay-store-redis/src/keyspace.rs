@@ -8,6 +8,7 @@ mod usage;
 
 use relay_domain::{AffinityKey, Platform, RequestId};
 use relay_store::SettingsName;
+use relay_store::statistics::SegmentName;
 
 pub(crate) use self::usage::Index;
 
@@ -243,6 +244,23 @@ impl Keyspace {
     ) -> Option<&'a str> {
         let id = name.strip_prefix(family.stem())?.strip_prefix(':')?;
         (!id.is_empty() && !id.contains(':') && id != "index").then_some(id)
+    }
+
+    // Statistics.
+
+    /// How far segments have been made.
+    pub(crate) fn statistics_state(&self) -> String {
+        format!("{}stats:state", self.own)
+    }
+
+    /// What settlements have counted and no segment has yet.
+    pub(crate) fn statistics_fresh(&self) -> String {
+        format!("{}stats:fresh", self.own)
+    }
+
+    /// The parts of a segment.
+    pub(crate) fn statistics_segment(&self, segment: SegmentName) -> String {
+        format!("{}stats:{segment}", self.own)
     }
 
     // The operator.

@@ -31,10 +31,12 @@ mod keyspace;
 mod ledger;
 mod money;
 mod options;
+mod record_search;
 mod scan;
 mod scripts;
 mod settings;
 mod shared;
+mod statistics;
 mod usage;
 
 use std::sync::Arc;
@@ -95,6 +97,7 @@ impl RedisStore {
             scripts: Scripts::new(),
             calendar: options.calendar,
             record_capacity: options.record_capacity.max(1),
+            record_lifetime: options.record_lifetime,
             key_listing: Mutex::default(),
             billing_events: options.billing_events,
             keys_indexed: false.into(),

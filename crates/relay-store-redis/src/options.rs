@@ -1,5 +1,7 @@
 //! Where Redis is and how the store is to behave.
 
+use std::time::Duration;
+
 use redis::{
     Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo,
     TlsCertificates,
@@ -19,6 +21,8 @@ pub struct RedisOptions {
     pub calendar: Calendar,
     /// How many records of requests are kept. The oldest go first.
     pub record_capacity: usize,
+    /// How long records are kept at most.
+    pub record_lifetime: Duration,
     /// Whether what is charged is also told in v1's stream of billing events.
     pub billing_events: bool,
     /// What the names begin with that v1 does not know, such as `relay:`.

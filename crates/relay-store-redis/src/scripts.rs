@@ -29,6 +29,8 @@ pub(crate) struct Scripts {
     pub(crate) begin_period: Script,
     /// Writes if what was read still holds.
     pub(crate) guarded_write: Script,
+    /// Writes segments of statistics.
+    pub(crate) roll_statistics: Script,
 }
 
 /// A script and the digest under which Redis keeps it.
@@ -57,6 +59,7 @@ impl Scripts {
             restart: of_limits(include_str!("scripts/restart.lua")),
             begin_period: of_limits(include_str!("scripts/begin_period.lua")),
             guarded_write: plain(include_str!("scripts/guarded_write.lua")),
+            roll_statistics: plain(include_str!("scripts/roll_statistics.lua")),
         }
     }
 }
@@ -133,9 +136,12 @@ mod tests {
             restart,
             begin_period,
             guarded_write,
+            roll_statistics,
         } = Scripts::new();
         let limited = [admit, assign, extend, release, settle, standing, restart, begin_period];
-        for script in limited.into_iter().chain([checkpoint, extend_slot, guarded_write]) {
+        for script in
+            limited.into_iter().chain([checkpoint, extend_slot, guarded_write, roll_statistics])
+        {
             let text = script.text.strip_prefix(LIMITS).unwrap_or(&script.text);
             let header: String = text.lines().take_while(|line| line.starts_with("--")).collect();
             for word in ["KEYS", "ARGV", "Returns"] {

@@ -1,6 +1,7 @@
 //! What every handle of one store shares.
 
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use redis::Client;
 use relay_domain::Calendar;
@@ -19,6 +20,7 @@ pub(crate) struct Shared {
     pub(crate) scripts: Scripts,
     pub(crate) calendar: Calendar,
     pub(crate) record_capacity: usize,
+    pub(crate) record_lifetime: Duration,
     /// The API keys as of when they were last listed.
     pub(crate) key_listing: Mutex<KeyListing>,
     /// Whether there are v1's billing events.

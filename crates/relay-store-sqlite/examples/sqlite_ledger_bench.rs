@@ -59,7 +59,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     {
         let folder = tempfile::tempdir()?;
         let calendar = Calendar::with_offset_minutes(480).ok_or("no such calendar")?;
-        let options = SqliteOptions { calendar, record_capacity: 100_000, access: Access::Serve };
+        let options = SqliteOptions {
+            calendar,
+            record_capacity: 100_000,
+            record_lifetime: Duration::from_hours(24 * 30),
+            access: Access::Serve,
+        };
         let store = SqliteStore::open(&folder.path().join("relay.db"), options)?;
         let idle_kib = rss_kib()?;
         let load = Load { tasks, waits, keys, limits, length };

@@ -16,8 +16,12 @@ const ROUNDS: u64 = 200;
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let folder = tempfile::tempdir().unwrap();
-    let options =
-        SqliteOptions { calendar: Calendar::UTC, record_capacity: 10, access: Access::Serve };
+    let options = SqliteOptions {
+        calendar: Calendar::UTC,
+        record_capacity: 10,
+        record_lifetime: std::time::Duration::from_secs(86_400),
+        access: Access::Serve,
+    };
     let store = SqliteStore::open(&folder.path().join("relay.db"), options).unwrap();
     let stores = store.stores();
     fill(&stores, KEYS, ACCOUNTS).await;

@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use relay_domain::{LimitScope, LimitState, Limits, RequestRecord, Timestamp};
+use relay_domain::{LimitScope, LimitState, Limits, RequestId, RequestRecord, Timestamp};
 use relay_store::{
     Admission, AdmitRequest, Assignment, Binding, Checkpoint, ConfigVersion, Extension, Grant,
     HoldAnswer, Ledger, Settled, Settlement, StoreError,
 };
 use rusqlite::{Connection, params};
 
+use crate::batch::blob;
 use crate::bindings::Unknown;
 use crate::error::SqliteError;
 use crate::queue::State;
 use crate::reader::read_version;
 use crate::spent::Unread;
-use crate::store::{Access, Core, SqliteStore};
+use crate::store::{Access, Core, SqliteOptions, SqliteStore};
 use crate::stored::millis;
 use crate::writer::{read_all, settle_orphans};
 use crate::{counters, limit_rows};
@@ -133,11 +134,11 @@ impl Ledger for SqliteStore {
             Ok(reaped)
         };
         let reaped = core.queue.run(reap).await?;
-        let drop_some = move |connection: &mut Connection| {
-            Ok(drop_records(connection, options.record_capacity)?)
-        };
+        let drop_some =
+            move |connection: &mut Connection| Ok(drop_records(connection, &options, now)?);
         // Between two of these the writer does what has come up meanwhile.
         while core.queue.run(drop_some).await? == RECORDS_DROPPED_AT_ONCE {}
+        core.roll_statistics(now).await?;
         Ok(reaped)
     }
 
@@ -187,16 +188,32 @@ impl Core {
     }
 }
 
-/// Drops the oldest records beyond `capacity`, at most so many at once. Returns how many.
-fn drop_records(connection: &Connection, capacity: usize) -> Result<usize, SqliteError> {
+/// Drops the oldest records beyond the capacity, and those beyond their age, at most so many at once.
+/// Returns how many.
+fn drop_records(
+    connection: &Connection,
+    options: &SqliteOptions,
+    now: Timestamp,
+) -> Result<usize, SqliteError> {
     let limit = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    let lifetime = u64::try_from(options.record_lifetime.as_millis()).unwrap_or(u64::MAX);
+    let oldest = Timestamp::from_millis(now.as_millis().saturating_sub(lifetime));
+    let outlived = connection
+        .prepare_cached(
+            "DELETE FROM request WHERE seq IN (
+                 SELECT seq FROM request WHERE id < ?1 ORDER BY id LIMIT ?2)",
+        )?
+        .execute(params![blob(RequestId::new(oldest, 0)), limit(RECORDS_DROPPED_AT_ONCE)])?;
+    if outlived == RECORDS_DROPPED_AT_ONCE {
+        return Ok(outlived);
+    }
     let dropped = connection
         .prepare_cached(
             "DELETE FROM request WHERE seq IN (
                  SELECT seq FROM request
                  WHERE seq <= (SELECT max(seq) FROM request) - ?1 ORDER BY seq LIMIT ?2)",
         )?
-        .execute(params![limit(capacity), limit(RECORDS_DROPPED_AT_ONCE)])?;
+        .execute(params![limit(options.record_capacity), limit(RECORDS_DROPPED_AT_ONCE)])?;
     Ok(dropped)
 }
 
@@ -220,11 +237,15 @@ mod tests {
     use super::*;
     use crate::batch::{Batch, Settling, read_holds};
     use crate::holds::Hold;
-    use crate::store::SqliteOptions;
 
     fn store() -> SqliteStore {
         let calendar = Calendar::UTC;
-        let options = SqliteOptions { calendar, record_capacity: 10, access: Access::Serve };
+        let options = SqliteOptions {
+            calendar,
+            record_capacity: 10,
+            record_lifetime: Duration::from_hours(24),
+            access: Access::Serve,
+        };
         SqliteStore::in_memory(options).unwrap()
     }
 
@@ -454,7 +475,7 @@ mod tests {
             store.settle(&settlement(record(number, "k"), at(0))).await.unwrap().is_first();
         }
         let after = store.core().queue.run(written).await.unwrap();
-        // A record, and a counter of key, account and model in four periods.
-        assert_eq!(after - before, 20 * (1 + 3 * 4));
+        // A record, its statistic, and a counter of key, account and model in four periods.
+        assert_eq!(after - before, 20 * (1 + 1 + 3 * 4));
     }
 }

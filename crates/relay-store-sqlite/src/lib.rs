@@ -6,6 +6,8 @@
 //! the same time share a transaction, in which each counter is written once. A settlement returns when its
 //! transaction is committed.
 //!
+//! Statistics and searches read on connections and threads of their own (`long_reads`).
+//!
 //! Other processes may administer the same file meanwhile. What they commit is seen by the next
 //! admission (`change_watch`).
 //!
@@ -32,13 +34,16 @@ mod keys;
 mod ledger;
 mod limit_book;
 mod limit_rows;
+mod long_reads;
 mod owner_lock;
 mod queue;
 mod reader;
 mod recent;
+mod record_search;
 mod schema;
 mod settings;
 mod spent;
+mod statistics;
 mod store;
 mod stored;
 mod usage;

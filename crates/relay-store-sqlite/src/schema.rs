@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0002_limits.sql"),
     include_str!("../migrations/0003_operator.sql"),
     include_str!("../migrations/0004_settings.sql"),
+    include_str!("../migrations/0005_statistics.sql"),
 ];
 
 /// How long a connection waits for a lock of another process.

@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use relay_domain::Calendar;
 use relay_store::{StoreError, Stores};
@@ -15,6 +16,7 @@ use crate::holds::Holds;
 use crate::keys::Listing;
 use crate::limit_book::LimitBook;
 use crate::limit_rows::read_windows;
+use crate::long_reads::LongReads;
 use crate::owner_lock::OwnerLock;
 use crate::queue::Queue;
 use crate::reader::Reader;
@@ -29,6 +31,8 @@ pub struct SqliteOptions {
     pub calendar: Calendar,
     /// How many records of requests are kept; the oldest are dropped first, when the ledger is reaped.
     pub record_capacity: usize,
+    /// How long records are kept at most.
+    pub record_lifetime: Duration,
     /// What for.
     pub access: Access,
 }
@@ -51,6 +55,7 @@ pub struct SqliteStore(Arc<Core>);
 pub(crate) struct Core {
     pub(crate) queue: Arc<Queue>,
     pub(crate) options: SqliteOptions,
+    pub(crate) long_reads: LongReads,
     pub(crate) listing: Listing,
     writer: Option<JoinHandle<()>>,
     reader: Option<Mutex<Reader>>,
@@ -137,6 +142,7 @@ impl SqliteStore {
             queue,
             options,
             listing: Listing::default(),
+            long_reads: LongReads::new(place),
             writer: Some(writer),
             reader,
             _owner: owner,

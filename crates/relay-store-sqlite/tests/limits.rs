@@ -15,8 +15,12 @@ use relay_store_sqlite::{Access, SqliteOptions, SqliteStore};
 const LIMITS: [LimitKind; 2] = [LimitKind::WindowRequests, LimitKind::WindowTokens];
 
 fn open(path: &Path) -> Stores {
-    let options =
-        SqliteOptions { calendar: calendar(), record_capacity: 1_000, access: Access::Serve };
+    let options = SqliteOptions {
+        calendar: calendar(),
+        record_capacity: 1_000,
+        record_lifetime: relay_store::contract::fixture::RECORD_LIFETIME,
+        access: Access::Serve,
+    };
     SqliteStore::open(path, options).unwrap().stores()
 }
 

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use relay_domain::{ApiKey, LimitKind, NanoUsd, Outcome, Period, RequestId};
 use relay_store::contract::fixture::{
-    account, admit_request, at, calendar, checkpoint, group_id, key, key_id, record, settlement,
-    usage,
+    RECORD_LIFETIME, account, admit_request, at, calendar, checkpoint, group_id, key, key_id,
+    record, settlement, usage,
 };
 use relay_store::contract::spender::{Spender, Whose, dimes, limit};
 use relay_store::{AdmitRequest, Checkpoint, Progress, StoreError, Stores, UsageScope};
@@ -24,7 +24,12 @@ use relay_store_sqlite::{Access, SqliteOptions, SqliteStore};
 const DATABASE: &str = "RELAY_STORE_SQLITE_TEST_DATABASE";
 
 fn open(path: &Path, access: Access) -> Result<SqliteStore, StoreError> {
-    let options = SqliteOptions { calendar: calendar(), record_capacity: 1_000_000, access };
+    let options = SqliteOptions {
+        calendar: calendar(),
+        record_capacity: 1_000_000,
+        record_lifetime: RECORD_LIFETIME,
+        access,
+    };
     SqliteStore::open(path, options)
 }
 

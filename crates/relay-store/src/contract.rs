@@ -15,6 +15,7 @@ pub mod admin;
 pub mod admission;
 pub mod budgets;
 pub mod fixture;
+pub mod history;
 pub mod key_pages;
 pub mod keys;
 pub mod limit_model;
@@ -22,12 +23,14 @@ pub mod listing_load;
 pub mod operator;
 mod random;
 pub mod reaping;
+pub mod record_search;
 pub mod scopes;
 pub mod sequences;
 pub mod settings;
 pub mod settlement;
 pub mod spender;
 pub mod standing;
+pub mod statistics;
 pub mod thresholds;
 pub mod windows;
 
@@ -165,6 +168,12 @@ macro_rules! contract_suite {
             reaping::a_reaper_takes_no_more_than_it_is_told,
             reaping::a_late_settlement_counts_nothing,
             reaping::reapers_and_settlements_at_once_count_once,
+            record_search::records_are_found_by_any_condition,
+            record_search::a_page_goes_on_where_the_last_ended,
+            record_search::records_are_dropped_by_age,
+            statistics::any_question_is_answered_as_the_records_say,
+            statistics::old_months_stay_and_old_days_are_refused,
+            statistics::a_release_is_in_no_statistic,
         }
     };
     (@tests $factory:path; $($area:ident::$behaviour:ident,)+) => {

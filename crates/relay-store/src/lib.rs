@@ -26,7 +26,9 @@ mod limits_form;
 mod orphan;
 mod page;
 mod record_form;
+mod record_search;
 mod settings;
+pub mod statistics;
 mod update;
 mod usage;
 
@@ -51,6 +53,7 @@ pub use limits_form::StoredLimits;
 pub use orphan::Orphan;
 pub use page::{Cursor, Order, Page, SortValue};
 pub use record_form::StoredRecord;
+pub use record_search::{RecordPage, RecordQuery};
 pub use settings::{SettingsChange, SettingsName, SettingsRepository};
 pub use update::Update;
 pub use usage::{UsageRepository, UsageScope, UsageTotals};

@@ -73,6 +73,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
     text("store.kind", "RELAY_STORE", |c| value(&c.store_kind())),
     text("store.data_dir", "RELAY_DATA_DIR", |c| value(&c.sections.store.data_dir.display())),
     number("store.records", "RELAY_RECORDS", |c| value(&c.sections.store.records())),
+    number("store.record_days", "RELAY_RECORD_DAYS", |c| {
+        value(&(c.sections.store.record_lifetime().as_secs() / 86_400))
+    }),
     number("store.timezone_offset", "TIMEZONE_OFFSET", |c| {
         value(&(f64::from(c.sections.store.calendar.offset_minutes()) / 60.0))
     })

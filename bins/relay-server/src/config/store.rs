@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use relay_domain::Calendar;
 use serde::{Deserialize, Deserializer};
@@ -19,6 +20,8 @@ pub(crate) struct StoreSection {
     pub(crate) data_dir: PathBuf,
     /// How many records of requests are kept.
     records: u64,
+    /// For how many days at most.
+    record_days: u64,
     #[serde(rename = "timezone_offset", deserialize_with = "calendar")]
     pub(crate) calendar: Calendar,
     /// Whose data is taken over, and whose defaults therefore hold.
@@ -56,13 +59,15 @@ impl Default for StoreSection {
         // The offset of v1 and v2 when none is given.
         let calendar = Calendar::with_offset_minutes(8 * 60).unwrap_or(Calendar::UTC);
         let data_dir = PathBuf::from("./data");
-        Self { kind: None, data_dir, records: 100_000, calendar, compat: None }
+        let (records, record_days) = (100_000, 30);
+        Self { kind: None, data_dir, records, record_days, calendar, compat: None }
     }
 }
 
 impl StoreSection {
     pub(super) fn validate(&self, objections: &mut Objections) {
         objections.within("store.records", self.records, 1..=100_000_000);
+        objections.within("store.record_days", self.record_days, 1..=3_650);
     }
 
     /// Counts days as the predecessor did whose data is taken over.
@@ -73,6 +78,11 @@ impl StoreSection {
     /// How many records of requests are kept.
     pub(crate) fn records(&self) -> usize {
         usize::try_from(self.records).unwrap_or(usize::MAX)
+    }
+
+    /// How long records of requests are kept at most.
+    pub(crate) fn record_lifetime(&self) -> Duration {
+        Duration::from_hours(24 * self.record_days)
     }
 }
 

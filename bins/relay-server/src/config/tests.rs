@@ -218,6 +218,7 @@ fn what_makes_no_sense_is_refused_by_name() {
         ("REQUEST_MAX_SIZE_MB", "0", "server.max_body_mb"),
         ("RELAY_STORE", "postgres", "store.kind"),
         ("RELAY_RECORDS", "0", "store.records"),
+        ("RELAY_RECORD_DAYS", "0", "store.record_days"),
         ("TIMEZONE_OFFSET", "15", "store.timezone_offset"),
         ("TIMEZONE_OFFSET", "0.001", "store.timezone_offset"),
         ("TIMEZONE_OFFSET", "Asia/Shanghai", "store.timezone_offset"),

@@ -67,6 +67,13 @@ pub(crate) enum ApiError {
     Operator(#[from] OperatorError),
 }
 
+impl ApiError {
+    /// Something in the request is wrong, as `message` says.
+    pub(crate) fn bad_request(message: String) -> Self {
+        Self::Unreadable { status: StatusCode::BAD_REQUEST, message }
+    }
+}
+
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         Self::Operator(OperatorError::Store(error))

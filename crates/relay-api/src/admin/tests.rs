@@ -10,4 +10,5 @@ mod login;
 mod prices;
 mod requests;
 mod service_rates;
+mod stats;
 mod takeover;

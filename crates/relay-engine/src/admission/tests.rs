@@ -30,8 +30,12 @@ fn key(id: &str, digest: [u8; 32]) -> ApiKey {
 
 /// Relay on an empty store.
 async fn relay() -> (Relay, Stores) {
-    let options =
-        SqliteOptions { calendar: Calendar::UTC, record_capacity: 10, access: Access::Serve };
+    let options = SqliteOptions {
+        calendar: Calendar::UTC,
+        record_capacity: 10,
+        record_lifetime: Duration::from_hours(24),
+        access: Access::Serve,
+    };
     let stores = SqliteStore::in_memory(options).unwrap().stores();
     let parts = EngineParts {
         config: EngineConfig::default(),

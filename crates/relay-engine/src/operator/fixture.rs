@@ -40,8 +40,12 @@ pub(super) struct Desk {
 impl Desk {
     /// On an empty store.
     pub(super) fn new() -> Self {
-        let options =
-            SqliteOptions { calendar: Calendar::UTC, record_capacity: 10, access: Access::Serve };
+        let options = SqliteOptions {
+            calendar: Calendar::UTC,
+            record_capacity: 10,
+            record_lifetime: Duration::from_hours(24),
+            access: Access::Serve,
+        };
         Self::on(SqliteStore::in_memory(options).unwrap().stores())
     }
 

@@ -7,6 +7,7 @@ use relay_domain::{
     Calendar, LimitPeriod, LimitPeriodKind, LimitScope, Limits, NanoUsd, PeriodStarts, RequestId,
     RequestRecord, Timestamp,
 };
+use relay_store::statistics::CommitCells;
 use relay_store::{Charge, Settled, Settlement, StoreError, StoredRecord, budgets};
 
 use super::crossings::{self, Watched};
@@ -19,6 +20,7 @@ use crate::connection;
 use crate::counters::{CountedRequest, Counters};
 use crate::fault;
 use crate::shared::Shared;
+use crate::statistics;
 
 /// A settlement with what can be computed of it before it meets others in a batch.
 pub(super) struct Prepared {
@@ -227,6 +229,7 @@ fn compose<'a>(
     call.name(keyspace.record_index());
     call.name(keyspace.keys_by_use());
     call.name(keyspace.billing_events());
+    call.name(keyspace.statistics_fresh());
     call.arg(batch.len());
     call.arg(*record_capacity);
     call.optional(ended_by.map(Timestamp::as_millis));
@@ -235,17 +238,19 @@ fn compose<'a>(
         call.name(keyspace.hold(record.id));
         call.arg(record.id.to_string());
         call.arg(prepared.record_json.as_str());
-        call.arg(record.started_at.as_millis());
+        call.arg(record.id.arrived_at().as_millis());
     }
     let scopes = scopes(batch, learned);
     write_scopes(&scopes, batch, learned, shared, &mut call);
 
     let (mut uses, mut counters) = (Uses::default(), Counters::default());
     let mut week: Option<(PeriodStarts, LimitPeriod, String)> = None;
+    let mut cells = CommitCells::new(*calendar);
     for prepared in batch {
         uses.bind(&prepared.settlement, keyspace)?;
         let Some(counted) = &prepared.counted else { continue };
         let (record, now) = (prepared.record(), prepared.settlement.now);
+        cells.count(record, now);
         let key_position = uses.count(record, now);
         let starts = starts_of(&LimitScope::Key(record.key.clone()), prepared, learned);
         let (_, _, name) = match week.take() {
@@ -259,6 +264,11 @@ fn compose<'a>(
     }
     uses.write(&mut call, keyspace);
     counters.write(&mut call, keyspace);
+    let fresh: Vec<_> = cells.written().collect();
+    call.arg(fresh.len());
+    for fresh in &fresh {
+        call.arg(statistics::element(fresh));
+    }
 
     let watched = watched(batch, &scopes, *calendar);
     call.arg(watched.len());

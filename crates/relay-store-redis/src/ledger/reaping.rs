@@ -8,9 +8,8 @@ use super::batch::Prepared;
 use super::hold::{self, Part};
 use super::{Sender, answers};
 use crate::connection;
+use crate::statistics;
 
-/// How long records are kept, in milliseconds: 30 days.
-const RECORDS_FOR_MS: u64 = 30 * 24 * 3_600_000;
 /// How many outlived records one call of `reap` drops at most.
 const DROP_AT_ONCE: usize = 1_000;
 
@@ -38,6 +37,7 @@ impl Sender {
             }
         }
         self.drop_outlived_records(now).await?;
+        statistics::roll(&self.shared, now).await?;
         Ok(reaped)
     }
 
@@ -101,7 +101,9 @@ impl Sender {
 
     async fn drop_outlived_records(&self, now: Timestamp) -> Result<(), StoreError> {
         let keyspace = &self.shared.keyspace;
-        let oldest = now.as_millis().saturating_sub(RECORDS_FOR_MS);
+        let lifetime = self.shared.record_lifetime.as_millis();
+        let lifetime_ms = u64::try_from(lifetime).unwrap_or(u64::MAX);
+        let oldest = now.as_millis().saturating_sub(lifetime_ms);
         let mut pipeline = Pipeline::with_capacity(1);
         pipeline.cmd("ZRANGEBYSCORE").arg(keyspace.record_index());
         pipeline.arg("-inf").arg(oldest).arg("LIMIT").arg(0).arg(DROP_AT_ONCE);

@@ -1,8 +1,8 @@
 -- Ends requests: gives back what they hold, keeps their records, writes their bindings, dates the keys and
 -- accounts that they used, and adds up their usage. All of them or, if one is not held, none.
 -- KEYS: zset of all holds, hash of records, zset of record ids by arrival, zset of API key ids by use, stream
--- of billing events; then the requests' holds; then as ARGV counts them: of each scope zset of its leases and
--- its meter, of a key's also v1's beginning, tokens and cost of its window; bindings; API keys; accounts; the
+-- of billing events, list of statistics that wait to be folded; then the requests' holds; then as ARGV
+-- counts them: of each scope zset of its leases and its meter, of a key's also v1's beginning, tokens and cost of its window; bindings; API keys; accounts; the
 -- hashes of each counter; sums; of each index the set and v1's note that it is empty; lists; of each watched
 -- scope those of a scope.
 -- ARGV: how many requests; how many records are kept; now (ms) if only requests whose lease has ended may
@@ -14,7 +14,7 @@
 -- of counters family, what the names of its fields begin with in a hash of others, and amounts in the order of
 -- FIELDS; of sums (dollars under a name of their own) amount, lifetime (s) or ''; of indexes lifetime (s) or
 -- '', how many members, members; of lists how many entries, entries; of billing events the position of its
--- API key and three parts, between which the key's name and user go; of watched scopes now (ms) and those of
+-- API key and three parts, between which the key's name and user go; of statistics cells; of watched scopes now (ms) and those of
 -- a scope.
 -- Returns an array. {0, what Redis refused of the writes or '', then of each watched scope as {standing.lua}
 -- tells it before the settlement, and what is held of it now} when all are done. With nothing done at all:
@@ -68,8 +68,8 @@ local FAMILIES = {
   minute = {{MINUTE, TEN_MINUTES}},
 }
 
-local holds, records, record_index, keys_by_use, events =
-  take_key(), take_key(), take_key(), take_key(), take_key()
+local holds, records, record_index, keys_by_use, events, statistics =
+  take_key(), take_key(), take_key(), take_key(), take_key(), take_key()
 local requests, capacity, ended_by = take_number(), take_number(), take_number()
 local hold_names, ended = {}, {}
 for i = 1, requests do
@@ -184,6 +184,9 @@ plan.lists = section(1, take_list)
 plan.events = section(0, function(entry)
   entry.api_key = take_number()
   entry.head, entry.middle, entry.tail = take_arg(), take_arg(), take_arg()
+end)
+plan.statistics = section(0, function(entry)
+  entry.cells = take_arg()
 end)
 for i = 1, take_number() do
   local now = take_number()
@@ -316,6 +319,9 @@ for _, event in ipairs(plan.events) do
   end
   local parts = {event.head, json(api_key.name), event.middle, json(api_key.user), event.tail}
   call('XADD', events, 'MAXLEN', '~', EVENTS, '*', 'data', table.concat(parts))
+end
+for _, entry in ipairs(plan.statistics) do
+  call('RPUSH', statistics, entry.cells)
 end
 
 local answer = {0, refusal}

@@ -21,6 +21,7 @@ fn options(server: &RedisServer) -> RedisOptions {
         address: RedisAddress::Url(server.url().to_owned().into()),
         calendar: relay_store::contract::fixture::calendar(),
         record_capacity: 1_000,
+        record_lifetime: relay_store::contract::fixture::RECORD_LIFETIME,
         billing_events: true,
         prefix: "relay:".to_owned(),
     }

@@ -23,6 +23,9 @@ pub const NOW: Timestamp = Timestamp::from_millis(2_208_961_800_000);
 /// How long the fixture's requests are held.
 pub const LEASE: Duration = Duration::from_mins(1);
 
+/// How long every store of the suite is told to keep records.
+pub const RECORD_LIFETIME: Duration = Duration::from_hours(24 * 30);
+
 /// The calendar that every store of the suite is made with: eight hours ahead of UTC.
 pub fn calendar() -> Calendar {
     Calendar::with_offset_minutes(480).unwrap()

@@ -218,8 +218,12 @@ impl Office {
 
 /// An empty store.
 pub(super) fn memory() -> Stores {
-    let options =
-        SqliteOptions { calendar: Calendar::UTC, record_capacity: 10, access: Access::Serve };
+    let options = SqliteOptions {
+        calendar: Calendar::UTC,
+        record_capacity: 10,
+        record_lifetime: Duration::from_hours(24),
+        access: Access::Serve,
+    };
     SqliteStore::in_memory(options).unwrap().stores()
 }
 

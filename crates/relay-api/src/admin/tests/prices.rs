@@ -1,5 +1,7 @@
 //! `/api/v2/prices`: what models cost, and what an operator says instead.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use http::Method;
 use relay_engine::prices::PriceSource;
@@ -205,6 +207,7 @@ async fn reloading_says_what_is_wrong_and_keeps_the_prices() {
     let options = SqliteOptions {
         calendar: relay_domain::Calendar::UTC,
         record_capacity: 10,
+        record_lifetime: Duration::from_hours(24),
         access: Access::Serve,
     };
     let stores = SqliteStore::in_memory(options).unwrap().stores();

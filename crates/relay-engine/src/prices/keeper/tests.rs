@@ -25,8 +25,12 @@ impl Clock for Ticking {
 }
 
 fn stores() -> Stores {
-    let options =
-        SqliteOptions { calendar: Calendar::UTC, record_capacity: 10, access: Access::Serve };
+    let options = SqliteOptions {
+        calendar: Calendar::UTC,
+        record_capacity: 10,
+        record_lifetime: Duration::from_hours(24),
+        access: Access::Serve,
+    };
     SqliteStore::in_memory(options).unwrap().stores()
 }
 
