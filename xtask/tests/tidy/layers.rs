@@ -77,6 +77,7 @@ const WALLS: &[(&str, &[&str])] = &[
             "relay-api",
             "relay-e2e",
             "relay-engine",
+            "relay-journal",
             "relay-sandbox",
             "relay-server",
             "relay-store-redis",
