@@ -109,8 +109,11 @@ impl LogFile {
 
     /// Opens one file, unless another process has it.
     fn open(path: PathBuf) -> Result<Option<(Self, Kept)>, JournalError> {
-        let options =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).clone();
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        // Whose requests they were is for the owner of the process alone.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(&path)?;
         match file.try_lock() {
             Ok(()) => {}

@@ -6,13 +6,13 @@
 
 use relay_domain::{
     AccountId, AttemptOutcome, AttemptRecord, Edit, GroupId, KeyId, ModelName, NanoUsd,
-    RequestRecord, RequestTimes, TokenCount, TokenUsage,
+    RequestRecord, RequestTimes, Timestamp, TokenCount, TokenUsage, VerdictRecord,
 };
 use relay_store::StoredRecord;
 use relay_store::contract::fixture::rich_record;
 
-/// No row of any store is larger.
-const LARGEST: usize = 4_096;
+/// No row of any store is larger. A usual one is below a kilobyte.
+const LARGEST: usize = 10_240;
 
 #[test]
 fn the_largest_record_is_a_small_row() {
@@ -29,6 +29,11 @@ fn the_largest_record_is_a_small_row() {
         started_us: u64::MAX,
         took_us: u64::MAX,
     };
+    let verdict = VerdictRecord {
+        account: account(),
+        verdict: "subscription_ended".into(),
+        until: Some(Timestamp::from_millis(u64::MAX)),
+    };
     let largest = RequestRecord {
         key: KeyId::try_from(id.as_str()).unwrap(),
         group: Some(GroupId::try_from(id.as_str()).unwrap()),
@@ -36,8 +41,8 @@ fn the_largest_record_is_a_small_row() {
         served_model: Some(model()),
         account: Some(account()),
         times: RequestTimes {
-            queued_us: None,
-            connected_us: Some(1_000),
+            queued_us: Some(u64::MAX),
+            connected_us: Some(u64::MAX),
             admitted_us: Some(u64::MAX),
             sent_us: Some(u64::MAX),
             head_us: Some(u64::MAX),
@@ -57,6 +62,7 @@ fn the_largest_record_is_a_small_row() {
         charged: Some(NanoUsd::from_nanos(i64::MIN)),
         attempts: vec![attempt; 5],
         edits: vec![Edit::Model { to: name.clone() }],
+        decision: vec![verdict; RequestRecord::MAX_DECISION],
         ..rich_record(0, "k")
     };
     let row = serde_json::to_string(&StoredRecord::from(largest)).unwrap();

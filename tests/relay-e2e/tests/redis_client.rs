@@ -31,6 +31,22 @@ impl RedisClient {
         (0..count).map(|_| self.read_text().unwrap()).collect()
     }
 
+    /// Sends a command that answers with lists in lists, and returns every text in them.
+    pub(crate) fn nested_texts(&mut self, command: &[&str]) -> Vec<String> {
+        self.send(command);
+        let (mut texts, mut left) = (Vec::new(), 1_usize);
+        while 0 < left {
+            left -= 1;
+            if self.stream.fill_buf().unwrap().first() == Some(&b'*') {
+                let line = self.read_line();
+                left += line[1..].parse::<usize>().unwrap_or(0);
+            } else {
+                texts.extend(self.read_text());
+            }
+        }
+        texts
+    }
+
     fn send(&mut self, command: &[&str]) {
         let words = command.iter().map(|word| format!("${}\r\n{word}\r\n", word.len()));
         let message = format!("*{}\r\n{}", command.len(), words.collect::<String>());

@@ -185,6 +185,7 @@ pub(crate) fn everything(relay: &Relay) -> Vec<(String, Vec<u8>)> {
                 "set" => client.texts(&["SMEMBERS", &name]),
                 "zset" => client.texts(&["ZRANGE", &name, "0", "-1"]),
                 "list" => client.texts(&["LRANGE", &name, "0", "-1"]),
+                "stream" => client.nested_texts(&["XRANGE", &name, "-", "+"]),
                 other => panic!("{name} is a {other}"),
             };
             let text = format!("{name}\n{}", values.join("\n"));

@@ -96,6 +96,7 @@ fn every_setting_has_a_variable_that_sets_it() {
         ("RELAY_STORE", "sqlite"),
         ("RELAY_DATA_DIR", "/srv/relay"),
         ("RELAY_RECORDS", "12"),
+        ("RELAY_RECORD_DAYS", "45"),
         ("TIMEZONE_OFFSET", "5"),
         ("REDIS_HOST", "cache"),
         ("REDIS_PORT", "13"),
