@@ -16,6 +16,7 @@ mod layers;
 mod logging;
 mod notices;
 mod objections;
+mod pricing;
 mod redis;
 mod security;
 mod server;
@@ -39,6 +40,7 @@ pub(crate) use error::{ConfigError, Problem};
 pub(crate) use health::HealthSection;
 pub(crate) use logging::{LogFormat, LogLevel, LoggingSection};
 pub(crate) use notices::Notices;
+pub(crate) use pricing::PricingSection;
 pub(crate) use redis::RedisSection;
 pub(crate) use security::{AdminSection, KeysSection, SecretsSection};
 pub(crate) use server::ServerSection;
@@ -69,6 +71,7 @@ pub(crate) struct Sections {
     pub(crate) sticky: StickySection,
     pub(crate) health: HealthSection,
     pub(crate) cors: CorsSection,
+    pub(crate) pricing: PricingSection,
 }
 
 /// The configuration of this process.
@@ -198,6 +201,7 @@ impl Config {
         sections.sticky.validate(&mut objections);
         sections.health.validate(&mut objections);
         sections.cors.validate(&mut objections);
+        sections.pricing.validate(&mut objections);
         objections.into_problems(|path| self.origin(path).unwrap_or("the default").to_owned())
     }
 }

@@ -13,13 +13,14 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use relay_api::admin::{AdminConfig, AdminParts};
 use relay_api::health::Draining;
 use relay_api::{Edge, EdgeConfig};
 use relay_crypto::{KeyHasher, TokenSigner};
-use relay_engine::{Engine, EngineParts, Relay};
-use relay_pricing::PriceBook;
+use relay_engine::prices::{PriceKeeper, PriceKeeperParts};
+use relay_engine::{Engine, EngineParts, Relay, Unheard};
+use relay_journal::Journal;
 use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -33,6 +34,9 @@ use crate::terminal::say;
 
 /// The administrator's name unless the operator chooses one. v2's.
 const DEFAULT_ADMIN: &str = "cr_admin";
+/// Settlements that wait for the store, in bytes: some 30,000 of the usual size. Beyond it nothing new is let
+/// in.
+const JOURNAL_BYTES: u64 = 32 * 1024 * 1024;
 /// How long settlements may take once the last stream has ended.
 const SETTLING: Duration = Duration::from_secs(10);
 
@@ -48,6 +52,7 @@ pub(crate) struct Plan {
 /// A server that is bound to its address and ready to accept.
 pub(crate) struct Server {
     plan: Plan,
+    prices: Arc<PriceKeeper>,
     listeners: Vec<TcpListener>,
     address: SocketAddr,
     drain: Duration,
@@ -98,7 +103,9 @@ impl Server {
         let address =
             listeners.first().context("no listener")?.local_addr().context("no address")?;
         let tasks = TaskTracker::new();
-        let prices = PriceBook::builtin().context("the built-in prices cannot be read")?;
+        let prices = keep_prices(config, installation).await?;
+        let journal = Journal::open(&sections.store.data_dir, JOURNAL_BYTES)
+            .context("the journal in the data folder cannot be opened")?;
         let engine = Engine::start(EngineParts {
             config: sections.upstream.engine(
                 &sections.keys.prefix,
@@ -110,7 +117,9 @@ impl Server {
             stores: installation.stores.clone(),
             hasher: KeyHasher::new(&installation.secrets.encryption_key),
             keyring: keyring(&installation.secrets, installation.store_kind),
-            prices: Arc::new(prices),
+            prices: Arc::clone(prices.prices()),
+            journal: Some(journal),
+            events: Arc::new(Unheard),
             tasks: tasks.clone(),
         })
         .await
@@ -126,6 +135,7 @@ impl Server {
             },
             operator: Arc::clone(&installation.operator),
             engine: Arc::clone(&engine),
+            prices: Arc::clone(&prices),
             stores: installation.stores.clone(),
             store_kind: installation.store_kind.name(),
             signer: TokenSigner::new(&installation.secrets.jwt),
@@ -138,7 +148,8 @@ impl Server {
         };
         let edge = Arc::new(move |relay| Edge::new(relay, router.clone(), edge));
         let plan = Plan { engine, edge, lifecycle: Lifecycle::default() };
-        Ok(Self { plan, listeners, address, drain: sections.server.drain(), tasks, draining })
+        let drain = sections.server.drain();
+        Ok(Self { plan, prices, listeners, address, drain, tasks, draining })
     }
 
     /// Where it listens.
@@ -158,7 +169,7 @@ impl Server {
     ///
     /// Fails if a worker cannot start.
     pub(crate) async fn run(self) -> Result<()> {
-        let Self { plan, listeners, drain, tasks, draining, address: _ } = self;
+        let Self { plan, prices, listeners, drain, tasks, draining, address: _ } = self;
         let signals = Signals::new().context("signals cannot be received")?;
         let lifecycle = plan.lifecycle.clone();
         let beside = TaskTracker::new();
@@ -166,6 +177,8 @@ impl Server {
         let engine = Arc::clone(&plan.engine);
         let keeping = house_closed.clone();
         beside.spawn(async move { engine.keep_house(keeping).await });
+        let keeping = house_closed.clone();
+        beside.spawn(async move { prices.keep(keeping).await });
         let watching = lifecycle.clone();
         beside.spawn(async move { watching.watch(signals, draining, drain).await });
 
@@ -201,6 +214,28 @@ impl Plan {
     fn edge(&self) -> Edge {
         (self.edge)(Relay::new(&self.engine))
     }
+}
+
+/// Reads what things cost, and what operators say about it.
+async fn keep_prices(config: &Config, installation: &Installation) -> Result<Arc<PriceKeeper>> {
+    let section = &config.sections.pricing;
+    let source = section.source().map_err(|(path, why)| anyhow!("{path} {why}"))?;
+    let keeper = PriceKeeper::new(PriceKeeperParts {
+        source,
+        refresh: section.refresh(),
+        settings: Arc::clone(&installation.stores.settings),
+        clock: Arc::clone(&installation.clock),
+    });
+    let keeper = keeper.context("the builtin prices cannot be read")?;
+    keeper.start().await;
+    if let Some(failure) = keeper.status().failure {
+        say(format!(
+            "warning: the price source {} is not taken, and builtin prices hold: {}",
+            keeper.status().source,
+            failure.why
+        ));
+    }
+    Ok(Arc::new(keeper))
 }
 
 /// Makes the administrator's login at the first start. Returns what to show once.

@@ -14,7 +14,9 @@ mod error;
 mod extract;
 mod guard;
 mod keys;
+mod prices;
 mod requests;
+mod service_rates;
 mod session;
 mod stats;
 mod throttle;
@@ -29,6 +31,7 @@ use axum::middleware::{from_fn_with_state, map_response};
 use http::{Method, Uri};
 use relay_crypto::TokenSigner;
 use relay_engine::operator::Operator;
+use relay_engine::prices::PriceKeeper;
 use relay_engine::{Clock, Engine};
 use relay_store::Stores;
 use utoipa_axum::router::OpenApiRouter;
@@ -66,6 +69,8 @@ pub struct AdminParts {
     pub operator: Arc<Operator>,
     /// Knows how accounts fare.
     pub engine: Arc<Engine>,
+    /// Keeps the prices.
+    pub prices: Arc<PriceKeeper>,
     /// Where everything is kept.
     pub stores: Stores,
     /// Which kind of store that is, for `GET /health`: `sqlite` or `redis`.
@@ -134,6 +139,8 @@ pub(crate) fn routes() -> OpenApiRouter<AdminState> {
         .merge(accounts::routes())
         .merge(requests::routes())
         .merge(stats::routes())
+        .merge(prices::routes())
+        .merge(service_rates::routes())
 }
 
 async fn no_route(method: Method, uri: Uri) -> ApiError {

@@ -22,6 +22,7 @@ use crate::health;
         (name = "Accounts", description = "Where requests go"),
         (name = "Requests", description = "What happened to them"),
         (name = "Statistics", description = "What was used, and what it cost"),
+        (name = "Prices", description = "What models cost"),
         (name = "Health", description = "How Relay is"),
     ),
 )]

@@ -7,6 +7,8 @@ use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
+use hyper_util::client::legacy::ResponseFuture;
+use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use relay_domain::{AttemptOutcome, Edit, HealthEvent, ModelName, Outcome};
 use relay_protocol::anthropic::{read_message, splice_model};
 use relay_protocol::headers::{forwarded_to_upstream, returned_to_client};
@@ -17,6 +19,7 @@ use crate::classify::{Judgement, Lesson, Refusal, Retry, Trouble, judge, judge_e
 use crate::error::LONGEST_RETRY_AFTER_S;
 use crate::flight::Flight;
 use crate::journey::Call;
+use crate::own_limits;
 use crate::roster::{Access, InFlight, RosterEntry};
 use crate::stream::{Intake, RelayBody, StreamBody};
 use crate::upstream::Upstream;
@@ -79,16 +82,18 @@ pub(crate) async fn attempt(
         }
     };
     let in_flight = InFlight::begin(&entry.live);
-    flight.attempt_begins(entry.account.id.clone());
+    flight.attempt_begins(&entry.account);
     let unreachable = || {
         let lesson = Lesson::Certain(HealthEvent::Unreachable);
         Failure::without_answer(AttemptOutcome::Unreachable, lesson)
     };
+    let mut request = request;
+    let connection = capture_connection(&mut request);
     let Ok(sent) = upstream.send(access.proxy.as_ref(), request) else {
         return Ok(failed(flight, unreachable()));
     };
     let head_timeout = flight.core().config.head_timeout;
-    let answer = match timeout(head_timeout, sent).await {
+    let answer = match timeout(head_timeout, head(sent, connection, &mut flight)).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => {
             tracing::info!(request.id = %flight.record.id, account.id = %entry.account.id, error = %Chain(&error), "attempt failed");
@@ -125,6 +130,25 @@ pub(crate) async fn attempt(
     } else {
         collect(flight, answer).await
     }
+}
+
+/// Waits for the head of the answer, and notes on the way when there was a connection for it.
+async fn head(
+    sent: ResponseFuture,
+    mut connection: CaptureConnection,
+    flight: &mut Flight,
+) -> Result<Response<Incoming>, hyper_util::client::legacy::Error> {
+    let mut sent = std::pin::pin!(sent);
+    tokio::select! {
+        biased;
+        answer = &mut sent => return answer,
+        connected = connection.wait_for_connection_metadata() => {
+            if connected.is_some() {
+                flight.connected();
+            }
+        }
+    }
+    sent.await
 }
 
 fn upstream_request(
@@ -248,7 +272,7 @@ async fn commit(mut flight: Flight, in_flight: InFlight, answer: Response<Incomi
             Ok(Some(Ok(frame))) => {
                 if let Ok(chunk) = frame.into_data() {
                     intake.take(chunk);
-                    flight.watch(intake.tap());
+                    flight.watch(intake.tap(), Instant::now());
                 }
             }
             Ok(Some(Err(_)) | None) => {
@@ -338,6 +362,7 @@ fn client_headers(flight: &Flight, upstream: &HeaderMap) -> HeaderMap {
             headers.append(name, value.clone());
         }
     }
+    own_limits::write(flight.own_limits(), &mut headers);
     if let Ok(id) = HeaderValue::try_from(flight.record.id.to_string()) {
         headers.insert(RELAY_REQUEST_ID, id);
     }

@@ -220,6 +220,7 @@ mod tests {
         let gone = r#"{"type":"error","error":{"type":"not_found_error","message":"model: claude-sonnet-5"}}"#;
         let certain = Lesson::Certain;
         let blocked = certain(HealthEvent::Blocked(Rest::LONG));
+        let overloaded = certain(HealthEvent::Overloaded(Rest::BRIEF));
         let cases = [
             (
                 "a bad request is the client's",
@@ -279,20 +280,8 @@ mod tests {
                 Retry::Freely,
                 Lesson::Suspicion(Trouble::TimingOut),
             ),
-            (
-                "503",
-                judged(503, &[], ""),
-                O::Overloaded,
-                Retry::Freely,
-                certain(HealthEvent::Overloaded(Rest::BRIEF)),
-            ),
-            (
-                "529",
-                judged(529, &[], ""),
-                O::Overloaded,
-                Retry::Freely,
-                certain(HealthEvent::Overloaded(Rest::BRIEF)),
-            ),
+            ("503", judged(503, &[], ""), O::Overloaded, Retry::Freely, overloaded.clone()),
+            ("529", judged(529, &[], ""), O::Overloaded, Retry::Freely, overloaded.clone()),
         ];
         for (name, found, outcome, retry, lesson) in cases {
             assert_eq!(found, Judgement { outcome, retry, lesson }, "{name}");

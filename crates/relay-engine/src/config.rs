@@ -39,6 +39,8 @@ pub struct EngineConfig {
     pub rests: RestPolicy,
     /// The largest complete (not streamed) answer.
     pub max_answer_bytes: usize,
+    /// How long the store may take to let a request in, or to recognise a key.
+    pub admission_timeout: Duration,
 }
 
 impl Default for EngineConfig {
@@ -60,6 +62,7 @@ impl Default for EngineConfig {
             proxy_names: ProxyNames::default(),
             rests: RestPolicy::default(),
             max_answer_bytes: 32 * 1024 * 1024,
+            admission_timeout: Duration::from_millis(400),
         }
     }
 }

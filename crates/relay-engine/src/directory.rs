@@ -9,10 +9,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 use relay_crypto::{KeyHasher, Keyring, plausible};
-use relay_domain::{ApiKey, KeyDigest};
+use relay_domain::{ApiKey, GroupId, KeyDigest, Limits, Timestamp};
 use relay_store::{ConfigVersion, StoreError, Stores};
 use tokio::sync::Mutex;
 
+use crate::payer::Payer;
 use crate::roster::Roster;
 
 /// Keys kept in memory. Beyond it the cache starts afresh: one more look-up for each key in use.
@@ -28,10 +29,24 @@ struct KeyCache {
 #[derive(Clone)]
 pub(crate) struct KnownKey {
     pub(crate) key: Arc<ApiKey>,
+    /// The key's group and its limits.
+    group: Option<(GroupId, Limits)>,
     /// It is at least as new as this version of the keys.
     pub(crate) version: u64,
     /// What was presented: v1's digest, which is salted, and v2's, which is not.
     digests: [KeyDigest; 2],
+}
+
+impl KnownKey {
+    /// Whether what was presented is a secret of the key's at `now`.
+    pub(crate) fn has_secret(&self, now: Timestamp) -> bool {
+        self.key.has_secret(&self.digests, now)
+    }
+
+    /// Who pays for its requests.
+    pub(crate) fn payer(&self) -> Payer {
+        Payer { key: Arc::clone(&self.key), group: self.group.clone() }
+    }
 }
 
 /// Snapshots of what is configured, shared by all runtimes of the process.
@@ -98,7 +113,7 @@ impl Directory {
         // The version first, so that the key is at least as new as it says.
         let cache = self.keys.load_full();
         let Some(key) = self.stores.keys.find_by_digest(&digests).await? else { return Ok(None) };
-        let known = KnownKey { key: Arc::new(key), version: cache.version, digests };
+        let known = KnownKey { key: Arc::new(key), group: None, version: cache.version, digests };
         let mut by_digest = cache.by_digest.write().unwrap_or_else(PoisonError::into_inner);
         if by_digest.len() >= MAX_CACHED_KEYS {
             by_digest.clear();

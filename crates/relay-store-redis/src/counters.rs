@@ -40,12 +40,14 @@ impl CountedRequest {
         periods: [Period; 4],
         with_event: bool,
     ) -> Self {
+        // Writing a moment as text is dear: once.
+        let ended = now.to_string();
         Self {
             counted: Counted::by(record, now),
             amounts: Amounts::of(record),
             periods,
-            usage_record: usage_record::of(record, now),
-            billing_event: with_event.then(|| BillingEvent::of(record, now)).flatten(),
+            usage_record: usage_record::of(record, now, &ended),
+            billing_event: with_event.then(|| BillingEvent::of(record, now, &ended)).flatten(),
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::shared::Shared;
 /// How long a key is kept after it was last written or used, in seconds: v1's year.
 const LIFETIME_S: &str = "31536000";
 /// How many keys are added in one step.
-const CREATED_AT_ONCE: usize = 20;
+const CREATED_AT_ONCE: usize = 5;
 
 /// API keys.
 pub(crate) struct RedisKeys {

@@ -7,6 +7,7 @@
 mod usage;
 
 use relay_domain::{AffinityKey, Platform, RequestId};
+use relay_store::SettingsName;
 use relay_store::statistics::SegmentName;
 
 pub(crate) use self::usage::Index;
@@ -293,6 +294,14 @@ impl Keyspace {
     pub(crate) fn admin_credentials(&self) -> &'static str {
         "admin:credentials"
     }
+
+    /// A document of settings.
+    pub(crate) fn settings(&self, name: SettingsName) -> String {
+        match name {
+            SettingsName::ServiceRates => "system:service_rates".to_owned(),
+            SettingsName::PriceOverrides => format!("{}settings:{}", self.own, name.as_str()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -354,6 +363,7 @@ mod tests {
             keyspace.audit(),
             keyspace.audit_sequence(),
             keyspace.idempotency("n"),
+            keyspace.settings(SettingsName::PriceOverrides),
         ] {
             assert!(name.starts_with("own:"), "{name}");
         }

@@ -30,6 +30,7 @@ mod options;
 mod record_search;
 mod scan;
 mod scripts;
+mod settings;
 mod shared;
 mod statistics;
 mod usage;
@@ -52,6 +53,7 @@ use crate::keys::RedisKeys;
 use crate::keyspace::Keyspace;
 use crate::ledger::RedisLedger;
 use crate::scripts::Scripts;
+use crate::settings::RedisSettings;
 use crate::shared::Shared;
 use crate::usage::RedisUsage;
 
@@ -121,6 +123,7 @@ impl RedisStore {
             admin_tokens: Arc::new(RedisAdminTokens { shared: Arc::clone(&shared) }),
             audit: Arc::new(RedisAudit { shared: Arc::clone(&shared) }),
             idempotency: Arc::new(RedisIdempotency { shared: Arc::clone(&shared) }),
+            settings: Arc::new(RedisSettings { shared: Arc::clone(&shared) }),
             ledger: Arc::new(RedisLedger::new(Arc::clone(&shared))),
         };
         Self { shared, stores }

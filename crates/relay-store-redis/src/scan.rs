@@ -1,5 +1,7 @@
 //! Looking for names and reading many hashes, in pieces that never hold Redis up.
 
+use std::collections::BTreeSet;
+
 use redis::{Pipeline, Value};
 use relay_store::StoreError;
 
@@ -32,12 +34,20 @@ pub(crate) async fn hashes(
     }
 }
 
-/// The members of a set.
+/// The members of a set, in steps. Each comes once.
 pub(crate) async fn members(pool: &ConnectionPool, name: &str) -> Result<Vec<String>, StoreError> {
-    let mut pipeline = Pipeline::with_capacity(1);
-    pipeline.cmd("SMEMBERS").arg(name);
-    let answer = pool.send(&pipeline).await?.pop().unwrap_or_default();
-    connection::read(answer, "SMEMBERS")
+    let (mut members, mut cursor) = (BTreeSet::new(), 0_u64);
+    loop {
+        let mut pipeline = Pipeline::with_capacity(1);
+        pipeline.cmd("SSCAN").arg(name).arg(cursor).arg("COUNT").arg(STEP);
+        let answer = pool.send(&pipeline).await?.pop().unwrap_or_default();
+        let (next, found): (u64, Vec<String>) = connection::read(answer, "SSCAN")?;
+        members.extend(found);
+        cursor = next;
+        if cursor == 0 {
+            return Ok(members.into_iter().collect());
+        }
+    }
 }
 
 /// The fields of a hash that is read in steps. A field may come twice.

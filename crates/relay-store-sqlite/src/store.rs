@@ -107,6 +107,7 @@ impl SqliteStore {
             admin_tokens: Arc::new(self.clone()),
             audit: Arc::new(self.clone()),
             idempotency: Arc::new(self.clone()),
+            settings: Arc::new(self.clone()),
             ledger: Arc::new(self.clone()),
         }
     }

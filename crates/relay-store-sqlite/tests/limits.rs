@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use relay_domain::{LimitKind, LimitState, Limits, PeriodStarts, Timestamp};
 use relay_store::contract::fixture::{LEASE, at, calendar};
+use relay_store::contract::sequences::histories;
 use relay_store::contract::spender::{BUDGETS, Spender, Whose, amount, limit, with_limit};
 use relay_store::{Charge, Settlement, Stores};
 use relay_store_sqlite::{Access, SqliteOptions, SqliteStore};
@@ -189,4 +190,16 @@ async fn windows_that_have_ended_are_dropped() {
     let ids: Vec<String> =
         read.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
     assert_eq!(ids, ["late-Key"]);
+}
+
+/// Whatever happens, and however often the process ends meanwhile: a plain model agrees.
+#[tokio::test]
+async fn every_history_goes_on_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("relay.db");
+    let mut reopen = |stores: Stores| {
+        drop(stores);
+        open(&path)
+    };
+    histories(open(&path), Some(&mut reopen)).await;
 }

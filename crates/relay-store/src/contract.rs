@@ -19,13 +19,17 @@ pub mod history;
 pub mod key_pages;
 pub mod keys;
 pub mod limit_model;
+pub mod listing_load;
 pub mod operator;
+mod random;
 pub mod reaping;
 pub mod record_search;
 pub mod scopes;
 pub mod sequences;
+pub mod settings;
 pub mod settlement;
 pub mod spender;
+pub mod standing;
 pub mod statistics;
 pub mod thresholds;
 pub mod windows;
@@ -94,6 +98,9 @@ macro_rules! contract_suite {
             operator::a_token_is_found_and_revoked,
             operator::the_trail_is_read_newest_first,
             operator::an_answer_is_given_again,
+            settings::documents_read_back_each_for_itself,
+            settings::a_document_that_has_changed_is_not_replaced,
+            settings::of_changes_at_once_one_is_made,
             admission::a_request_without_limits_is_in,
             admission::the_concurrency_limit_is_exact,
             admission::the_limit_is_exact_under_parallel_requests,
@@ -118,8 +125,8 @@ macro_rules! contract_suite {
             budgets::what_is_reaped_counts_its_progress_and_holds_nothing,
             budgets::a_lease_that_has_ended_still_holds_its_budget,
             budgets::asking_again_holds_once,
-            budgets::a_restart_starts_every_limit_anew,
-            budgets::a_grant_tells_how_the_limits_stand,
+            standing::a_restart_starts_every_limit_anew,
+            standing::a_grant_tells_how_the_limits_stand,
             windows::a_window_counts_requests_until_it_closes,
             windows::first_requests_at_once_open_one_window,
             windows::a_denied_request_counts_in_no_window,

@@ -27,6 +27,7 @@ mod orphan;
 mod page;
 mod record_form;
 mod record_search;
+mod settings;
 pub mod statistics;
 mod update;
 mod usage;
@@ -53,6 +54,7 @@ pub use orphan::Orphan;
 pub use page::{Cursor, Order, Page, SortValue};
 pub use record_form::StoredRecord;
 pub use record_search::{RecordPage, RecordQuery};
+pub use settings::{SettingsChange, SettingsName, SettingsRepository};
 pub use update::Update;
 pub use usage::{UsageRepository, UsageScope, UsageTotals};
 #[cfg(feature = "mock")]
@@ -60,7 +62,7 @@ pub use {
     accounts::MockAccountRepository, admin::MockAdminRepository,
     admin_tokens::MockAdminTokenRepository, audit::MockAuditRepository,
     groups::MockGroupRepository, idempotency::MockIdempotencyRepository, keys::MockKeyRepository,
-    ledger::MockLedger, usage::MockUsageRepository,
+    ledger::MockLedger, settings::MockSettingsRepository, usage::MockUsageRepository,
 };
 
 /// Every port of one store.
@@ -82,6 +84,8 @@ pub struct Stores {
     pub audit: Arc<dyn AuditRepository>,
     /// Answers that are given again.
     pub idempotency: Arc<dyn IdempotencyRepository>,
+    /// What an operator has set while Relay runs.
+    pub settings: Arc<dyn SettingsRepository>,
     /// Admission and settlement.
     pub ledger: Arc<dyn Ledger>,
 }

@@ -1,5 +1,6 @@
 //! Every setting there is: its place in `relay.toml`, its environment variable, its effective value.
 
+use super::pricing::shown;
 use super::shape::Shape;
 use super::{Config, Sections};
 
@@ -174,6 +175,28 @@ pub(crate) const SETTINGS: &[Setting] = &[
         [] => Shown::Unset,
         origins => Shown::Value(origins.join(",")),
     }),
+    text("pricing.file", "RELAY_PRICES_FILE", |c| {
+        optional(c.sections.pricing.file.as_ref().map(|path| path.display()).as_ref())
+    }),
+    text("pricing.url", "RELAY_PRICES_URL", |c| url(c.sections.pricing.url.as_ref())),
+    text("pricing.sha256_url", "RELAY_PRICES_SHA256_URL", |c| {
+        url(c.sections.pricing.sha256_url.as_ref())
+    }),
+    number("pricing.refresh_minutes", "RELAY_PRICES_REFRESH_MINUTES", |c| {
+        value(&c.sections.pricing.refresh_minutes)
+    }),
+    text("pricing.mirror_json_url", "PRICE_MIRROR_JSON_URL", |c| {
+        url(c.sections.pricing.mirror_json_url.as_ref())
+    }),
+    text("pricing.mirror_hash_url", "PRICE_MIRROR_HASH_URL", |c| {
+        url(c.sections.pricing.mirror_hash_url.as_ref())
+    }),
+    text("pricing.mirror_base_url", "PRICE_MIRROR_BASE_URL", |c| {
+        url(c.sections.pricing.mirror_base_url.as_ref())
+    }),
+    text("pricing.mirror_filename", "PRICE_MIRROR_FILENAME", |c| {
+        optional(c.sections.pricing.mirror_filename.as_ref())
+    }),
 ];
 
 const fn text(path: &'static str, variable: &'static str, show: fn(&Config) -> Shown) -> Setting {
@@ -208,6 +231,10 @@ fn value(value: &(impl ToString + ?Sized)) -> Shown {
 
 fn optional(given: Option<&impl ToString>) -> Shown {
     given.map_or(Shown::Unset, value)
+}
+
+fn url(given: Option<&String>) -> Shown {
+    given.map_or(Shown::Unset, |url| Shown::Value(shown(url)))
 }
 
 fn secret<T>(given: Option<&T>) -> Shown {

@@ -133,9 +133,18 @@ fn every_setting_has_a_variable_that_sets_it() {
         ("RELAY_IDLE_TIMEOUT_SECONDS", "16"),
         ("RELAY_KEEP_ALIVE_SECONDS", "17"),
         ("RELAY_LEASE_SECONDS", "18"),
+        ("RELAY_PRICES_URL", "https://a.example/p.json"),
+        ("RELAY_PRICES_SHA256_URL", "https://a.example/p.sha256"),
+        ("RELAY_PRICES_REFRESH_MINUTES", "30"),
+        ("PRICE_MIRROR_JSON_URL", "https://b.example/p.json"),
+        ("PRICE_MIRROR_HASH_URL", "https://b.example/p.sha256"),
+        ("PRICE_MIRROR_BASE_URL", "https://c.example/prices"),
+        ("PRICE_MIRROR_FILENAME", "p.json"),
     ];
     let config = from_environment(values).unwrap();
-    for setting in SETTINGS.iter().filter(|setting| setting.variable != "RELAY_REDIS_URL") {
+    // What is given in another way here.
+    let others = ["RELAY_REDIS_URL", "RELAY_PRICES_FILE"];
+    for setting in SETTINGS.iter().filter(|setting| !others.contains(&setting.variable)) {
         let (_, given) = values.iter().find(|(name, _)| *name == setting.variable).unwrap();
         let expected = match setting.variable {
             "REDIS_PASSWORD" | "JWT_SECRET" | "ENCRYPTION_KEY" | "ADMIN_PASSWORD" => Shown::Secret,

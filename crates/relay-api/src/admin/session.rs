@@ -10,6 +10,7 @@ use http::request::Parts;
 use relay_crypto::TokenSigner;
 use relay_domain::Timestamp;
 use relay_engine::operator::{Operator, OperatorError};
+use relay_engine::prices::PriceKeeper;
 use relay_engine::{Clock, Engine};
 use relay_store::UsageRepository;
 use secrecy::SecretString;
@@ -23,6 +24,7 @@ use super::throttle::{Guesser, LoginThrottle};
 pub(crate) struct Sessions {
     operator: Arc<Operator>,
     engine: Arc<Engine>,
+    prices: Arc<PriceKeeper>,
     usage: Arc<dyn UsageRepository>,
     signer: TokenSigner,
     clock: Arc<dyn Clock>,
@@ -35,6 +37,7 @@ impl Sessions {
         Self {
             operator: parts.operator,
             engine: parts.engine,
+            prices: parts.prices,
             usage: parts.stores.usage,
             signer: parts.signer,
             clock: parts.clock,
@@ -142,6 +145,11 @@ impl Session {
     /// How accounts fare.
     pub(super) fn engine(&self) -> &Engine {
         &self.sessions.engine
+    }
+
+    /// What things cost.
+    pub(super) fn prices(&self) -> &PriceKeeper {
+        &self.sessions.prices
     }
 
     /// What was used.

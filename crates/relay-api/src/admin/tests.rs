@@ -7,6 +7,8 @@ mod fixture;
 mod health;
 mod keys;
 mod login;
+mod prices;
 mod requests;
+mod service_rates;
 mod stats;
 mod takeover;

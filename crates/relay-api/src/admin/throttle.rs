@@ -287,7 +287,7 @@ mod tests {
         }
         let others = u32::try_from(MAX_GUESSERS).unwrap() + 10;
         for n in 1..=others {
-            throttle.begin(&place(n), &format!("name-{n}"), now()).unwrap();
+            throttle.begin(&place(n), &format!("name-{n}"), at(n.into())).unwrap();
         }
         assert_eq!(throttle.memory().guessers.len(), MAX_GUESSERS);
         assert_eq!(throttle.begin(&place(0), "admin", now()), Err(Duration::from_secs(1)));

@@ -8,7 +8,8 @@ use http::{Method, Request};
 use http_body_util::{BodyExt as _, Full};
 use relay_crypto::{KeyHasher, Keyring, SealFormat};
 use relay_domain::{ApiKey, Calendar, KeyDigest, Timestamp};
-use relay_engine::{Clock, Engine, EngineConfig, EngineParts, Relay};
+use relay_engine::prices::Prices;
+use relay_engine::{Clock, Engine, EngineConfig, EngineParts, Relay, Unheard};
 use relay_pricing::PriceBook;
 use relay_store::Stores;
 use relay_store::contract::fixture::{NOW, admitted, at, key, record, request_id, settlement};
@@ -56,7 +57,9 @@ async fn edge() -> (Edge, Stores) {
         stores: stores.clone(),
         hasher,
         keyring: Keyring::new(&"a key of the tests' own".into(), SealFormat::Aead),
-        prices: Arc::new(PriceBook::builtin().unwrap()),
+        prices: Arc::new(Prices::of(PriceBook::builtin().unwrap())),
+        journal: None,
+        events: Arc::new(Unheard),
         tasks: TaskTracker::new(),
     });
     let relay = Relay::new(&engine.await.unwrap());

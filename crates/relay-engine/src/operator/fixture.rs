@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use relay_crypto::{ApiKeyMinter, KeyHasher, Keyring, SealFormat};
-use relay_domain::{Calendar, Timestamp};
+use relay_domain::{Actor, Calendar, Timestamp};
 use relay_store::Stores;
 use relay_store_sqlite::{Access, SqliteOptions, SqliteStore};
 
@@ -61,6 +61,11 @@ impl Desk {
         });
         Self { operator, stores, clock }
     }
+}
+
+/// Who does it.
+pub(super) fn root() -> Actor {
+    Actor::admin("root")
 }
 
 /// As the operator's, to open what it has sealed. Seals as the predecessors did, to see the salts.

@@ -16,8 +16,9 @@ pub(crate) struct BillingEvent {
 }
 
 impl BillingEvent {
-    /// The event of a counted request that ended at `now`; v1 has such events on the Claude path only.
-    pub(crate) fn of(record: &RequestRecord, now: Timestamp) -> Option<Self> {
+    /// The event of a counted request that ended at `now` (as text: `ended`); v1 has such events on the
+    /// Claude path only.
+    pub(crate) fn of(record: &RequestRecord, now: Timestamp, ended: &str) -> Option<Self> {
         match record.platform {
             Platform::ClaudeConsole => {}
             Platform::Codex => return None,
@@ -31,7 +32,7 @@ impl BillingEvent {
             ),
             now.as_millis(),
             nine_digits(record.id.as_u128()),
-            now,
+            ended,
             json(record.key.as_str()),
         );
         let account = match &record.account {
@@ -58,7 +59,7 @@ impl BillingEvent {
             record.cost.unwrap_or_default(),
             account,
             AccountFamily::of_new(record.platform).sticky_kind(),
-            now,
+            ended,
         );
         Some(Self { head, middle: r#","userId":"#, tail })
     }

@@ -7,10 +7,11 @@ use super::amounts::micros;
 use super::model_name;
 use crate::keyspace::AccountFamily;
 
-/// The record of a counted request that ended at `now`, as JSON with v1's fields in v1's order.
+/// The record of a counted request that ended at `now` (as text: `ended`), as JSON with v1's fields in v1's
+/// order.
 ///
 /// Left out is what a record does not tell: costs by kind, and where a price was found.
-pub(crate) fn of(record: &RequestRecord, now: Timestamp) -> String {
+pub(crate) fn of(record: &RequestRecord, now: Timestamp, ended: &str) -> String {
     let served = record.served_model.as_ref().unwrap_or(&record.model);
     let tokens = &record.usage;
     let (endpoint, is_claude) = match record.platform {
@@ -41,7 +42,7 @@ pub(crate) fn of(record: &RequestRecord, now: Timestamp) -> String {
             r#""totalTokens":{},"cost":{},"realCost":{},"costBreakdown":{{"total":{}}},"#,
             r#""realCostBreakdown":{{"total":{}}},"isLongContext":false}}"#,
         ),
-        now,
+        ended,
         json(&model_name::counted(served)),
         account,
         AccountFamily::of_new(record.platform).sticky_kind(),
@@ -112,6 +113,7 @@ mod tests {
             cost: Some(NanoUsd::from_nanos(6_780_400)),
             charged: Some(NanoUsd::from_nanos(8_136_500)),
             attempts: Vec::new(),
+            decision: Vec::new(),
             edits: Vec::new(),
         }
     }
@@ -119,7 +121,7 @@ mod tests {
     #[test]
     fn a_record_has_the_fields_of_v1_in_their_order() {
         let now = Timestamp::from_millis(1_795_407_777_669);
-        let json = of(&record(Platform::ClaudeConsole), now);
+        let json = of(&record(Platform::ClaudeConsole), now, &now.to_string());
         assert_eq!(
             fields(&json),
             [
@@ -161,7 +163,8 @@ mod tests {
     #[test]
     fn only_the_claude_path_tells_how_long_the_cache_is_kept() {
         let now = Timestamp::from_millis(1_795_407_777_669);
-        let json = of(&RequestRecord { account: None, ..record(Platform::Codex) }, now);
+        let codex = RequestRecord { account: None, ..record(Platform::Codex) };
+        let json = of(&codex, now, &now.to_string());
         let read: Value = serde_json::from_str(&json).unwrap();
         assert!(!json.contains("ephemeral"), "{json}");
         assert_eq!(read["accountId"], Value::Null);

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use redis::Value;
 use relay_domain::{
-    Calendar, LimitPeriodKind, LimitScope, Limits, NanoUsd, PeriodStarts, RequestId, RequestRecord,
-    Timestamp,
+    Calendar, LimitPeriod, LimitPeriodKind, LimitScope, Limits, NanoUsd, PeriodStarts, RequestId,
+    RequestRecord, Timestamp,
 };
 use relay_store::statistics::CommitCells;
 use relay_store::{Charge, Settled, Settlement, StoreError, StoredRecord, budgets};
@@ -245,6 +245,7 @@ fn compose<'a>(
 
     let (mut uses, mut counters) = (Uses::default(), Counters::default());
     let mut cells = CommitCells::new(*calendar);
+    let mut week: Option<(PeriodStarts, LimitPeriod, String)> = None;
     for prepared in batch {
         uses.bind(&prepared.settlement, keyspace)?;
         let Some(counted) = &prepared.counted else { continue };
@@ -252,8 +253,14 @@ fn compose<'a>(
         cells.count(record, now);
         let key_position = uses.count(record, now);
         let starts = starts_of(&LimitScope::Key(record.key.clone()), prepared, learned);
-        let week = calendar.limit_period(LimitPeriodKind::Week, starts, now).to_string();
-        counters.add(record, counted, (key_position, &week), keyspace);
+        let (_, _, name) = match week.take() {
+            Some(known) if known.0 == starts && known.1.contains(now) => week.insert(known),
+            _ => {
+                let period = calendar.limit_period(LimitPeriodKind::Week, starts, now);
+                week.insert((starts, period, period.to_string()))
+            }
+        };
+        counters.add(record, counted, (key_position, name), keyspace);
     }
     uses.write(&mut call, keyspace);
     counters.write(&mut call, keyspace);

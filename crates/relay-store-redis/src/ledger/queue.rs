@@ -16,7 +16,7 @@ use super::batch::Prepared;
 use crate::fault;
 
 /// Settlements in one batch.
-const BATCH: usize = 64;
+const BATCH: usize = 32;
 
 /// Sends one batch of settlements of different requests.
 pub(super) trait Flush: Send + Sync {

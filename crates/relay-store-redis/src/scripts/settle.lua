@@ -202,8 +202,9 @@ redis.call('DEL', unpack(hold_names))
 
 -- From here on nothing may stop the script: what a refused write loses is said, not undone.
 local refusal = ''
+local pcall_redis = redis.pcall
 call = function(...)
-  local answer = redis.pcall(...)
+  local answer = pcall_redis(...)
   if type(answer) == 'table' and answer.err then
     refusal = answer.err
   end

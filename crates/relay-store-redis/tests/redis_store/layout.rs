@@ -4,12 +4,18 @@ use std::collections::BTreeMap;
 
 use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
-use relay_domain::{AccountKind, HealthEvent, Limits, Timestamp};
-use relay_store::contract::fixture::{
-    LEASE, account, admit_request, admitted, affinity, at, checkpoint, key, rebind, record,
-    request_id, rich_account, rich_key, settlement, usage,
+use relay_domain::{
+    AccountKind, Actor, AdminToken, AdminTokenId, ApiKey, AuditEntry, HealthEvent, KeyDigest,
+    Limits, Timestamp, TokenScope,
 };
-use relay_store::{AdminCredentials, AdmitRequest, Checkpoint, PasswordHash, Settlement, Stores};
+use relay_store::contract::fixture::{
+    LEASE, account, admit_request, admitted, affinity, at, checkpoint, group, key, rebind, record,
+    request_id, rich_account, rich_key, settlement, signature, usage,
+};
+use relay_store::{
+    AdminCredentials, AdmitRequest, Checkpoint, PasswordHash, SettingsChange, SettingsName,
+    Settlement, Stores,
+};
 use relay_store_redis::{RedisOptions, RedisStore};
 use relay_testkit::RedisServer;
 
@@ -31,6 +37,12 @@ async fn check_fields(raw: &mut MultiplexedConnection, name: &str, expected: &[(
     }
 }
 
+async fn set(stores: &Stores, name: SettingsName, expected: Option<&str>, next: &str) {
+    let expected = expected.map(str::to_owned);
+    let change = SettingsChange { name, expected, next: next.to_owned() };
+    assert!(stores.settings.replace(&change).await.unwrap());
+}
+
 /// Everything that one request with everything leaves.
 async fn one_of_everything(stores: &Stores) {
     stores.keys.create(&rich_key("rich", 1)).await.unwrap();
@@ -46,6 +58,35 @@ async fn one_of_everything(stores: &Stores) {
         updated_at: now,
     };
     stores.admin.initialise(&login).await.unwrap();
+    for name in SettingsName::ALL {
+        set(stores, name, None, "{}").await;
+    }
+    stores.groups.create(&group("team-one")).await.unwrap();
+    stores.idempotency.claim("n", "f", now).await.unwrap();
+    stores.idempotency.answer("m", "f", "answer", now).await.unwrap();
+    let token = AdminToken {
+        id: AdminTokenId::try_from("t").unwrap(),
+        name: "ci".to_owned(),
+        digest: KeyDigest::new([5; 32]),
+        scopes: vec![TokenScope::Read],
+        created_by: "admin".to_owned(),
+        created_at: now,
+        expires_at: None,
+        last_used_at: None,
+        revoked_at: None,
+    };
+    stores.admin_tokens.create(&token).await.unwrap();
+    let entry = AuditEntry {
+        seq: 0,
+        at: now,
+        actor: Actor::shell(),
+        action: "key.create".to_owned(),
+        target_kind: "key".to_owned(),
+        target_id: "k".to_owned(),
+        before: None,
+        after: None,
+    };
+    stores.audit.append(&entry).await.unwrap();
     let limits = Limits { concurrency: Some(3), ..rich_key("rich", 1).limits };
     let affinity = Some(affinity("aa"));
     for number in 0..3 {
@@ -115,6 +156,27 @@ async fn a_key_is_stored_as_v1_stores_it() {
     }
     let mapped: String = raw.hget("apikey:hash_map", &digest).await.unwrap();
     assert_eq!(mapped, "rich");
+}
+
+#[tokio::test]
+async fn a_retiring_secret_is_none_for_v1_and_a_purged_key_leaves_nothing() {
+    let (_server, stores, mut raw) = opened().await;
+    let mut key = ApiKey { deleted: None, ..rich_key("gone", 1) };
+    stores.keys.create(&key).await.unwrap();
+    let retiring = key.retiring.unwrap().digest.to_hex();
+    assert!(!raw.hexists::<_, _, bool>("apikey:hash_map", &retiring).await.unwrap());
+    let id: String = raw.hget("relay:retiring_key_digests", &retiring).await.unwrap();
+    assert_eq!(id, "gone");
+
+    let () = raw.zadd("cost_rank:today", "gone", 1).await.unwrap();
+    let () = raw.hset("usage:gone", "totalRequests", 1).await.unwrap();
+    (key.deleted, key.retiring) = (Some(signature(at(1), "admin")), None);
+    assert!(stores.keys.update(&key).await.unwrap().is_done());
+    assert!(!raw.exists::<_, bool>("cost_rank:today").await.unwrap(), "out of v1's rankings");
+    assert!(stores.keys.purge(&key.id, 1).await.unwrap().is_done());
+    let mut names: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut raw).await.unwrap();
+    names.sort_unstable();
+    assert_eq!(names, ["apikey:tags:all", "relay:key_changes", "relay:version:keys"]);
 }
 
 #[tokio::test]
@@ -207,6 +269,21 @@ async fn a_slot_is_a_member_of_the_set_of_v1() {
 }
 
 #[tokio::test]
+async fn service_rates_are_read_and_written_where_v1_keeps_them() {
+    let (_server, stores, mut raw) = opened().await;
+    let of_v1 = r#"{"baseService":"claude","rates":{"claude":1.5},"updatedBy":"admin"}"#;
+    let () = raw.set("system:service_rates", of_v1).await.unwrap();
+    let read = stores.settings.read(SettingsName::ServiceRates).await.unwrap();
+    assert_eq!(read.as_deref(), Some(of_v1));
+    let next = r#"{"baseService":"claude","rates":{"claude":2}}"#;
+    set(&stores, SettingsName::ServiceRates, Some(of_v1), next).await;
+    assert_eq!(raw.get::<_, String>("system:service_rates").await.unwrap(), next);
+    assert_eq!(raw.ttl::<_, i64>("system:service_rates").await.unwrap(), -1, "as v1's");
+    set(&stores, SettingsName::PriceOverrides, None, "{}").await;
+    assert_eq!(raw.get::<_, String>("relay:settings:price_overrides").await.unwrap(), "{}");
+}
+
+#[tokio::test]
 async fn everything_has_a_bound_and_redis_is_never_asked_for_all_names() {
     let (_server, stores, mut raw) = opened().await;
     one_of_everything(&stores).await;
@@ -241,9 +318,14 @@ async fn everything_has_a_bound_and_redis_is_never_asked_for_all_names() {
         "relay:meter:",
         "relay:usage:model:total:",
         "relay:version:",
+        "relay:settings:",
+        "system:service_rates",
         "relay:deleted_key_digests",
         "relay:retiring_key_digests",
         "relay:key_changes",
+        "relay:key_groups",
+        "relay:admin_token",
+        "relay:audit",
         "relay:holds",
         "relay:records",
         "relay:stats:",

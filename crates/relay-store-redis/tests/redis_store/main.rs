@@ -5,6 +5,7 @@
 
 mod contract;
 mod layout;
+mod limits;
 mod outage;
 mod races;
 mod take_over;

@@ -43,6 +43,8 @@ pub struct Flight {
     pub estimate: Estimate,
     /// When its lease ends.
     pub lease_until: Timestamp,
+    /// Whether the process that let it in still runs: otherwise it takes no slot.
+    pub runs: bool,
     /// What its last checkpoint told.
     pub progress: Option<RequestRecord>,
     /// Where and in which window it is counted.
@@ -86,7 +88,8 @@ impl Model {
                     (used, held(limit), period.ends_at)
                 }
                 None if limit == LimitKind::Concurrency => {
-                    let running = flights().filter(|flight| now < flight.lease_until).count();
+                    let runs = |flight: &&Flight| flight.runs && now < flight.lease_until;
+                    let running = flights().filter(runs).count();
                     (u64::try_from(running).unwrap(), 0, None)
                 }
                 None if limit == LimitKind::WindowRequests => {
@@ -216,6 +219,13 @@ impl Model {
         before.iter().zip(states(self)).filter_map(crossing).collect()
     }
 
+    /// The process that has let everybody in has ended.
+    pub fn nobody_runs(&mut self) {
+        for flight in self.flights.values_mut() {
+            flight.runs = false;
+        }
+    }
+
     /// Starts the limits of one anew.
     pub fn restart(&mut self, place: usize) {
         self.limited[place].spent.clear();
@@ -270,7 +280,7 @@ impl Flight {
         estimate: Estimate,
         lease_until: Timestamp,
     ) -> Self {
-        Self { of, model, estimate, lease_until, progress: None, counted: Vec::new() }
+        Self { of, model, estimate, lease_until, runs: true, progress: None, counted: Vec::new() }
     }
 }
 

@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use relay_domain::{
-    BudgetPolicy, LimitKind, LimitScope, LimitState, Limits, NanoUsd, Outcome, Period,
-    PeriodStarts, RateWindow, RequestId, RequestRecord, Timestamp, TokenCount, UsageSource,
+    BudgetPolicy, LimitKind, LimitScope, LimitState, Limits, NanoUsd, Outcome, Period, RateWindow,
+    RequestId, RequestRecord, Timestamp, TokenCount, UsageSource,
 };
 
 use super::fixture::{
     LEASE, account_id, admit_request, at, at_once, group_id, key_id, model, record, settlement,
 };
 use super::limit_model::{Flight, Model, tokens};
+use super::random::{Random, nanos};
 use super::spender::WINDOW;
 use crate::{
     AdmitRequest, Assignment, Charge, Checkpoint, Crossing, Denial, Estimate, Extension,
@@ -29,38 +30,12 @@ const ACCOUNTS: [usize; 2] = [6, 7];
 /// The groups of the keys, in their order; the last key has none.
 const GROUP_OF: [usize; 3] = [4, 4, 5];
 
-/// Numbers that look random and are the same in every run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    fn is(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
-    }
-
-    fn of<T: Copy>(&mut self, choices: &[T]) -> Option<T> {
-        let count = u64::try_from(choices.len()).unwrap();
-        if count == 0 { None } else { Some(choices[usize::try_from(self.below(count)).unwrap()]) }
-    }
-}
-
-fn nanos(amount: u64) -> NanoUsd {
-    NanoUsd::from_nanos(i64::try_from(amount).unwrap())
-}
+/// Closes a store and opens it again, as when the process that serves it ends.
+pub type Reopen<'a> = &'a mut dyn FnMut(Stores) -> Stores;
 
 /// One history: a store, what it should say, and what it has said.
-struct History<'a> {
-    stores: &'a Stores,
+struct History {
+    stores: Stores,
     seed: u64,
     random: Random,
     model: Model,
@@ -74,20 +49,31 @@ struct History<'a> {
 
 /// The store says what the model says, after every step of many histories.
 pub async fn every_history_is_as_the_model_says(stores: &Stores) {
+    histories(stores.clone(), None).await;
+}
+
+/// The same; with `reopen`, of a store that is closed and opened again now and then.
+pub async fn histories(mut stores: Stores, mut reopen: Option<Reopen<'_>>) {
     let mut now = at(0);
     for seed in 0..HISTORIES {
         let mut history = History::new(stores, seed, now);
         for step in 0..STEPS {
             history.step(step).await;
+            if let Some(reopen) = &mut reopen
+                && history.random.is(8)
+            {
+                history.stores = reopen(history.stores);
+                history.model.nobody_runs();
+            }
             history.check(step).await;
         }
         history.end().await;
-        now = history.now;
+        (stores, now) = (history.stores, history.now);
     }
 }
 
-impl<'a> History<'a> {
-    fn new(stores: &'a Stores, seed: u64, now: Timestamp) -> Self {
+impl History {
+    fn new(stores: Stores, seed: u64, now: Timestamp) -> Self {
         let mut history = Self {
             stores,
             seed,
@@ -99,53 +85,25 @@ impl<'a> History<'a> {
             ended: Vec::new(),
             counted: BTreeMap::new(),
         };
+        let policy = history.policy();
         let named = |what: &str, number: usize| format!("{what}-{seed}-{number}");
         for number in KEYS {
-            let limits = history.limits(false);
+            let limits = history.random.limits(false, policy);
             history.model.add(LimitScope::Key(key_id(&named("key", number))), limits);
         }
         for number in GROUPS {
-            let limits = history.limits(false);
+            let limits = history.random.limits(false, policy);
             history.model.add(LimitScope::Group(group_id(&named("group", number))), limits);
         }
         for number in ACCOUNTS {
-            let limits = history.limits(true);
+            let limits = history.random.limits(true, policy);
             history.model.add(LimitScope::Account(account_id(&named("account", number))), limits);
         }
         history
     }
 
-    fn limits(&mut self, of_account: bool) -> Limits {
-        let mut money = |percent| {
-            let amount = 20 + self.random.below(150);
-            self.random.is(percent).then(|| nanos(amount))
-        };
-        let (daily_cost, weekly_cost, monthly_cost) = (money(50), money(40), money(30));
-        let (total_cost, weekly_claude_cost, in_window) = (money(20), money(40), money(40));
-        let requests = self.random.is(40).then(|| 2 + self.random.below(8));
-        let token_limit = self.random.is(40).then(|| 30 + self.random.below(100));
-        let window = RateWindow { length: WINDOW, requests, tokens: token_limit, cost: in_window };
-        // A key's day begins at midnight.
-        let days_begin = if of_account { 1_440 } else { 1 };
-        let starts = PeriodStarts {
-            day_minute: u16::try_from(self.random.below(days_begin)).unwrap(),
-            week_day: u8::try_from(1 + self.random.below(7)).unwrap(),
-            week_hour: u8::try_from(self.random.below(24)).unwrap(),
-        };
-        Limits {
-            concurrency: self
-                .random
-                .is(50)
-                .then(|| u32::try_from(1 + self.random.below(5)).unwrap()),
-            window: self.random.is(60).then_some(window),
-            daily_cost,
-            weekly_cost,
-            monthly_cost,
-            total_cost,
-            weekly_claude_cost,
-            starts,
-            budget_policy: if self.is_strict { BudgetPolicy::Hard } else { BudgetPolicy::Soft },
-        }
+    fn policy(&self) -> BudgetPolicy {
+        if self.is_strict { BudgetPolicy::Hard } else { BudgetPolicy::Soft }
     }
 
     async fn step(&mut self, step: u64) {
@@ -166,7 +124,8 @@ impl<'a> History<'a> {
             _ => {
                 let place = usize::try_from(self.random.below(8)).unwrap();
                 let before = self.model.limited[place].limits;
-                let after = self.limits(ACCOUNTS.contains(&place));
+                let policy = self.policy();
+                let after = self.random.limits(ACCOUNTS.contains(&place), policy);
                 // What a window counts is as old as the window.
                 let window = before.window.map(|window| RateWindow {
                     requests: window.requests.map(|_| 2 + self.random.below(8)),
@@ -184,17 +143,12 @@ impl<'a> History<'a> {
         RequestId::new(at(self.seed), u128::from(self.seed) << 32 | u128::from(number))
     }
 
-    fn estimate(&mut self, most: u64) -> Estimate {
-        let mut part = || self.random.below(most + 1);
-        Estimate { tokens: part(), cost: nanos(part()), charged: nanos(part()) }
-    }
-
     /// A request of one of the keys.
     fn wanted(&mut self) -> Flight {
         let key = self.random.of(&KEYS).unwrap();
         let of = GROUP_OF.get(key).map_or(vec![key], |group| vec![key, *group]);
         let name = if self.random.is(60) { "claude-opus-4-1" } else { "gpt-5" };
-        let estimate = self.estimate(25);
+        let estimate = self.random.estimate(25);
         Flight::new(of, model(name), estimate, self.now.plus(LEASE))
     }
 
@@ -263,15 +217,17 @@ impl<'a> History<'a> {
     }
 
     async fn ask_again(&mut self, step: u64) {
-        let Some(number) = self.some(|flight| own(flight) == flight.of.len()) else { return };
+        let may_ask = |flight: &Flight| flight.runs && own(flight) == flight.of.len();
+        let Some(number) = self.some(may_ask) else { return };
         let before = self.model.flights[&number].clone();
-        let (estimate, until) = (self.estimate(25), self.now.plus(LEASE));
+        let (estimate, until) = (self.random.estimate(25), self.now.plus(LEASE));
         let flight = Flight::new(before.of, before.model, estimate, until);
         self.ask_for(number, flight, step).await;
     }
 
     async fn assign(&mut self, step: u64) {
-        let Some(number) = self.some(|flight| flight.progress.is_none()) else { return };
+        let may_go = |flight: &Flight| flight.runs && flight.progress.is_none();
+        let Some(number) = self.some(may_go) else { return };
         let account = self.random.of(&ACCOUNTS).unwrap();
         let LimitScope::Account(id) = self.model.limited[account].scope.clone() else { return };
         let assignment = Assignment {
@@ -289,7 +245,7 @@ impl<'a> History<'a> {
     async fn extend(&mut self, step: u64) {
         let Some(number) = self.some(|_| true) else { return };
         let flight = self.model.flights[&number].clone();
-        let estimate = self.estimate(35);
+        let estimate = self.random.estimate(35);
         let asked = self.ask(number, &flight);
         let account = flight.of.get(own(&flight)).and_then(|&place| {
             let limited = &self.model.limited[place];
@@ -343,9 +299,9 @@ impl<'a> History<'a> {
 
     async fn checkpoint(&mut self, step: u64) {
         let is_strict = self.is_strict;
-        let Some(number) = self.some(|flight| !is_strict || own(flight) < flight.of.len()) else {
-            return;
-        };
+        let may_tell =
+            |flight: &Flight| flight.runs && (!is_strict || own(flight) < flight.of.len());
+        let Some(number) = self.some(may_tell) else { return };
         let lease_until = self.now.plus(LEASE);
         let told = self.random.is(70).then(|| self.outcome(number));
         let progress = told.as_ref().map(|told| Progress {

@@ -12,8 +12,8 @@ use http_body_util::BodyExt as _;
 use relay_crypto::{ApiKeyMinter, KeyHasher, Keyring, SealFormat, TokenSigner};
 use relay_domain::{Calendar, Timestamp};
 use relay_engine::operator::{Operator, OperatorParts};
+use relay_engine::prices::{PriceKeeper, PriceKeeperParts, PriceSource};
 use relay_engine::{Clock, Engine, EngineConfig, EngineParts};
-use relay_pricing::PriceBook;
 use relay_store::{AdminCredentials, PasswordHash, Stores};
 use relay_store_sqlite::{Access, SqliteOptions, SqliteStore};
 use serde_json::Value;
@@ -112,7 +112,18 @@ impl Office {
         stores: Stores,
         of_engine: Stores,
         config: AdminConfig,
+        moment: (TokenSigner, Timestamp),
+    ) -> Self {
+        Self::with_prices(stores, of_engine, config, moment, PriceSource::Builtin).await
+    }
+
+    /// The same with prices from `source`, when they are reloaded.
+    pub(super) async fn with_prices(
+        stores: Stores,
+        of_engine: Stores,
+        config: AdminConfig,
         (signer, now): (TokenSigner, Timestamp),
+        source: PriceSource,
     ) -> Self {
         let clock = Arc::new(StoppedClock(AtomicU64::new(now.as_millis())));
         let shared_clock = || Arc::clone(&clock) as Arc<dyn Clock>;
@@ -123,13 +134,22 @@ impl Office {
             hasher: KeyHasher::new(&"an encryption key".into()),
             clock: shared_clock(),
         }));
+        let prices = PriceKeeper::new(PriceKeeperParts {
+            source,
+            refresh: Duration::from_hours(1),
+            settings: Arc::clone(&stores.settings),
+            clock: shared_clock(),
+        });
+        let prices = Arc::new(prices.unwrap());
         let engine = Engine::start(EngineParts {
             config: EngineConfig::default(),
             clock: shared_clock(),
             stores: of_engine,
             hasher: KeyHasher::new(&"an encryption key".into()),
             keyring: Keyring::new(&"an encryption key".into(), SealFormat::Aead),
-            prices: Arc::new(PriceBook::builtin().unwrap()),
+            prices: Arc::clone(prices.prices()),
+            journal: None,
+            events: Arc::new(relay_engine::Unheard),
             tasks: TaskTracker::new(),
         });
         let draining = Draining::default();
@@ -137,6 +157,7 @@ impl Office {
             config,
             operator: Arc::clone(&operator),
             engine: Arc::new(engine.await.unwrap()),
+            prices,
             stores: stores.clone(),
             store_kind: "sqlite",
             signer,
@@ -159,7 +180,18 @@ impl Office {
 
     /// Posts JSON.
     pub(super) async fn post(&self, path: &str, token: Option<&str>, body: &str) -> Answer {
-        let mut request = request(Method::POST, path, token, Body::from(body.to_owned()));
+        self.send_json(Method::POST, path, token, body).await
+    }
+
+    /// Sends JSON.
+    pub(super) async fn send_json(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        body: &str,
+    ) -> Answer {
+        let mut request = request(method, path, token, Body::from(body.to_owned()));
         request.headers_mut().insert(CONTENT_TYPE, "application/json".parse().unwrap());
         request.extensions_mut().insert(PeerAddress([127, 0, 0, 1].into()));
         self.send(request).await
