@@ -6,13 +6,13 @@
 
 use relay_domain::{
     AccountId, AttemptOutcome, AttemptRecord, Edit, GroupId, KeyId, ModelName, NanoUsd,
-    RequestRecord, RequestTimes, TokenCount, TokenUsage,
+    RequestRecord, RequestTimes, Timestamp, TokenCount, TokenUsage, VerdictRecord,
 };
 use relay_store::StoredRecord;
 use relay_store::contract::fixture::rich_record;
 
-/// No row of any store is larger.
-const LARGEST: usize = 4_096;
+/// No row of any store is larger, though every name were as long as it may be and had to be escaped.
+const LARGEST: usize = 10_240;
 
 #[test]
 fn the_largest_record_is_a_small_row() {
@@ -28,6 +28,11 @@ fn the_largest_record_is_a_small_row() {
         status: Some(u16::MAX),
         started_us: u64::MAX,
         took_us: u64::MAX,
+    };
+    let verdict = VerdictRecord {
+        account: account(),
+        verdict: "model_rate_limited_for_this_account".into(),
+        until: Some(Timestamp::from_millis(u64::MAX)),
     };
     let largest = RequestRecord {
         key: KeyId::try_from(id.as_str()).unwrap(),
@@ -56,6 +61,7 @@ fn the_largest_record_is_a_small_row() {
         cost: Some(NanoUsd::from_nanos(i64::MIN)),
         charged: Some(NanoUsd::from_nanos(i64::MIN)),
         attempts: vec![attempt; 5],
+        decision: vec![verdict; RequestRecord::MAX_DECISION],
         edits: vec![Edit::Model { to: name.clone() }],
         ..rich_record(0, "k")
     };
