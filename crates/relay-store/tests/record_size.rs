@@ -2,7 +2,6 @@
 //! those have a greatest length.
 
 #![cfg(feature = "contract")]
-#![expect(clippy::unwrap_used, reason = "what fails fails the test")]
 
 use relay_domain::{
     AccountId, AttemptOutcome, AttemptRecord, Edit, GroupId, KeyId, ModelName, NanoUsd,
