@@ -17,8 +17,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let requests = arguments.next().map_or(Ok(1_000_000), |text| text.parse())?;
     let rounds = arguments.next().map_or(Ok(40), |text| text.parse())?;
-    // Ten days into a month, at noon.
-    let end = Timestamp::from_millis(2_209_780_800_000);
+    // Ten days into a month.
+    let end = Timestamp::from_millis(2_209_824_000_000);
     let shape = Shape { requests, days: 90, keys: 10_000, accounts: 200, end };
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("relay.db");

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
-use relay_domain::{ApiKey, ExpiryMode, LimitKind, LimitState, NanoUsd, Permissions, RateWindow};
+use relay_domain::{
+    ApiKey, ExpiryMode, LimitKind, LimitState, NanoUsd, Permissions, RateWindow, Timestamp,
+};
 use relay_engine::{EngineError, KeyOwner, OwnUsage, Relay, RelayBody};
 use serde::Deserialize;
 use serde_json::{Number, Value, json};
@@ -70,9 +72,10 @@ async fn data(relay: &Relay, route: OwnRoute, body: &[u8]) -> Result<Value, Fail
         };
         return Err(bad("API Key is required", message));
     };
-    let owner = relay.owner(std::iter::once(presented.as_str())).await.map_err(failure)?;
+    let owner =
+        relay.owner(std::iter::once(presented.as_str())).await.map_err(|error| failure(&error))?;
     match route {
-        OwnRoute::Stats => stats(&owner).await.map_err(failure),
+        OwnRoute::Stats => stats(&owner).await.map_err(|error| failure(&error)),
         OwnRoute::KeyId
         | OwnRoute::KeyInfo
         | OwnRoute::Usage
@@ -82,15 +85,29 @@ async fn data(relay: &Relay, route: OwnRoute, body: &[u8]) -> Result<Value, Fail
     }
 }
 
-fn failure(error: EngineError) -> Failure {
-    let (status, name) = match &error {
+fn failure(error: &EngineError) -> Failure {
+    let (status, name) = match error {
         EngineError::MissingKey | EngineError::UnknownKey => {
             (StatusCode::UNAUTHORIZED, "Invalid API key")
         }
         EngineError::Key(_) => (StatusCode::FORBIDDEN, "API key cannot be used"),
-        _ => {
+        EngineError::ModelUnpriced(_)
+        | EngineError::Request(_)
+        | EngineError::NoMessages
+        | EngineError::Denied(_)
+        | EngineError::QueueFull { .. }
+        | EngineError::QueueTimeout { .. }
+        | EngineError::HoldLost
+        | EngineError::Backlogged
+        | EngineError::NoAccount { .. }
+        | EngineError::HeadTimeout(_)
+        | EngineError::AnswerUnusable(_)
+        | EngineError::ProxyUnusable
+        | EngineError::NotSendable(_)
+        | EngineError::Keyring(_)
+        | EngineError::Store(_) => {
             // Its cause may name hosts and files: it is for the operator.
-            tracing::error!(error = &error as &dyn std::error::Error, "usage not shown");
+            tracing::error!(error = error as &dyn std::error::Error, "usage not shown");
             let message = "the store is not available; try again shortly".to_owned();
             let status = StatusCode::SERVICE_UNAVAILABLE;
             return Failure { status, error: "Service Unavailable", message };
@@ -160,7 +177,7 @@ fn limits(key: &ApiKey, used: &OwnUsage, standing: &[LimitState], now_ms: u64) -
     let window = limits.window.as_ref();
     let in_window = [LimitKind::WindowRequests, LimitKind::WindowTokens, LimitKind::WindowCost];
     let end = in_window.into_iter().filter_map(of).find_map(|state| state.resets_at);
-    let end_ms = end.map(|end| end.as_millis());
+    let end_ms = end.map(Timestamp::as_millis);
     let length_ms = |window: &RateWindow| u64::try_from(window.length.as_millis()).unwrap_or(0);
     json!({
         "tokenLimit": 0,

@@ -2,7 +2,7 @@
 
 use axum::extract::Query;
 use http::Uri;
-use relay_domain::{RequestId, RequestRecord, Timestamp};
+use relay_domain::{ModelName, RequestId, RequestRecord, Timestamp};
 use relay_engine::KeyOwner;
 use relay_protocol::anthropic::ErrorType;
 use relay_store::RecordQuery;
@@ -48,7 +48,7 @@ fn own_request(record: &RequestRecord) -> Value {
         "id": record.id.to_string(),
         "created_at": record.started_at.to_string(),
         "model": record.model.as_str(),
-        "served_model": record.served_model.as_ref().map(|model| model.as_str()),
+        "served_model": record.served_model.as_ref().map(ModelName::as_str),
         "stream": record.stream,
         "status": record.status,
         "outcome": record.outcome,

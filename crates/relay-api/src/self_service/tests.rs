@@ -8,7 +8,8 @@ use http::{Method, Request};
 use http_body_util::{BodyExt as _, Full};
 use relay_crypto::{KeyHasher, Keyring, SealFormat};
 use relay_domain::{ApiKey, Calendar, KeyDigest, Timestamp};
-use relay_engine::{Clock, Engine, EngineConfig, EngineParts, Relay};
+use relay_engine::prices::Prices;
+use relay_engine::{Clock, Engine, EngineConfig, EngineParts, Relay, Unheard};
 use relay_pricing::PriceBook;
 use relay_store::Stores;
 use relay_store::contract::fixture::{NOW, admitted, at, key, record, request_id, settlement};
@@ -56,9 +57,9 @@ async fn edge() -> (Edge, Stores) {
         stores: stores.clone(),
         hasher,
         keyring: Keyring::new(&"a key of the tests' own".into(), SealFormat::Aead),
-        prices: Arc::new(relay_engine::prices::Prices::of(PriceBook::builtin().unwrap())),
+        prices: Arc::new(Prices::of(PriceBook::builtin().unwrap())),
         journal: None,
-        events: Arc::new(relay_engine::Unheard),
+        events: Arc::new(Unheard),
         tasks: TaskTracker::new(),
     });
     let relay = Relay::new(&engine.await.unwrap());
@@ -180,13 +181,13 @@ async fn v1s_page_of_statistics_is_served_by_the_key_itself() {
     let body = format!(r#"{{"apiKey":"{SECRET}"}}"#);
     let (status, id) = ask(&edge, Method::POST, "/apiStats/api/get-key-id", None, &body).await;
     assert_eq!((status, id), (200, json!({"success": true, "data": {"id": "k"}})));
-    let (status, stats) = ask(&edge, Method::POST, "/apiStats/api/user-stats", None, &body).await;
-    assert_eq!((status, &stats["success"]), (200, &json!(true)));
-    let data = &stats["data"];
+    let (code, found) = ask(&edge, Method::POST, "/apiStats/api/user-stats", None, &body).await;
+    assert_eq!((code, &found["success"]), (200, &json!(true)));
+    let data = &found["data"];
     assert_eq!(data["usage"]["total"]["requests"], 3);
     assert_eq!(data["usage"]["total"]["cost"], json!(0.037_800_003));
     assert_eq!(data["usage"]["total"]["formattedCost"], "$0.037800003");
     assert_eq!(data["limits"]["currentDailyCost"], json!(0.037_800_003));
     assert_eq!(data["restrictions"]["enableModelRestriction"], false);
-    assert!(!stats.to_string().contains("account"), "{stats}");
+    assert!(!found.to_string().contains("account"), "{found}");
 }
