@@ -29,7 +29,7 @@ async fn main() {
         calendar: Calendar::UTC,
         billing_events: false,
         record_capacity: 10,
-        record_lifetime: std::time::Duration::from_secs(86_400),
+        record_lifetime: std::time::Duration::from_hours(24),
         prefix: "relay:".to_owned(),
     };
     let stores = RedisStore::connect(&options).await.unwrap().stores();

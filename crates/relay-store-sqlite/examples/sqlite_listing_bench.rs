@@ -19,7 +19,7 @@ async fn main() {
     let options = SqliteOptions {
         calendar: Calendar::UTC,
         record_capacity: 10,
-        record_lifetime: std::time::Duration::from_secs(86_400),
+        record_lifetime: std::time::Duration::from_hours(24),
         access: Access::Serve,
     };
     let store = SqliteStore::open(&folder.path().join("relay.db"), options).unwrap();

@@ -47,8 +47,6 @@ fn the_largest_record_is_a_small_row() {
             head_us: Some(u64::MAX),
             first_content_us: Some(u64::MAX),
             end_us: Some(u64::MAX),
-            connected_us: Some(u64::MAX),
-            queued_us: Some(u64::MAX),
             longest_stall_us: u64::MAX,
             added_us: Some(u64::MAX),
         },
