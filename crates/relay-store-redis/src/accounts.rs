@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use redis::Pipeline;
 use relay_domain::{Account, AccountHealth, AccountId, AccountKind, HealthEvent, Timestamp};
-use relay_store::{AccountRepository, StoreError};
+use relay_store::{AccountRepository, AccountSecrets, StoreError};
 
 use crate::fault;
 use crate::guarded_write::{ATTEMPTS, GuardedWrite, changed};
@@ -131,6 +131,28 @@ impl AccountRepository for RedisAccounts {
         write.if_present(&name);
         write.set_fields(&name, &fields);
         self.place(&mut write, family, account);
+        write.write("INCR", self.keyspace().account_version(), [""; 0]);
+        Ok(write.run(&self.shared).await?.is_none())
+    }
+
+    async fn reseal(
+        &self,
+        id: &AccountId,
+        expected: &AccountSecrets,
+        next: &AccountSecrets,
+    ) -> Result<bool, StoreError> {
+        let Some(Found { family, name, hash }) = self.find(id).await? else { return Ok(false) };
+        let account = form::parse(id, family, &hash)?;
+        if AccountSecrets::of(&account) != *expected {
+            return Ok(false);
+        }
+        let mut write = GuardedWrite::default();
+        for field in form::SECRET {
+            write.if_still(&name, field, hash.stored(field));
+        }
+        let resealed = next.clone().put_into(account.clone());
+        let fields = changed(&form::fields(&account, family)?, form::fields(&resealed, family)?);
+        write.set_fields(&name, &fields);
         write.write("INCR", self.keyspace().account_version(), [""; 0]);
         Ok(write.run(&self.shared).await?.is_none())
     }

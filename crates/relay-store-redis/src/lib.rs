@@ -12,6 +12,7 @@
 
 mod accounts;
 mod admin;
+mod archive;
 mod connection;
 mod counters;
 mod fault;
@@ -35,6 +36,7 @@ pub use crate::options::{RedisAddress, RedisOptions};
 
 use crate::accounts::RedisAccounts;
 use crate::admin::RedisAdmin;
+use crate::archive::RedisArchive;
 use crate::connection::ConnectionPool;
 use crate::keys::RedisKeys;
 use crate::keyspace::Keyspace;
@@ -102,6 +104,7 @@ impl RedisStore {
             accounts: Arc::new(RedisAccounts { shared: Arc::clone(&shared) }),
             usage: Arc::new(RedisUsage { shared: Arc::clone(&shared) }),
             admin: Arc::new(RedisAdmin { shared: Arc::clone(&shared) }),
+            archive: Arc::new(RedisArchive { shared: Arc::clone(&shared) }),
             ledger: Arc::new(RedisLedger::new(Arc::clone(&shared))),
         };
         Self { shared, stores }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use relay_domain::{Account, AccountHealth, AccountId, HealthEvent, Priority, Timestamp};
-use relay_store::{AccountRepository, StoreError};
+use relay_store::{AccountRepository, AccountSecrets, StoreError};
 use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
 
 use crate::counters::ACCOUNT_SCOPE;
@@ -36,6 +36,16 @@ impl AccountRepository for SqliteStore {
     async fn update(&self, account: &Account) -> Result<bool, StoreError> {
         let account = account.clone();
         self.core().queue.run(move |connection| Ok(update(connection, &account)?)).await
+    }
+
+    async fn reseal(
+        &self,
+        id: &AccountId,
+        expected: &AccountSecrets,
+        next: &AccountSecrets,
+    ) -> Result<bool, StoreError> {
+        let (id, expected, next) = (id.clone(), expected.clone(), next.clone());
+        self.core().queue.run(move |connection| reseal(connection, &id, &expected, next)).await
     }
 
     async fn delete(&self, id: &AccountId) -> Result<bool, StoreError> {
@@ -91,6 +101,24 @@ fn update(connection: &Connection, account: &Account) -> Result<bool, SqliteErro
         params![account.id.as_str(), u8::from(account.priority), settings],
     )?;
     Ok(0 < changed)
+}
+
+fn reseal(
+    connection: &mut Connection,
+    id: &AccountId,
+    expected: &AccountSecrets,
+    next: AccountSecrets,
+) -> Result<bool, StoreError> {
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(SqliteError::from)?;
+    let found = select(&transaction, "WHERE account.id = ?1", [id.as_str()])?.into_iter().next();
+    let Some(account) = found.filter(|account| AccountSecrets::of(account) == *expected) else {
+        return Ok(false);
+    };
+    let changed = update(&transaction, &next.put_into(account))?;
+    transaction.commit().map_err(SqliteError::from)?;
+    Ok(changed)
 }
 
 fn apply(

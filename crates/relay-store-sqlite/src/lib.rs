@@ -13,6 +13,7 @@
 
 mod accounts;
 mod admin;
+mod archive;
 mod batch;
 mod bindings;
 mod change_watch;

@@ -96,6 +96,7 @@ impl SqliteStore {
             accounts: Arc::new(self.clone()),
             usage: Arc::new(self.clone()),
             admin: Arc::new(self.clone()),
+            archive: Arc::new(self.clone()),
             ledger: Arc::new(self.clone()),
         }
     }

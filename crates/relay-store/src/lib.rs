@@ -10,6 +10,7 @@
 
 mod accounts;
 mod admin;
+mod archive;
 pub mod budgets;
 #[cfg(feature = "contract")]
 pub mod contract;
@@ -23,8 +24,9 @@ mod usage;
 
 use std::sync::Arc;
 
-pub use accounts::AccountRepository;
+pub use accounts::{AccountRepository, AccountSecrets};
 pub use admin::{AdminCredentials, AdminRepository, PasswordHash};
+pub use archive::{Archive, Counted, Page};
 pub use error::StoreError;
 pub use keys::KeyRepository;
 pub use ledger::{
@@ -38,8 +40,8 @@ pub use record_form::StoredRecord;
 pub use usage::{UsageRepository, UsageScope, UsageTotals};
 #[cfg(feature = "mock")]
 pub use {
-    accounts::MockAccountRepository, admin::MockAdminRepository, keys::MockKeyRepository,
-    ledger::MockLedger, usage::MockUsageRepository,
+    accounts::MockAccountRepository, admin::MockAdminRepository, archive::MockArchive,
+    keys::MockKeyRepository, ledger::MockLedger, usage::MockUsageRepository,
 };
 
 /// Every port of one store.
@@ -53,6 +55,8 @@ pub struct Stores {
     pub usage: Arc<dyn UsageRepository>,
     /// The operator's login.
     pub admin: Arc<dyn AdminRepository>,
+    /// What was used, to be moved elsewhere.
+    pub archive: Arc<dyn Archive>,
     /// Admission and settlement.
     pub ledger: Arc<dyn Ledger>,
 }

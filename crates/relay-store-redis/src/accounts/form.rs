@@ -15,6 +15,8 @@ use super::{health, proxy};
 use crate::hash::Hash;
 use crate::keyspace::AccountFamily;
 
+/// The fields in which something is sealed.
+pub(super) const SECRET: [&str; 2] = ["apiKey", "proxy"];
 /// v1's marks that it, not an operator, switched an account off.
 const STOPPED_BY_ITSELF: [&str; 3] =
     ["rateLimitAutoStopped", "blockedAutoStopped", "quotaAutoStopped"];
