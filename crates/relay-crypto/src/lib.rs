@@ -14,6 +14,7 @@ pub mod password;
 pub mod random;
 pub mod seal;
 pub mod sealed_file;
+pub mod set_digest;
 pub mod token;
 #[cfg(test)]
 mod vectors;
@@ -25,4 +26,5 @@ pub use password::Verified;
 pub use random::{generate_secret, random_bytes, random_u128};
 pub use seal::{Keyring, LegacySalt, SealFormat};
 pub use sealed_file::{SealedReader, SealedWriter};
+pub use set_digest::SetDigest;
 pub use token::{Claims, Role, TokenSigner};

@@ -30,8 +30,9 @@ pub(crate) struct KnownKey {
     pub(crate) key: Arc<ApiKey>,
     /// It is at least as new as this version of the keys.
     pub(crate) version: u64,
-    /// What was presented: v1's digest, which is salted, and v2's, which is not.
-    digests: [KeyDigest; 2],
+    /// What was presented: v1's digest, which is salted, the same under former salts, and v2's, which is
+    /// not salted.
+    digests: Arc<[KeyDigest]>,
 }
 
 /// Snapshots of what is configured, shared by all runtimes of the process.
@@ -82,8 +83,9 @@ impl Directory {
         if let Some(known) = self.cached(&salted) {
             return Ok(Some(known));
         }
+        let former = self.hasher.former(presented).map(KeyDigest::new);
         let unsalted = KeyDigest::new(self.hasher.unsalted(presented));
-        self.read_key([salted, unsalted]).await
+        self.read_key(std::iter::once(salted).chain(former).chain([unsalted]).collect()).await
     }
 
     /// Reads a key again, after its version turned out to be old.
@@ -91,19 +93,20 @@ impl Directory {
         &self,
         known: &KnownKey,
     ) -> Result<Option<KnownKey>, StoreError> {
-        self.read_key(known.digests).await
+        self.read_key(Arc::clone(&known.digests)).await
     }
 
-    async fn read_key(&self, digests: [KeyDigest; 2]) -> Result<Option<KnownKey>, StoreError> {
+    async fn read_key(&self, digests: Arc<[KeyDigest]>) -> Result<Option<KnownKey>, StoreError> {
         // The version first, so that the key is at least as new as it says.
         let cache = self.keys.load_full();
         let Some(key) = self.stores.keys.find_by_digest(&digests).await? else { return Ok(None) };
+        let Some(presented) = digests.first().copied() else { return Ok(None) };
         let known = KnownKey { key: Arc::new(key), version: cache.version, digests };
         let mut by_digest = cache.by_digest.write().unwrap_or_else(PoisonError::into_inner);
         if by_digest.len() >= MAX_CACHED_KEYS {
             by_digest.clear();
         }
-        by_digest.insert(digests[0], known.clone());
+        by_digest.insert(presented, known.clone());
         Ok(Some(known))
     }
 

@@ -9,6 +9,8 @@ mod error;
 mod fresh_id;
 mod keys;
 mod login;
+mod sealing;
+pub mod transfer;
 
 use std::sync::Arc;
 
@@ -21,7 +23,8 @@ use crate::Clock;
 pub use accounts::{NewAccount, NewProxy, NewProxyAuth};
 pub use error::OperatorError;
 pub use keys::NewKey;
-pub use login::MIN_PASSWORD_CHARS;
+pub use login::{MIN_PASSWORD_CHARS, NotedLogin, TakenOver};
+pub use sealing::UnreadableAccount;
 
 /// How much heavy work goes on at once. Each password hash takes 19 MiB, and whoever may try to log in
 /// must not be able to fill the machine with them.

@@ -1,6 +1,6 @@
 //! Upstream accounts, in v1's hashes. v2's Codex accounts are read and changed where they are.
 
-mod form;
+pub(crate) mod form;
 mod health;
 mod proxy;
 

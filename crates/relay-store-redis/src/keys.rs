@@ -1,6 +1,6 @@
 //! API keys, in v1's hashes, with v1's indexes.
 
-mod form;
+pub(crate) mod form;
 mod service_rates;
 
 use std::collections::BTreeSet;
@@ -198,7 +198,12 @@ impl KeyRepository for RedisKeys {
 }
 
 /// Brings the indexes from what `old` needs to what `new` needs.
-fn index(write: &mut GuardedWrite, keyspace: &Keyspace, old: Option<&ApiKey>, new: &ApiKey) {
+pub(crate) fn index(
+    write: &mut GuardedWrite,
+    keyspace: &Keyspace,
+    old: Option<&ApiKey>,
+    new: &ApiKey,
+) {
     let id = new.id.as_str();
     let by_name = |key: &ApiKey| format!("{}\0{id}", key.name.to_lowercase());
     if let Some(old) = old {

@@ -26,6 +26,7 @@ mod options;
 mod scan;
 mod scripts;
 mod shared;
+mod takeover;
 mod usage;
 
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 use relay_store::{StoreError, Stores};
 
 pub use crate::options::{RedisAddress, RedisOptions};
+pub use crate::takeover::{Repair, Survey, Traces, Unreadable};
 
 use crate::accounts::RedisAccounts;
 use crate::admin::RedisAdmin;
@@ -96,6 +98,45 @@ impl RedisStore {
     /// Its ports.
     pub fn stores(&self) -> Stores {
         self.stores.clone()
+    }
+
+    /// Who has written into this database, told from a few names.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when Redis fails.
+    pub async fn traces(&self) -> Result<Traces, StoreError> {
+        takeover::traces(&self.shared).await
+    }
+
+    /// Looks at everything in the database and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when Redis fails.
+    pub async fn survey(&self) -> Result<Survey, StoreError> {
+        Ok(takeover::survey(&self.shared).await?.0)
+    }
+
+    /// Makes v1's indexes what they should be, and returns what was found before. Only entries that are
+    /// wrong are touched; it may be repeated, also while Relay serves.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when Redis fails.
+    pub async fn adopt(&self) -> Result<Survey, StoreError> {
+        takeover::adopt(&self.shared).await
+    }
+
+    /// Takes away what a v2 that comes back cannot read: v1's indexes and bindings, which it takes for API
+    /// keys, accounts and bindings of its own, and the login if its password was hashed anew. Returns how
+    /// many names were removed.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when Redis fails.
+    pub async fn release_to_v2(&self) -> Result<usize, StoreError> {
+        takeover::release_to_v2(&self.shared).await
     }
 
     fn over(shared: Arc<Shared>) -> Self {

@@ -48,6 +48,24 @@ pub(crate) async fn step(
     Ok(((next != "0").then_some(next), found))
 }
 
+/// Every name of any kind. One may come twice.
+pub(crate) async fn names(pool: &ConnectionPool) -> Result<Vec<String>, StoreError> {
+    let (mut names, mut cursor) = (Vec::new(), 0_u64);
+    loop {
+        let mut pipeline = Pipeline::with_capacity(1);
+        pipeline.cmd("SCAN").arg(cursor).arg("COUNT").arg(STEP);
+        let answer = pool.send(&pipeline).await?.pop().unwrap_or_default();
+        let (next, found): (u64, Vec<String>) = connection::read(answer, "SCAN")?;
+        names.extend(found);
+        cursor = next;
+        if cursor == 0 {
+            names.sort_unstable();
+            names.dedup();
+            return Ok(names);
+        }
+    }
+}
+
 /// The members of a set.
 pub(crate) async fn members(pool: &ConnectionPool, name: &str) -> Result<Vec<String>, StoreError> {
     let mut pipeline = Pipeline::with_capacity(1);

@@ -14,6 +14,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Operator, OperatorError, check_description, check_name, fresh_id};
 use crate::UpstreamUrl;
+use crate::account_secrets::salt_of;
 
 /// An account to be added.
 #[derive(Clone, Debug)]
@@ -184,7 +185,7 @@ impl Operator {
         Ok(Proxy { scheme: new.scheme, host: new.host, port: new.port, auth })
     }
 
-    async fn seal(
+    pub(super) async fn seal(
         &self,
         secret: SecretString,
         salt: LegacySalt,
@@ -222,14 +223,6 @@ impl NewAccount {
             let named = proxy.auth.as_ref().is_none_or(|auth| !auth.username.is_empty());
             require(named, "proxy", "must name a user if it has a password")
         })
-    }
-}
-
-/// The legacy salt of a platform's credentials.
-fn salt_of(platform: Platform) -> LegacySalt {
-    match platform {
-        Platform::ClaudeConsole => LegacySalt::Console,
-        Platform::Codex => LegacySalt::Responses,
     }
 }
 

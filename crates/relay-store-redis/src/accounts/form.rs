@@ -37,7 +37,7 @@ enum ModelsForm {
 }
 
 /// Whether a hash is an account. v2 leaves hashes behind that have nothing but a state.
-pub(super) fn is_account(hash: &Hash) -> bool {
+pub(crate) fn is_account(hash: &Hash) -> bool {
     hash.text("id").is_some()
 }
 
@@ -46,7 +46,7 @@ pub(super) fn is_account(hash: &Hash) -> bool {
 /// # Errors
 ///
 /// [`StoreError::Corrupt`] if what it cannot be without is missing.
-pub(super) fn parse(
+pub(crate) fn parse(
     id: &AccountId,
     family: AccountFamily,
     hash: &Hash,

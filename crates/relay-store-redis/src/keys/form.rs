@@ -16,7 +16,7 @@ use crate::guarded_write::changed;
 use crate::hash::Hash;
 
 /// The fields on which indexes depend.
-pub(super) const INDEXED: [&str; 5] = ["name", "tags", "isActive", "isDeleted", "apiKey"];
+pub(crate) const INDEXED: [&str; 5] = ["name", "tags", "isActive", "isDeleted", "apiKey"];
 /// The fields that say whether a key's time has begun.
 pub(super) const ACTIVATION: [&str; 2] = ["expirationMode", "isActivated"];
 /// What stands in a list of permissions that allows nothing: an empty one allows everything.
@@ -29,7 +29,7 @@ const RESPONSES: &str = "responses:";
 /// # Errors
 ///
 /// [`StoreError::Corrupt`] if what it cannot be without is missing.
-pub(super) fn parse(id: &str, hash: &Hash) -> Result<ApiKey, StoreError> {
+pub(crate) fn parse(id: &str, hash: &Hash) -> Result<ApiKey, StoreError> {
     let corrupt =
         |why: &str| StoreError::Corrupt { what: format!("apikey:{id}"), why: why.to_owned() };
     let digest = KeyDigest::from_hex(hash.text("apiKey").unwrap_or_default())
