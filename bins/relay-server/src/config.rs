@@ -7,6 +7,7 @@ mod environment;
 mod error;
 mod logging;
 mod redis;
+mod seal;
 mod security;
 mod server;
 mod settings;
@@ -23,6 +24,7 @@ pub(crate) use environment::Environment;
 pub(crate) use error::ConfigError;
 pub(crate) use logging::{LogFormat, LogLevel, LoggingSection};
 pub(crate) use redis::RedisSection;
+pub(crate) use seal::SealChoice;
 pub(crate) use security::{AdminSection, KeysSection, SecretsSection};
 pub(crate) use server::ServerSection;
 pub(crate) use settings::{SETTINGS, Setting, Shown};
@@ -105,6 +107,14 @@ impl Config {
     pub(crate) fn store_kind(&self) -> StoreKind {
         let named = self.sections.redis.is_named();
         self.sections.store.kind.unwrap_or(if named { StoreKind::Redis } else { StoreKind::Sqlite })
+    }
+
+    /// In which form secrets are sealed.
+    pub(crate) fn seal(&self) -> SealChoice {
+        match self.store_kind() {
+            StoreKind::Sqlite => SealChoice::Aead,
+            StoreKind::Redis => self.sections.store.seal,
+        }
     }
 
     fn validate(&self) -> Result<(), ConfigError> {

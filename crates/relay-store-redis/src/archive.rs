@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use redis::Pipeline;
-use relay_domain::{PeriodKind, RequestRecord, TokenCount};
+use relay_domain::{NanoUsd, PeriodKind, RequestRecord, TokenCount};
 use relay_store::{Archive, Counted, Page, StoreError, StoredRecord, UsageScope, UsageTotals};
 
 use crate::connection;
@@ -39,7 +39,8 @@ impl Archive for RedisArchive {
         let items = counted.into_iter().zip(hashes).filter(|(_, hash)| !hash.is_absent()).map(
             |(((scope, period), _), hash)| {
                 let totals = counters::totals(&hash, &scope, period);
-                Counted { scope, period, totals }
+                let claude = NanoUsd::from_nanos(hash.signed("claudeNano").unwrap_or(0));
+                Counted { scope, period, totals, claude }
             },
         );
         Ok(Page { items: items.collect(), next })
@@ -103,13 +104,15 @@ impl Archive for RedisArchive {
 
 impl RedisArchive {
     async fn add_counter(&self, counted: &Counted) -> Result<bool, StoreError> {
-        let Counted { scope, period, totals } = counted;
+        let Counted { scope, period, totals, claude } = counted;
         let keyspace = &self.shared.keyspace;
         let name = keyspace.counter(scope, *period);
         let mut write = GuardedWrite::default();
         write.if_absent(&name);
-        let is_total = period.kind() == PeriodKind::Total && !matches!(scope, UsageScope::Model(_));
+        let is_whole = matches!(scope, UsageScope::Key(_) | UsageScope::Account(_));
+        let is_total = period.kind() == PeriodKind::Total && is_whole;
         write.set_fields(&name, &fields(totals, is_total));
+        write.set_fields(&name, &[("claudeNano", claude.as_nanos().to_string())]);
         let lifetime = match period.kind() {
             PeriodKind::Total => None,
             PeriodKind::Month => Some(MONTH_FOR_S),
@@ -118,6 +121,18 @@ impl RedisArchive {
         };
         if let Some(lifetime) = lifetime {
             write.write("EXPIRE", &name, [lifetime]);
+        }
+        if let UsageScope::Key(key) = scope {
+            // v1 reads a key's limits from these alone.
+            let costs = [(false, totals.charged), (true, totals.cost)];
+            for (is_real, amount) in costs.into_iter().filter(|(_, amount)| *amount > NanoUsd::ZERO)
+            {
+                let Some(name) = keyspace.v1_cost(key, *period, is_real) else { continue };
+                write.write("SET", &name, [amount.to_string()]);
+                if let Some(lifetime) = lifetime {
+                    write.write("EXPIRE", &name, [lifetime]);
+                }
+            }
         }
         Ok(write.run(&self.shared).await?.is_none())
     }
@@ -147,6 +162,7 @@ fn fields(totals: &UsageTotals, is_total: bool) -> Vec<(&'static str, String)> {
         }),
     );
     fields.push(("costNano", totals.cost.as_nanos().to_string()));
+    fields.push(("chargedNano", totals.charged.as_nanos().to_string()));
     fields.push(("unpricedRequests", totals.unpriced_requests.to_string()));
     fields
 }

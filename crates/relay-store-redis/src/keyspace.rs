@@ -4,9 +4,9 @@
 //! lives under a prefix of Relay's own. Scripts get names as KEYS and make none: a layout with hash tags
 //! for Redis Cluster is a second `Keyspace`, not a rewrite.
 
-use relay_domain::{
-    AccountId, AffinityKey, KeyId, ModelName, Period, PeriodKind, Platform, RequestId,
-};
+mod counter_names;
+
+use relay_domain::{AffinityKey, KeyId, Period, PeriodKind, Platform, RequestId};
 use relay_store::UsageScope;
 
 /// The names of one store.
@@ -304,50 +304,6 @@ impl Keyspace {
         }
     }
 
-    /// What the hash by this name counts: `None` if it is no counter of a scope that Relay has.
-    pub(crate) fn counter_of(&self, name: &str) -> Option<(UsageScope, Period)> {
-        let parts = |text: &str, kind: PeriodKind| {
-            let length = match kind {
-                PeriodKind::Total => return None,
-                PeriodKind::Month => 7,
-                PeriodKind::Day => 10,
-                PeriodKind::Hour => 13,
-            };
-            let (id, period) = text.split_at_checked(text.len().checked_sub(length)?)?;
-            Some((id.strip_suffix(':')?.to_owned(), Period::parse(period)?))
-        };
-        let of_kind = |text: &str| {
-            let kinds = [
-                ("monthly:", PeriodKind::Month),
-                ("daily:", PeriodKind::Day),
-                ("hourly:", PeriodKind::Hour),
-            ];
-            kinds.into_iter().find_map(|(prefix, kind)| parts(text.strip_prefix(prefix)?, kind))
-        };
-        let key = |id: &str| KeyId::try_from(id).ok().map(UsageScope::Key);
-        let account = |id: &str| AccountId::try_from(id).ok().map(UsageScope::Account);
-        let model = |name: &str| ModelName::try_from(name).ok().map(UsageScope::Model);
-        let own_total =
-            name.strip_prefix(&self.own).and_then(|rest| rest.strip_prefix("usage:model:total:"));
-        if let Some(name) = own_total {
-            return Some((model(name)?, Period::Total));
-        }
-        if let Some(rest) = name.strip_prefix("account_usage:") {
-            return match of_kind(rest) {
-                Some((id, period)) => Some((account(&id)?, period)),
-                None => Some((account(rest)?, Period::Total)),
-            };
-        }
-        let rest = name.strip_prefix("usage:")?;
-        if let Some((name, period)) = rest.strip_prefix("model:").and_then(of_kind) {
-            return Some((model(&name)?, period));
-        }
-        match of_kind(rest) {
-            Some((id, period)) => Some((key(&id)?, period)),
-            None => Some((key(rest)?, Period::Total)),
-        }
-    }
-
     // The operator.
 
     /// v2's login.
@@ -427,18 +383,6 @@ mod tests {
         for (scope, period, name) in cases {
             assert_eq!(keyspace.counter(scope, period), name);
             assert_eq!(keyspace.counter_of(name), Some((scope.clone(), period)));
-        }
-        let others = [
-            "usage:global:total",
-            "usage:global:daily:2026-11-23",
-            "usage:k:model:daily:m:2026-11-23",
-            "usage:k:model:alltime:m",
-            "account_usage:model:daily:a:m:2026-11-23",
-            "usage:daily:k:2026-11",
-            "usage:",
-        ];
-        for name in others {
-            assert_eq!(keyspace.counter_of(name), None, "{name}");
         }
     }
 

@@ -72,6 +72,8 @@ pub struct Survey {
     pub unreadable: Vec<Unreadable>,
     /// Indexes with entries that are missing, wrong or about nothing.
     pub repairs: Vec<Repair>,
+    /// The accounts that can be read, for a look at their secrets.
+    pub readable_accounts: Vec<Account>,
 }
 
 /// An API key or an account that cannot be read.
@@ -122,7 +124,9 @@ pub(crate) struct Repairs {
 /// Who has written into the database, told from a few names.
 pub(crate) async fn traces(shared: &Shared) -> Result<Traces, StoreError> {
     let keyspace = &shared.keyspace;
-    let entries = AccountFamily::ALL.map(|family| keyspace.account_ids(family));
+    let entries = AccountFamily::ALL
+        .map(|family| [keyspace.account_ids(family), keyspace.shared_accounts(family)])
+        .concat();
     let groups: [Vec<String>; 4] = [
         keyspace.marks_of_v1().map(str::to_owned).into(),
         keyspace.marks_of_v2().map(str::to_owned).into(),
@@ -172,7 +176,8 @@ pub(crate) async fn survey(shared: &Shared) -> Result<(Survey, Repairs), StoreEr
     for (family, ids) in account_ids {
         let readable = accounts_of(shared, family, &ids, &mut survey).await?;
         survey.accounts.push((family.stem(), readable.len()));
-        accounts.look(shared, (family, &ids, readable), &mut wrongs).await?;
+        accounts.look(shared, (family, &ids, &readable), &mut wrongs).await?;
+        survey.readable_accounts.extend(readable);
     }
     survey.repairs = wrongs.into_repairs();
     Ok((survey, Repairs { keys, accounts }))

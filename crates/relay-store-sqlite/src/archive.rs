@@ -1,7 +1,7 @@
 //! What was used, as a whole: given and taken in a page at a time.
 
 use async_trait::async_trait;
-use relay_domain::{AccountId, KeyId, ModelName, Period, RequestRecord};
+use relay_domain::{AccountId, GroupId, KeyId, ModelName, Period, RequestRecord};
 use relay_store::{Archive, Counted, Page, StoreError, StoredRecord, UsageScope};
 use rusqlite::{Connection, TransactionBehavior, params};
 
@@ -67,8 +67,7 @@ fn counter_page(
     let mut items = Vec::with_capacity(keys.len());
     for key in &keys {
         let (scope, period) = names(key)?;
-        let totals = counters::totals(connection, &scope, period).map_err(SqliteError::from)?;
-        items.push(Counted { scope, period, totals });
+        items.push(counters::counted(connection, scope, period).map_err(SqliteError::from)?);
     }
     Ok(Page { items, next })
 }
@@ -78,6 +77,7 @@ fn names((_, period, scope, id): &CounterKey) -> Result<(UsageScope, Period), St
     let scope = match *scope {
         counters::KEY_SCOPE => KeyId::try_from(id.as_str()).map(UsageScope::Key),
         counters::ACCOUNT_SCOPE => AccountId::try_from(id.as_str()).map(UsageScope::Account),
+        counters::GROUP_SCOPE => GroupId::try_from(id.as_str()).map(UsageScope::Group),
         _ => ModelName::try_from(id.as_str()).map(UsageScope::Model),
     };
     let scope = scope.map_err(|why| corrupt(what(), why))?;

@@ -5,7 +5,7 @@
 //! already stays as it is, so that repeating an import changes nothing.
 
 use async_trait::async_trait;
-use relay_domain::{Period, RequestRecord};
+use relay_domain::{NanoUsd, Period, RequestRecord};
 
 use crate::{StoreError, UsageScope, UsageTotals};
 
@@ -18,6 +18,8 @@ pub struct Counted {
     pub period: Period,
     /// How much.
     pub totals: UsageTotals,
+    /// What of it counts on a weekly budget of Claude models: of an account the cost, of others the charge.
+    pub claude: NanoUsd,
 }
 
 /// A part of what there is.

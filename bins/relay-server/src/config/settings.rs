@@ -56,6 +56,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     number("store.timezone_offset", "TIMEZONE_OFFSET", |c| {
         value(&(f64::from(c.sections.store.calendar.offset_minutes()) / 60.0))
     }),
+    text("store.seal", "RELAY_SEAL", |c| value(&c.seal())),
     text("redis.url", "RELAY_REDIS_URL", |c| secret(c.sections.redis.url.as_ref())),
     text("redis.host", "REDIS_HOST", |c| optional(c.sections.redis.host.as_ref())),
     number("redis.port", "REDIS_PORT", |c| optional(c.sections.redis.port.as_ref())),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use relay_domain::Calendar;
 use serde::{Deserialize, Deserializer};
 
+use super::seal::SealChoice;
 use super::{Objection, within};
 
 /// Where things are kept, and by whose calendar they are counted.
@@ -18,6 +19,8 @@ pub(crate) struct StoreSection {
     pub(crate) data_dir: PathBuf,
     /// How many records of requests are kept.
     records: u64,
+    /// The form of secrets in Redis. The embedded store knows one alone.
+    pub(crate) seal: SealChoice,
     #[serde(rename = "timezone_offset", deserialize_with = "calendar")]
     pub(crate) calendar: Calendar,
 }
@@ -52,7 +55,13 @@ impl Default for StoreSection {
     fn default() -> Self {
         // The offset of v1 and v2 when none is given.
         let calendar = Calendar::with_offset_minutes(8 * 60).unwrap_or(Calendar::UTC);
-        Self { kind: None, data_dir: PathBuf::from("./data"), records: 100_000, calendar }
+        Self {
+            kind: None,
+            data_dir: PathBuf::from("./data"),
+            records: 100_000,
+            seal: SealChoice::default(),
+            calendar,
+        }
     }
 }
 

@@ -26,14 +26,19 @@ impl Operator {
     ///
     /// The store's.
     pub async fn unreadable_accounts(&self) -> Result<Vec<UnreadableAccount>, OperatorError> {
+        Ok(self.unreadable_of(self.stores.accounts.list().await?).await)
+    }
+
+    /// Those of `accounts` whose secrets do not open.
+    pub async fn unreadable_of(&self, accounts: Vec<Account>) -> Vec<UnreadableAccount> {
         let mut unreadable = Vec::new();
-        for account in self.stores.accounts.list().await? {
+        for account in accounts {
             if let Err(why) = self.open(&account).await {
                 let Account { id, name, .. } = account;
                 unreadable.push(UnreadableAccount { id, name, why: why.to_string() });
             }
         }
-        Ok(unreadable)
+        unreadable
     }
 
     /// Brings the secrets of every account into the form that the keyring seals in, and returns how many

@@ -33,7 +33,7 @@ impl AccountRepairs {
     pub(super) async fn look(
         &mut self,
         shared: &Shared,
-        (family, ids, readable): (AccountFamily, &[String], Vec<Account>),
+        (family, ids, readable): (AccountFamily, &[String], &[Account]),
         wrongs: &mut Wrongs,
     ) -> Result<(), StoreError> {
         let Shared { pool, keyspace, .. } = shared;
@@ -52,7 +52,7 @@ impl AccountRepairs {
             let member = Some(id.to_owned());
             self.changes.push(Change { account, is_there, command, set, member });
         };
-        for account in &readable {
+        for account in readable {
             let id = account.id.as_str();
             if !listed.contains(id) {
                 change("SADD", &index, id, true);

@@ -3,8 +3,8 @@
 use relay_domain::{NanoUsd, Period, RequestRecord};
 
 use super::fixture::{
-    account_id, admitted, at, key, key_id, model, record, request_id, rich_record, settlement,
-    usage,
+    account_id, admitted, at, group_id, key, key_id, model, record, request_id, rich_record,
+    settlement, usage,
 };
 use crate::{Counted, Stores, UsageScope, UsageTotals};
 
@@ -41,8 +41,9 @@ fn counted(scope: UsageScope, period: Period, requests: u64) -> Counted {
         tokens: usage(requests),
         cost: NanoUsd::from_nanos(1_234_567),
         unpriced_requests: 1,
+        charged: NanoUsd::from_nanos(2_345_678),
     };
-    Counted { scope, period, totals }
+    Counted { scope, period, totals, claude: NanoUsd::from_nanos(345_678) }
 }
 
 /// Scopes of every kind with names that could be taken for something else, in periods of every kind.
@@ -54,6 +55,7 @@ fn every_kind() -> Vec<Counted> {
         UsageScope::Account(account_id("model")),
         UsageScope::Model(model("claude-sonnet-4-5")),
         UsageScope::Model(model("vendor:model:1")),
+        UsageScope::Group(group_id("team-one")),
     ];
     let periods = [
         Period::Total,
@@ -82,7 +84,7 @@ pub async fn what_was_counted_is_given(stores: &Stores) {
     assert!(stores.ledger.settle(&settlement(record(0, "k"), at(1))).await.unwrap().is_first());
     let given = all_counters(stores).await;
     assert_eq!(given.len(), 12, "{given:#?}");
-    for Counted { scope, period, totals } in given {
+    for Counted { scope, period, totals, .. } in given {
         assert_eq!(stores.usage.totals(&scope, period).await.unwrap(), totals, "{scope:?}");
         assert_eq!(totals.requests, 1);
     }
@@ -92,7 +94,7 @@ pub async fn what_was_counted_is_given(stores: &Stores) {
 pub async fn counters_read_back(stores: &Stores) {
     let counters = every_kind();
     assert_eq!(stores.archive.add_counters(&counters).await.unwrap(), counters.len());
-    for Counted { scope, period, totals } in &counters {
+    for Counted { scope, period, totals, .. } in &counters {
         let found = stores.usage.totals(scope, *period).await.unwrap();
         assert_eq!(found, *totals, "{scope:?} {period:?}");
     }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use relay_domain::{
-    Account, AccountHealth, AccountId, AccountKind, ModelMap, ModelName, NanoUsd, Penalty,
-    PenaltyReason, Platform, Priority, Proxy, ProxyAuth, ProxyScheme, ProxySetting, SealedSecret,
-    Timestamp,
+    Account, AccountHealth, AccountId, AccountKind, ModelMap, ModelName, Multiplier, OnDisconnect,
+    Penalty, PenaltyReason, Platform, Priority, Proxy, ProxyAuth, ProxyScheme, ProxySetting,
+    SealedSecret, Timestamp,
 };
-use relay_store::AccountSecrets;
+use relay_store::{AccountSecrets, StoredLimits};
 use serde::{Deserialize, Serialize};
 
 #[derive(Deserialize, Serialize)]
@@ -25,8 +25,12 @@ pub(super) struct AccountForm {
     schedulable: bool,
     kind: AccountKind,
     rate_limit_minutes: u32,
-    daily_quota: Option<NanoUsd>,
-    max_concurrent: Option<u32>,
+    limits: StoredLimits,
+    /// In millionths.
+    rate: u32,
+    subscription_ends: Option<Timestamp>,
+    on_disconnect: OnDisconnect,
+    error_message: String,
     penalty: Option<PenaltyForm>,
     model_penalties: BTreeMap<ModelName, PenaltyForm>,
     created_at: Timestamp,
@@ -88,12 +92,17 @@ impl AccountForm {
             schedulable,
             kind,
             rate_limit_minutes,
-            daily_quota,
-            max_concurrent,
+            limits,
+            rate,
+            subscription_ends,
+            on_disconnect,
+            error_message,
             health: AccountHealth { penalty, models: model_penalties },
             created_at,
             updated_at,
             last_used_at,
+            // It counts the changes in one store.
+            revision: _,
         } = account;
         let proxy = match proxy {
             ProxySetting::Direct => ProxyForm::Direct,
@@ -118,8 +127,11 @@ impl AccountForm {
             schedulable,
             kind,
             rate_limit_minutes,
-            daily_quota,
-            max_concurrent,
+            limits: limits.into(),
+            rate: rate.as_micros(),
+            subscription_ends,
+            on_disconnect,
+            error_message,
             penalty: penalty.map(PenaltyForm::from),
             model_penalties: model_penalties.collect(),
             created_at,
@@ -169,8 +181,11 @@ impl AccountForm {
             schedulable: self.schedulable,
             kind: self.kind,
             rate_limit_minutes: self.rate_limit_minutes,
-            daily_quota: self.daily_quota,
-            max_concurrent: self.max_concurrent,
+            limits: self.limits.into(),
+            rate: Multiplier::from_micros(self.rate),
+            subscription_ends: self.subscription_ends,
+            on_disconnect: self.on_disconnect,
+            error_message: self.error_message,
             health: AccountHealth {
                 penalty: self.penalty.map(Penalty::from),
                 models: model_penalties.collect(),
@@ -178,6 +193,7 @@ impl AccountForm {
             created_at: self.created_at,
             updated_at: self.updated_at,
             last_used_at: self.last_used_at,
+            revision: 0,
         };
         (platform, secrets, move |secrets: AccountSecrets| secrets.put_into(account))
     }

@@ -1,7 +1,7 @@
 //! One line of the file.
 
 use relay_domain::{
-    AccountId, KeyId, ModelName, NanoUsd, Period, RequestRecord, Timestamp, TokenUsage,
+    AccountId, GroupId, KeyId, ModelName, NanoUsd, Period, RequestRecord, Timestamp, TokenUsage,
 };
 use relay_store::{AdminCredentials, Counted, PasswordHash, StoredRecord, UsageScope, UsageTotals};
 use serde::{Deserialize, Serialize};
@@ -64,6 +64,8 @@ pub(super) struct CounterForm {
     tokens: TokenUsage,
     cost: NanoUsd,
     unpriced_requests: u64,
+    charged: NanoUsd,
+    claude: NanoUsd,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -72,6 +74,7 @@ enum ScopeForm {
     Key(KeyId),
     Account(AccountId),
     Model(ModelName),
+    Group(GroupId),
 }
 
 impl Entry {
@@ -115,27 +118,31 @@ impl From<LoginForm> for AdminCredentials {
 }
 
 impl From<Counted> for CounterForm {
-    fn from(Counted { scope, period, totals }: Counted) -> Self {
-        let UsageTotals { requests, tokens, cost, unpriced_requests } = totals;
+    fn from(Counted { scope, period, totals, claude }: Counted) -> Self {
+        let UsageTotals { requests, tokens, cost, unpriced_requests, charged } = totals;
         let scope = match scope {
             UsageScope::Key(id) => ScopeForm::Key(id),
             UsageScope::Account(id) => ScopeForm::Account(id),
             UsageScope::Model(name) => ScopeForm::Model(name),
+            UsageScope::Group(id) => ScopeForm::Group(id),
         };
-        Self { scope, period: period.to_string(), requests, tokens, cost, unpriced_requests }
+        let period = period.to_string();
+        Self { scope, period, requests, tokens, cost, unpriced_requests, charged, claude }
     }
 }
 
 impl CounterForm {
     /// The counter, if its period is one.
     pub(super) fn into_counted(self) -> Option<Counted> {
-        let Self { scope, period, requests, tokens, cost, unpriced_requests } = self;
+        let Self { scope, period, requests, tokens, cost, unpriced_requests, charged, claude } =
+            self;
         let scope = match scope {
             ScopeForm::Key(id) => UsageScope::Key(id),
             ScopeForm::Account(id) => UsageScope::Account(id),
             ScopeForm::Model(name) => UsageScope::Model(name),
+            ScopeForm::Group(id) => UsageScope::Group(id),
         };
-        let totals = UsageTotals { requests, tokens, cost, unpriced_requests };
-        Some(Counted { scope, period: Period::parse(&period)?, totals })
+        let totals = UsageTotals { requests, tokens, cost, unpriced_requests, charged };
+        Some(Counted { scope, period: Period::parse(&period)?, totals, claude })
     }
 }

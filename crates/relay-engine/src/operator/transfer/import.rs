@@ -206,6 +206,15 @@ impl Operator {
     }
 }
 
+impl ImportReport {
+    /// Whether all that was in the file was added.
+    #[must_use]
+    pub fn is_all_added(&self) -> bool {
+        let Self { logins, keys, accounts, counters, records } = self;
+        [logins, keys, accounts, counters, records].iter().all(|tally| tally.kept == 0)
+    }
+}
+
 impl Tally {
     fn note(&mut self, added: usize, of: usize) {
         self.added += added;

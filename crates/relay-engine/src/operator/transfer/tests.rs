@@ -70,7 +70,12 @@ async fn furnished() -> Desk {
         (UsageScope::Model(model("vendor:m")), Period::Day { year: 2040, month: 1, day: 1 }),
     ];
     let totals = UsageTotals { requests: 3, tokens: usage(3), ..UsageTotals::default() };
-    let counters = counters.map(|(scope, period)| Counted { scope, period, totals });
+    let counters = counters.map(|(scope, period)| Counted {
+        scope,
+        period,
+        totals,
+        claude: relay_domain::NanoUsd::from_nanos(5),
+    });
     desk.stores.archive.add_counters(&counters).await.unwrap();
     let records: Vec<_> = (0..3).map(|number| rich_record(number, "k")).collect();
     desk.stores.archive.add_records(&records).await.unwrap();
