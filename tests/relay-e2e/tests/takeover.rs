@@ -68,10 +68,7 @@ async fn everything_is_there(fixture: Fixture) {
     let refused = relay.send(&Request::messages("cr_unknown0123456789", "{}")).await;
     assert_eq!(refused.status, 401, "{}", refused.text());
     let known = relay.send(&Request::messages(presented, "{}")).await;
-    // v2's key is known and switched off; v1's comes as far as the body.
-    let expected: &[u16] = if fixture.is_v1() { &[400] } else { &[401, 403] };
-    assert!(expected.contains(&known.status), "{}: {}", known.status, known.text());
-    assert_ne!(known.text(), refused.text(), "the key is recognised");
+    assert_eq!(known.status, 400, "the key is recognised, and the body is none: {}", known.text());
     assert!(relay.stop(), "{}", relay.printed());
     assert!(!relay.printed().contains("do not open"), "{}", relay.printed());
 
@@ -113,8 +110,9 @@ async fn a_wrong_encryption_key_is_told_with_the_accounts_and_sends_nothing() {
         .env("ENCRYPTION_KEY", "another-encryption-key-32-chars!")
         .env("RELAY_REDIS_URL", relay.redis().unwrap().url());
     let mut other = other.start().await;
-    let key = other.key().await;
-    let answer = other.send(&Request::messages(&key.secret, crate::conversation::whole())).await;
+    let key = command(&other, &["key", "create", "--name", "new", "--json"]).await;
+    let key = key["key"].as_str().unwrap();
+    let answer = other.send(&Request::messages(key, crate::conversation::whole())).await;
     assert!(answer.status >= 400, "{}", answer.text());
     assert!(other.stop());
     let printed = other.printed();
@@ -122,6 +120,36 @@ async fn a_wrong_encryption_key_is_told_with_the_accounts_and_sends_nothing() {
         assert!(printed.contains(&id), "{id} is not named: {printed}");
     }
     assert_eq!(upstream.sandbox().requests().requests.len(), 0, "no ciphertext is sent");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "v1's key carries limits, and a key with limits is not let in yet"]
+async fn a_request_is_relayed_and_counted_where_v1_counts() {
+    let upstream = Upstream::start().await;
+    let mut relay = left_by(&Fixture::v1_full(), &upstream);
+    let mut client = RedisClient::connect(relay.redis().unwrap());
+    let total = format!("usage:{}", fixture::V1_KEY_ID);
+    let cost = format!("usage:cost:total:{}", fixture::V1_KEY_ID);
+    let mut read = |name: &str, field: &str| -> f64 {
+        let text = match field {
+            "" => client.text(&["GET", name]),
+            field => client.text(&["HGET", name, field]),
+        };
+        text.map_or(0.0, |text| text.parse().unwrap())
+    };
+    let before = (read(&total, "totalRequests"), read(&total, "totalAllTokens"), read(&cost, ""));
+    relay.run().await;
+    let body = crate::conversation::body("claude-sonnet-4-20250514", true);
+    let answer = relay.send(&Request::messages(V1_KEY, body)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    crate::stored::settled(&relay, 1).await;
+    assert!(relay.stop());
+    let after = (read(&total, "totalRequests"), read(&total, "totalAllTokens"), read(&cost, ""));
+    assert!((after.0 - before.0 - 1.0).abs() < f64::EPSILON, "{before:?}, {after:?}");
+    assert!(before.1 < after.1 && before.2 < after.2, "{before:?}, {after:?}");
+    assert!(relay.command(&["adopt"]).await.success);
+    let complaints = V1Reader::on(relay.redis().unwrap()).complaints();
+    assert_eq!(complaints, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -356,7 +356,10 @@ async fn a_survey_tells_what_is_there_and_changes_nothing() {
         let mut raw = crate::raw(&server).await;
         let before: u64 = redis::cmd("DBSIZE").query_async(&mut raw).await.unwrap();
         let survey = store.survey().await.unwrap();
-        assert_eq!((survey.traces.v1, survey.traces.v2, survey.traces.relay), (is_v1, !is_v1, false));
+        assert_eq!(
+            (survey.traces.v1, survey.traces.v2, survey.traces.relay),
+            (is_v1, !is_v1, false)
+        );
         assert_eq!(survey.keys, keys);
         assert_eq!(store.survey().await.unwrap(), survey);
         let after: u64 = redis::cmd("DBSIZE").query_async(&mut raw).await.unwrap();
@@ -406,7 +409,11 @@ async fn what_cannot_be_read_is_told_and_left_alone() {
 #[tokio::test]
 async fn the_login_of_v1_is_found_in_its_own_place() {
     let (_server, stores, mut raw) = left_by(V1).await;
-    let fields = [("username", "cr_admin"), ("passwordHash", "$2a$10$x"), ("createdAt", "2026-11-23T04:21:58.000Z")];
+    let fields = [
+        ("username", "cr_admin"),
+        ("passwordHash", "$2a$10$x"),
+        ("createdAt", "2026-11-23T04:21:58.000Z"),
+    ];
     raw.hset_multiple::<_, _, _, ()>("session:admin_credentials", &fields).await.unwrap();
     let login = stores.admin.predecessor().await.unwrap().unwrap();
     assert_eq!((login.username.as_str(), login.session_epoch), ("cr_admin", 0));
