@@ -223,6 +223,19 @@ pub(crate) struct PassphraseArgs {
 pub(crate) enum ConfigCommand {
     /// Show every effective value and where it came from; secrets are hidden
     Show(ListArgs),
+    /// Say all that is wrong with the configuration, without starting
+    Check(CheckArgs),
+}
+
+/// How to check.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct CheckArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Fail for warnings too
+    #[arg(long)]
+    pub(crate) strict: bool,
 }
 
 fn priority(text: &str) -> Result<Priority, String> {
@@ -289,6 +302,7 @@ mod tests {
             "key list",
             "admin reset-password",
             "config show --json",
+            "config check --strict --json",
             "adopt --dry-run --json",
             "release",
             "export relay.export --passphrase-file p",

@@ -10,7 +10,7 @@ mod report;
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result};
-use relay_domain::Platform;
+use relay_domain::{Actor, Platform};
 use relay_engine::operator::{NewAccount, NewKey};
 use relay_sandbox::{Sandbox, Script, Step};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -74,10 +74,17 @@ async fn play(arguments: DemoArgs, config: &Config) -> Result<()> {
         name: Some("sandbox".to_owned()),
         ..NewAccount::new(Platform::ClaudeConsole, &upstream, UPSTREAM_KEY.into())
     };
-    installation.operator.create_account(account).await.context("the account was not added")?;
+    installation
+        .operator
+        .create_account(&Actor::shell(), account)
+        .await
+        .context("the account was not added")?;
     let key = NewKey { name: Some("demo".to_owned()), ..NewKey::default() };
-    let (_, key) =
-        installation.operator.create_key(key).await.context("the key was not created")?;
+    let (_, key) = installation
+        .operator
+        .create_key(&Actor::shell(), key)
+        .await
+        .context("the key was not created")?;
 
     let server = Server::prepare(config, &installation).await?;
     let lifecycle = server.lifecycle();

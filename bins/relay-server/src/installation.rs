@@ -108,8 +108,12 @@ async fn holds_anything(stores: &Stores, redis: Option<&RedisStore>) -> Result<b
 fn open_sqlite(config: &Config, access: Access) -> Result<(Stores, String)> {
     let section = &config.sections.store;
     let path: PathBuf = section.data_dir.join(DATABASE);
-    let options =
-        SqliteOptions { calendar: section.calendar, record_capacity: section.records(), access };
+    let options = SqliteOptions {
+        calendar: section.calendar,
+        record_capacity: section.records(),
+        record_lifetime: section.record_lifetime(),
+        access,
+    };
     let store = SqliteStore::open(&path, options)
         .with_context(|| format!("cannot open the store {}", path.display()))?;
     Ok((store.stores(), path.display().to_string()))
@@ -117,7 +121,7 @@ fn open_sqlite(config: &Config, access: Access) -> Result<(Stores, String)> {
 
 #[cfg(test)]
 mod tests {
-    use relay_domain::Platform;
+    use relay_domain::{Actor, Platform};
     use relay_engine::operator::NewAccount;
 
     use super::*;
@@ -137,7 +141,7 @@ mod tests {
         let given = config(folder.path(), "a-key-that-the-operator-gave");
         let installation = Installation::open(&given, Access::Administer).await.unwrap();
         let account = NewAccount::new(Platform::ClaudeConsole, "https://example.test", "sk".into());
-        installation.operator.create_account(account).await.unwrap();
+        installation.operator.create_account(&Actor::shell(), account).await.unwrap();
         drop(installation);
         let refused = Installation::open(&config(folder.path(), ""), Access::Administer).await;
         let error = refused.err().unwrap().to_string();

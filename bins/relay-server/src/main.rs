@@ -60,7 +60,7 @@ fn run(command: Command) -> Result<()> {
         Command::Admin(command) => {
             runtime()?.block_on(commands::admin::run(&command, &configured()?))
         }
-        Command::Config(command) => commands::config::run(&command, &configured()?),
+        Command::Config(command) => commands::config::run(&command, &Environment::of_process()),
         Command::Adopt(arguments) => {
             runtime()?.block_on(commands::adopt::run(arguments, &configured()?))
         }

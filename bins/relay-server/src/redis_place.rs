@@ -1,5 +1,6 @@
 //! Which Redis, and which of its databases: v1 took 0 where none was chosen, and v2 took 1.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -7,13 +8,13 @@ use relay_store::StoreError;
 use relay_store_redis::{RedisAddress, RedisOptions, RedisStore, Traces};
 use relay_store_sqlite::Access;
 
-use crate::config::{Config, RedisSection};
+use crate::config::Config;
 use crate::terminal::say;
 
 /// What the names in Redis begin with that v1 does not know.
 const PREFIX: &str = "relay:";
-/// How long a server waits for a Redis that is not there yet: what starts first is nobody's business.
-const PATIENCE: Duration = Duration::from_mins(1);
+const DEFAULT_HOST: &str = "127.0.0.1";
+const DEFAULT_PORT: u16 = 6379;
 const PAUSE: Duration = Duration::from_millis(500);
 /// The databases of v1 and v2.
 const CANDIDATES: [u32; 2] = [0, 1];
@@ -24,54 +25,36 @@ const CANDIDATES: [u32; 2] = [0, 1];
 ///
 /// Fails if Redis cannot be used, or if it is not clear which database is meant.
 pub(crate) async fn open(config: &Config, access: Access) -> Result<(RedisStore, String)> {
-    let section = &config.sections.redis;
-    let place = place(section, section.db.map(u32::from));
-    if config.origin("store.timezone_offset").is_some()
-        && config.sections.store.calendar.offset_minutes() == 0
-    {
-        say(
-            "warning: TIMEZONE_OFFSET=0 is taken as UTC; v1 and v2 took it for +8, so days that they counted shift",
-        );
-    }
-    let patience = match access {
-        Access::Serve => PATIENCE,
-        Access::Administer => Duration::ZERO,
-    };
+    // What starts first is nobody's business: a server waits. A command does not.
+    let waits = access == Access::Serve;
+    let place = place(config, config.chosen_database().map(u32::from));
     let failed = || {
         format!("cannot use Redis at {place}; start it, or correct RELAY_REDIS_URL or REDIS_HOST")
     };
-    let deadline = tokio::time::Instant::now() + patience;
     let mut announced = false;
     loop {
         match connect(config).await {
             Ok(opened) => return Ok(opened),
-            Err(error) => {
-                let Some(StoreError::Unavailable(cause)) = error.downcast_ref() else {
-                    return Err(error).with_context(failed);
-                };
-                if deadline <= tokio::time::Instant::now() {
-                    return Err(error).with_context(failed);
+            Err(error) => match error.downcast_ref() {
+                Some(StoreError::Unavailable(cause)) if waits => {
+                    if !std::mem::replace(&mut announced, true) {
+                        say(format!("Redis at {place} does not answer ({cause}); waiting for it"));
+                    }
                 }
-                if !std::mem::replace(&mut announced, true) {
-                    say(format!(
-                        "Redis at {place} does not answer ({cause}); waiting up to {} s for it",
-                        patience.as_secs()
-                    ));
-                }
-            }
+                Some(_) | None => return Err(error).with_context(failed),
+            },
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
 async fn connect(config: &Config) -> Result<(RedisStore, String)> {
-    let section = &config.sections.redis;
-    let database = match (&section.url, section.db) {
+    let database = match (&config.sections.redis.url, config.chosen_database()) {
         (None, None) => Some(choose(config).await?),
         (_, chosen) => chosen.map(u32::from),
     };
-    let store = RedisStore::connect(&options(config, database)).await?;
-    Ok((store, place(section, database)))
+    let store = RedisStore::connect(&options(config, database)?).await?;
+    Ok((store, place(config, database)))
 }
 
 /// The database that somebody has written into, where none is chosen.
@@ -82,7 +65,7 @@ async fn connect(config: &Config) -> Result<(RedisStore, String)> {
 async fn choose(config: &Config) -> Result<u32> {
     let mut used = Vec::new();
     for database in CANDIDATES {
-        let traces = match RedisStore::open(&options(config, Some(database)))?.traces().await {
+        let traces = match RedisStore::open(&options(config, Some(database))?)?.traces().await {
             // A Redis with one database.
             Err(StoreError::Refused(_)) if database > 0 => Traces::default(),
             other => other?,
@@ -92,7 +75,7 @@ async fn choose(config: &Config) -> Result<u32> {
         }
     }
     match used[..] {
-        [] => Ok(0),
+        [] => Ok(config.redis_database().into()),
         [(database, _)] => Ok(database),
         _ => {
             let told = used.iter().map(|(database, traces)| {
@@ -100,7 +83,7 @@ async fn choose(config: &Config) -> Result<u32> {
             });
             bail!(
                 "REDIS_DB is not set, and there is something in {}; v1 used 0 unless told otherwise and v2 used 1: \
-                 set REDIS_DB to the one that is meant",
+                 set REDIS_DB to the one that is meant, or RELAY_COMPAT to v1 or v2",
                 told.collect::<Vec<_>>().join(" and ")
             )
         }
@@ -118,38 +101,54 @@ pub(crate) fn writers(traces: Traces) -> String {
     }
 }
 
-fn options(config: &Config, database: Option<u32>) -> RedisOptions {
-    RedisOptions {
-        address: address(&config.sections.redis, database),
+fn options(config: &Config, database: Option<u32>) -> Result<RedisOptions> {
+    Ok(RedisOptions {
+        address: address(config, database)?,
         calendar: config.sections.store.calendar,
         record_capacity: config.sections.store.records(),
+        record_lifetime: config.sections.store.record_lifetime(),
+        billing_events: true,
         prefix: PREFIX.to_owned(),
-    }
+    })
 }
 
-fn address(section: &RedisSection, database: Option<u32>) -> RedisAddress {
-    if let Some(url) = &section.url {
-        return RedisAddress::Url(url.clone());
+fn address(config: &Config, database: Option<u32>) -> Result<RedisAddress> {
+    let section = &config.sections.redis;
+    let place = if let Some(url) = &section.url {
+        RedisAddress::Url(url.clone())
+    } else {
+        let host = section.host.clone().unwrap_or_else(|| DEFAULT_HOST.to_owned());
+        let (port, password) = (section.port.unwrap_or(DEFAULT_PORT), section.password.clone());
+        let database = database.unwrap_or_else(|| config.redis_database().into());
+        RedisAddress::Host { host, port, database, username: None, password }
+    };
+    if !section.uses_tls() {
+        return Ok(place);
     }
-    let host = section.host.clone().unwrap_or_else(|| "127.0.0.1".to_owned());
-    let (port, password) = (section.port.unwrap_or(6379), section.password.clone());
-    RedisAddress::Host { host, port, database: database.unwrap_or(0), username: None, password }
+    let read = |path: &PathBuf| {
+        std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    let authorities = section.tls_ca_file.as_ref().map(read).transpose()?;
+    Ok(RedisAddress::Tls { place: Box::new(place), authorities })
 }
 
 /// How to call it without its password.
-fn place(section: &RedisSection, database: Option<u32>) -> String {
-    if section.url.is_some() {
-        return section.place_of_url();
-    }
-    let host = section.host.as_deref().unwrap_or("127.0.0.1");
-    let port = section.port.unwrap_or(6379);
-    match (database, section.db) {
-        (None, _) => format!("{host}:{port}"),
-        (Some(database), None) => {
-            format!("{host}:{port}, database {database} (REDIS_DB is not set)")
+fn place(config: &Config, database: Option<u32>) -> String {
+    let section = &config.sections.redis;
+    let place = if section.url.is_some() {
+        section.place_of_url()
+    } else {
+        let host = section.host.as_deref().unwrap_or(DEFAULT_HOST);
+        let port = section.port.unwrap_or(DEFAULT_PORT);
+        match database {
+            None => format!("{host}:{port}"),
+            Some(database) if config.chosen_database().is_none() => {
+                format!("{host}:{port}, database {database} (REDIS_DB is not set)")
+            }
+            Some(database) => format!("{host}:{port}, database {database}"),
         }
-        (Some(database), Some(_)) => format!("{host}:{port}, database {database}"),
-    }
+    };
+    if section.uses_tls() { format!("{place}, by TLS") } else { place }
 }
 
 #[cfg(test)]
@@ -163,12 +162,13 @@ mod tests {
             ("RELAY_REDIS_URL", "redis://user:hidden@cache:1/2", "cache:1/2"),
             ("RELAY_REDIS_URL", "redis://cache:1/2", "cache:1/2"),
             ("RELAY_REDIS_URL", "unix:///run/redis.sock?password=hidden", "/run/redis.sock"),
+            ("RELAY_REDIS_URL", "rediss://:hidden@cache:1/2", "cache:1/2, by TLS"),
             ("REDIS_HOST", "cache", "cache:6379, database 1 (REDIS_DB is not set)"),
         ];
         for (variable, value, expected) in cases {
             let environment = Environment::from([(variable, value), ("REDIS_PASSWORD", "")]);
             let config = Config::load(&environment, FileChoice::Ignored).unwrap();
-            assert_eq!(place(&config.sections.redis, Some(1)), expected);
+            assert_eq!(place(&config, Some(1)), expected);
         }
     }
 }

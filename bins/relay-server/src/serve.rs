@@ -13,14 +13,15 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use relay_api::admin::{AdminConfig, AdminParts};
 use relay_api::health::Draining;
 use relay_api::{Edge, EdgeConfig};
 use relay_crypto::TokenSigner;
 use relay_engine::operator::{TakenOver, UnreadableAccount};
-use relay_engine::{Engine, EngineParts, Relay};
-use relay_pricing::PriceBook;
+use relay_engine::prices::{PriceKeeper, PriceKeeperParts};
+use relay_engine::{Engine, EngineParts, Relay, Unheard};
+use relay_journal::Journal;
 use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -28,13 +29,16 @@ use tokio_util::task::TaskTracker;
 pub(crate) use lifecycle::Lifecycle;
 use lifecycle::Signals;
 
-use crate::config::Config;
+use crate::config::{Config, Notices};
 use crate::installation::{Access, Installation, hasher, keyring};
 use crate::predecessor_login;
 use crate::terminal::say;
 
 /// The administrator's name unless the operator chooses one. v2's.
 const DEFAULT_ADMIN: &str = "cr_admin";
+/// Settlements that wait for the store, in bytes: some 30,000 of the usual size. Beyond it nothing new is let
+/// in.
+const JOURNAL_BYTES: u64 = 32 * 1024 * 1024;
 /// How long settlements may take once the last stream has ended.
 const SETTLING: Duration = Duration::from_secs(10);
 
@@ -50,6 +54,7 @@ pub(crate) struct Plan {
 /// A server that is bound to its address and ready to accept.
 pub(crate) struct Server {
     plan: Plan,
+    prices: Arc<PriceKeeper>,
     listeners: Vec<TcpListener>,
     address: SocketAddr,
     drain: Duration,
@@ -64,9 +69,7 @@ pub(crate) struct Server {
 ///
 /// Fails if the server cannot start, saying what to do.
 pub(crate) async fn serve(config: &Config) -> Result<()> {
-    for name in config.strays() {
-        say(format!("warning: {name} is not a setting of Relay; see `relay-server config show`"));
-    }
+    tell(config.notices());
     let installation = Installation::open(config, Access::Serve).await?;
     take_over_login(config, &installation).await?;
     let password = initialise_admin(config, &installation).await?;
@@ -75,6 +78,19 @@ pub(crate) async fn serve(config: &Config) -> Result<()> {
     introduce(config, &installation, &server, password.as_deref()).await?;
     drop(password);
     server.run().await
+}
+
+/// Tells what an operator should know of the configuration.
+fn tell(notices: &Notices) {
+    for doubt in notices.doubts() {
+        tracing::warn!("{doubt}");
+    }
+    if !notices.ignored.is_empty() {
+        tracing::info!(
+            variables = notices.ignored.join(" "),
+            "variables that mean nothing to Relay are ignored; `relay-server config show` says why"
+        );
+    }
 }
 
 impl Server {
@@ -91,14 +107,23 @@ impl Server {
         let address =
             listeners.first().context("no listener")?.local_addr().context("no address")?;
         let tasks = TaskTracker::new();
-        let prices = PriceBook::builtin().context("the built-in prices cannot be read")?;
+        let prices = keep_prices(config, installation).await?;
+        let journal = Journal::open(&sections.store.data_dir, JOURNAL_BYTES)
+            .context("the journal in the data folder cannot be opened")?;
         let engine = Engine::start(EngineParts {
-            config: sections.upstream.engine(&sections.keys.prefix),
+            config: sections.upstream.engine(
+                &sections.keys.prefix,
+                sections.server.workers(),
+                &sections.sticky,
+                &sections.health,
+            ),
             clock: Arc::clone(&installation.clock),
             stores: installation.stores.clone(),
             hasher: hasher(&installation.secrets),
             keyring: keyring(&installation.secrets, config),
-            prices: Arc::new(prices),
+            prices: Arc::clone(prices.prices()),
+            journal: Some(journal),
+            events: Arc::new(Unheard),
             tasks: tasks.clone(),
         })
         .await
@@ -109,20 +134,26 @@ impl Server {
         let router = relay_api::admin::router(AdminParts {
             config: AdminConfig {
                 session_ttl: sections.admin.session_timeout(),
-                environment: None,
+                environment: sections.server.environment.clone(),
+                cors_origins: sections.cors.allowed().to_vec(),
             },
             operator: Arc::clone(&installation.operator),
             engine: Arc::clone(&engine),
+            prices: Arc::clone(&prices),
             stores: installation.stores.clone(),
             store_kind: installation.store_kind.name(),
             signer: TokenSigner::new(&installation.secrets.jwt),
             clock: Arc::clone(&installation.clock),
             draining: draining.clone(),
         });
-        let edge = EdgeConfig { max_body_bytes: sections.server.max_body_bytes() };
+        let edge = EdgeConfig {
+            max_body_bytes: sections.server.max_body_bytes(),
+            trusted_proxies: sections.server.trusted_proxies.into(),
+        };
         let edge = Arc::new(move |relay| Edge::new(relay, router.clone(), edge));
         let plan = Plan { engine, edge, lifecycle: Lifecycle::default() };
-        Ok(Self { plan, listeners, address, drain: sections.server.drain(), tasks, draining })
+        let drain = sections.server.drain();
+        Ok(Self { plan, prices, listeners, address, drain, tasks, draining })
     }
 
     /// Where it listens.
@@ -142,7 +173,7 @@ impl Server {
     ///
     /// Fails if a worker cannot start.
     pub(crate) async fn run(self) -> Result<()> {
-        let Self { plan, listeners, drain, tasks, draining, address: _ } = self;
+        let Self { plan, prices, listeners, drain, tasks, draining, address: _ } = self;
         let signals = Signals::new().context("signals cannot be received")?;
         let lifecycle = plan.lifecycle.clone();
         let beside = TaskTracker::new();
@@ -150,6 +181,8 @@ impl Server {
         let engine = Arc::clone(&plan.engine);
         let keeping = house_closed.clone();
         beside.spawn(async move { engine.keep_house(keeping).await });
+        let keeping = house_closed.clone();
+        beside.spawn(async move { prices.keep(keeping).await });
         let watching = lifecycle.clone();
         beside.spawn(async move { watching.watch(signals, draining, drain).await });
 
@@ -228,6 +261,28 @@ async fn look_at_secrets(config: &Config, installation: &Installation) -> Result
         ));
     }
     Ok(())
+}
+
+/// Reads what things cost, and what operators say about it.
+async fn keep_prices(config: &Config, installation: &Installation) -> Result<Arc<PriceKeeper>> {
+    let section = &config.sections.pricing;
+    let source = section.source().map_err(|(path, why)| anyhow!("{path} {why}"))?;
+    let keeper = PriceKeeper::new(PriceKeeperParts {
+        source,
+        refresh: section.refresh(),
+        settings: Arc::clone(&installation.stores.settings),
+        clock: Arc::clone(&installation.clock),
+    });
+    let keeper = keeper.context("the builtin prices cannot be read")?;
+    keeper.start().await;
+    if let Some(failure) = keeper.status().failure {
+        say(format!(
+            "warning: the price source {} is not taken, and builtin prices hold: {}",
+            keeper.status().source,
+            failure.why
+        ));
+    }
+    Ok(Arc::new(keeper))
 }
 
 /// Makes the administrator's login at the first start. Returns what to show once.

@@ -1,18 +1,24 @@
 //! The admin REST: what an operator asks and changes over HTTP.
 //!
-//! A file for each endpoint, named by its verb below its resource. Who may call it is a value: all that
-//! an endpoint can reach hangs on the `Session` that it takes as an argument, so one
-//! that forgets to ask for it has nothing to show. Secrets go in and never come out, but for the new
+//! A file for each endpoint, named by its verb below its resource. One guard stands before them all. Whom it
+//! lets in is a value: all that an endpoint can reach hangs on the `Session` that it takes as an argument, so
+//! one that forgets to ask for it has nothing to show. Secrets go in and never come out, but for the new
 //! API key's, once.
 
 mod accounts;
+mod answer_headers;
 mod auth;
-mod dollars;
+mod cors;
+pub(crate) mod dollars;
 mod error;
 mod extract;
+mod guard;
 mod keys;
+mod prices;
 mod requests;
+mod service_rates;
 mod session;
+mod stats;
 mod throttle;
 
 use std::net::IpAddr;
@@ -21,12 +27,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef};
-use axum::middleware::map_response;
-use axum::response::Response;
-use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderValue, Method, Uri};
+use axum::middleware::{from_fn_with_state, map_response};
+use http::{Method, Uri};
 use relay_crypto::TokenSigner;
 use relay_engine::operator::Operator;
+use relay_engine::prices::PriceKeeper;
 use relay_engine::{Clock, Engine};
 use relay_store::Stores;
 use utoipa_axum::router::OpenApiRouter;
@@ -46,11 +51,13 @@ pub struct AdminConfig {
     pub session_ttl: Duration,
     /// What the operator calls this installation; `GET /health` shows it.
     pub environment: Option<String>,
+    /// From where browsers may call, each as `https://host`; nowhere unless it is said.
+    pub cors_origins: Vec<String>,
 }
 
 impl Default for AdminConfig {
     fn default() -> Self {
-        Self { session_ttl: Duration::from_hours(24), environment: None }
+        Self { session_ttl: Duration::from_hours(24), environment: None, cors_origins: Vec::new() }
     }
 }
 
@@ -62,6 +69,8 @@ pub struct AdminParts {
     pub operator: Arc<Operator>,
     /// Knows how accounts fare.
     pub engine: Arc<Engine>,
+    /// Keeps the prices.
+    pub prices: Arc<PriceKeeper>,
     /// Where everything is kept.
     pub stores: Stores,
     /// Which kind of store that is, for `GET /health`: `sqlite` or `redis`.
@@ -74,8 +83,8 @@ pub struct AdminParts {
     pub draining: Draining,
 }
 
-/// The address of whoever sent a request, as the listener saw it. The server puts it into the request's
-/// extensions; what a header says of it is not believed.
+/// The address of whoever sent a request: as the listener saw it, or as the proxies tell it that the operator
+/// trusts. The edge puts it into the request's extensions; no header besides is believed.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct PeerAddress(pub IpAddr);
 
@@ -101,18 +110,25 @@ impl FromRef<AdminState> for Arc<HealthProbe> {
 /// The admin REST, the health endpoints and `/openapi.json`. Every other path is a 404 in the shape of
 /// the admin REST.
 pub fn router(parts: AdminParts) -> Router {
+    let origins: cors::Origins = parts.config.cors_origins.clone().into();
     let state = AdminState {
         health: Arc::new(HealthProbe::new(&parts)),
         sessions: Arc::new(Sessions::new(parts)),
     };
     let (router, document) = openapi::routes().split_for_parts();
-    router
+    let router = router
         .merge(documentation::router(&openapi::print(&document)))
+        .route_layer(from_fn_with_state(state.clone(), guard::guard))
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(map_response(keep_private))
-        .with_state(state)
+        .layer(map_response(answer_headers::protect));
+    let router = if origins.is_empty() {
+        router
+    } else {
+        router.layer(from_fn_with_state(origins, cors::cors))
+    };
+    router.with_state(state)
 }
 
 /// The routes of the admin REST with their documentation.
@@ -122,6 +138,9 @@ pub(crate) fn routes() -> OpenApiRouter<AdminState> {
         .merge(keys::routes())
         .merge(accounts::routes())
         .merge(requests::routes())
+        .merge(prices::routes())
+        .merge(service_rates::routes())
+        .merge(stats::routes())
 }
 
 async fn no_route(method: Method, uri: Uri) -> ApiError {
@@ -130,14 +149,6 @@ async fn no_route(method: Method, uri: Uri) -> ApiError {
 
 async fn wrong_method(method: Method) -> ApiError {
     ApiError::MethodNotAllowed(method)
-}
-
-/// Tokens and new API keys are in these answers: nothing on the way may keep them.
-async fn keep_private(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
 }
 
 #[cfg(test)]

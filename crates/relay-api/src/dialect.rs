@@ -3,13 +3,17 @@
 //! The one place where an [`EngineError`] becomes a status, a type and a message. There is no catch-all
 //! arm: a new variant does not compile until someone decides what a client may know of it.
 
+mod denial;
+
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use relay_domain::{KeyRefusal, LimitKind, RequestId, Timestamp};
 use relay_engine::{EngineError, LONGEST_RETRY_AFTER_S, RelayBody};
-use relay_protocol::anthropic::{ErrorType, error_body};
+use relay_protocol::anthropic::{ErrorType, error_body_with, error_event};
 use relay_scheduler::Shortage;
+
+use denial::{denial_members, denial_type};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const RELAY_REQUEST_ID: HeaderName = HeaderName::from_static("x-relay-request-id");
@@ -20,6 +24,8 @@ pub(crate) struct Refusal {
     kind: ErrorType,
     code: &'static str,
     message: String,
+    /// What stands in the body beside the error, for clients that know it: names and JSON values.
+    more: Vec<(&'static str, String)>,
     /// Seconds after which a retry may help; `None`: no retry mends it.
     retry: Retry,
 }
@@ -37,7 +43,7 @@ enum Retry {
 impl Refusal {
     /// A refusal that no retry mends.
     pub(crate) fn new(kind: ErrorType, code: &'static str, message: impl Into<String>) -> Self {
-        Self { kind, code, message: message.into(), retry: Retry::Never }
+        Self { kind, code, message: message.into(), more: Vec::new(), retry: Retry::Never }
     }
 
     /// What a client reads of `error`.
@@ -54,28 +60,31 @@ impl Refusal {
                 KeyRefusal::NotPermitted => fault(ErrorType::Permission, "platform_not_permitted"),
                 KeyRefusal::ModelRestricted => fault(ErrorType::Permission, "model_restricted"),
             },
-            EngineError::LimitNotKept(_) => fault(ErrorType::Permission, "limit_not_kept"),
+            EngineError::ModelUnpriced(_) => fault(ErrorType::Permission, "model_unpriced"),
             EngineError::Request(_) | EngineError::NoMessages | EngineError::NotSendable(_) => {
                 fault(ErrorType::InvalidRequest, "invalid_request")
             }
             EngineError::Denied(denial) => {
-                let kind = match denial.limit {
-                    LimitKind::Concurrency
-                    | LimitKind::WindowRequests
-                    | LimitKind::WindowTokens
-                    | LimitKind::WindowCost => ErrorType::RateLimit,
-                    LimitKind::DailyCost
-                    | LimitKind::WeeklyCost
-                    | LimitKind::MonthlyCost
-                    | LimitKind::TotalCost
-                    | LimitKind::WeeklyClaudeCost => ErrorType::Billing,
-                };
+                let kind = denial_type(denial.limit);
                 let retry = match (denial.limit, denial.resets_at) {
                     (LimitKind::Concurrency, None) => Retry::After(1),
                     (_, Some(at)) => wait_until(at, now),
                     (_, None) => Retry::Never,
                 };
-                Self { retry, ..fault(kind, denial.limit.code()) }
+                let more = denial_members(denial, now);
+                Self { more, retry, ..fault(kind, denial.limit.code()) }
+            }
+            EngineError::QueueFull { .. } => {
+                Self { retry: Retry::After(1), ..fault(ErrorType::RateLimit, "queue_full") }
+            }
+            EngineError::QueueTimeout { .. } => {
+                Self { retry: Retry::After(5), ..fault(ErrorType::RateLimit, "queue_timeout") }
+            }
+            EngineError::HoldLost => {
+                Self { retry: Retry::After(1), ..fault(ErrorType::Api, "hold_lost") }
+            }
+            EngineError::Backlogged => {
+                Self { retry: Retry::After(5), ..fault(ErrorType::Api, "backlogged") }
             }
             EngineError::NoAccount { shortage, retry_at } => no_account(*shortage, *retry_at, now),
             EngineError::HeadTimeout(_) => fault(ErrorType::Timeout, "upstream_timeout"),
@@ -95,18 +104,15 @@ impl Refusal {
     }
 
     /// The answer, with the id of the request.
-    pub(crate) fn into_response(self, id: RequestId) -> Response<RelayBody> {
-        let id = id.to_string();
+    pub(crate) fn into_response(self, request_id: RequestId) -> Response<RelayBody> {
+        let id = request_id.to_string();
         let message = format!("Relay: {}", self.message);
-        let body = error_body(self.kind, &message, &id, Some(self.code));
+        let body = error_body_with(self.kind, &message, &id, Some(self.code), &self.more);
         let mut response = Response::new(RelayBody::whole(Bytes::from(body)));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Ok(id) = HeaderValue::try_from(id) {
-            headers.insert(REQUEST_ID, id.clone());
-            headers.insert(RELAY_REQUEST_ID, id);
-        }
+        write_id(request_id, headers);
         match self.retry {
             Retry::Never => {
                 headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
@@ -119,13 +125,27 @@ impl Refusal {
         response
     }
 
+    /// The same as the last event of a stream whose head is out already.
+    pub(crate) fn into_event(self, id: RequestId) -> Bytes {
+        let message = format!("Relay: {}", self.message);
+        error_event(self.kind, &message, &id.to_string(), Some(self.code)).into()
+    }
+
     fn status(&self) -> StatusCode {
         let status = match self.code {
-            "store_unavailable" => 503,
+            "store_unavailable" | "hold_lost" | "backlogged" => 503,
             "upstream_answer_unusable" => 502,
             _ => self.kind.status(),
         };
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+/// Writes the id of a request that Relay answers itself.
+pub(crate) fn write_id(id: RequestId, headers: &mut HeaderMap) {
+    if let Ok(id) = HeaderValue::try_from(id.to_string()) {
+        headers.insert(REQUEST_ID, id.clone());
+        headers.insert(RELAY_REQUEST_ID, id);
     }
 }
 
@@ -192,6 +212,70 @@ mod tests {
     }
 
     #[test]
+    fn a_denial_tells_its_numbers_under_v1s_names_and_relays_own() {
+        let denial = Denial {
+            scope: LimitScope::Key(KeyId::try_from("k").unwrap()),
+            limit: LimitKind::DailyCost,
+            used: 9_500_000_000,
+            allowed: 10_000_000_000,
+            resets_at: Some(at(7_200)),
+        };
+        let response =
+            Refusal::of(&EngineError::Denied(denial), NOW).into_response(RequestId::new(NOW, 7));
+        assert_eq!(response.status(), 402);
+        assert_eq!(response.headers()["x-should-retry"], "false");
+        let body: serde_json::Value = serde_json::from_str(&body_of(response)).unwrap();
+        assert_eq!(body["error"]["type"], "billing_error");
+        assert_eq!(body["error"]["code"], "daily_cost_limit_exceeded");
+        assert_eq!(body["currentCost"].to_string(), "9.5");
+        assert_eq!(body["costLimit"].to_string(), "10.0");
+        assert_eq!(body["resetAt"], at(7_200).to_string());
+        assert_eq!(
+            body["limit"],
+            serde_json::json!({
+                "scope": "key", "kind": "daily_cost", "used": "9.50", "allowed": "10.00",
+                "resetsAt": at(7_200).to_string(),
+            })
+        );
+    }
+
+    #[test]
+    fn denials_have_the_statuses_of_v1() {
+        let denied = |limit, resets_at| {
+            EngineError::Denied(Denial {
+                scope: LimitScope::Key(KeyId::try_from("k").unwrap()),
+                limit,
+                used: 5,
+                allowed: 5,
+                resets_at,
+            })
+        };
+        let soon = Some(at(30));
+        let cases = [
+            (LimitKind::Concurrency, None, 429, Some("1"), "currentConcurrency"),
+            (LimitKind::WindowRequests, soon, 429, Some("30"), "requestLimit"),
+            (LimitKind::WindowTokens, soon, 429, Some("30"), "tokenLimit"),
+            (LimitKind::WindowCost, soon, 429, Some("30"), "costLimit"),
+            (LimitKind::WindowCost, Some(at(3_600)), 429, None, "remainingMinutes"),
+            (LimitKind::DailyCost, Some(at(3_600)), 402, None, "currentCost"),
+            (LimitKind::WeeklyCost, None, 402, None, "costLimit"),
+            (LimitKind::MonthlyCost, None, 402, None, "costLimit"),
+            (LimitKind::TotalCost, None, 402, None, "costLimit"),
+            (LimitKind::WeeklyClaudeCost, None, 402, None, "costLimit"),
+        ];
+        for (limit, resets_at, status, retry_after, member) in cases {
+            let error = denied(limit, resets_at);
+            let response = Refusal::of(&error, NOW).into_response(RequestId::new(NOW, 7));
+            assert_eq!(response.status(), status, "{limit:?}");
+            let told = response.headers().get("retry-after").map(|value| value.to_str().unwrap());
+            assert_eq!(told, retry_after, "{limit:?}");
+            let body: serde_json::Value = serde_json::from_str(&body_of(response)).unwrap();
+            assert!(!body[member].is_null(), "{limit:?}: {body}");
+            assert_eq!(body["error"]["code"], limit.code());
+        }
+    }
+
+    #[test]
     fn every_refusal_has_its_status_type_and_advice() {
         let limited = |until| no_account(Shortage::RateLimited { until }, until);
         let overloaded = |until| no_account(Shortage::Overloaded { until }, until);
@@ -238,6 +322,23 @@ mod tests {
                 (404, "not_found_error", None, Some("false")),
             ),
             ("store away", store, (503, "api_error", Some("1"), None)),
+            ("hold lost", EngineError::HoldLost, (503, "api_error", Some("1"), None)),
+            ("backlogged", EngineError::Backlogged, (503, "api_error", Some("5"), None)),
+            (
+                "queue full",
+                EngineError::QueueFull { max_waiting: 3 },
+                (429, "rate_limit_error", Some("1"), None),
+            ),
+            (
+                "queued in vain",
+                EngineError::QueueTimeout { waited: Duration::from_secs(9) },
+                (429, "rate_limit_error", Some("5"), None),
+            ),
+            (
+                "no price",
+                EngineError::ModelUnpriced("m".try_into().unwrap()),
+                (403, "permission_error", None, Some("false")),
+            ),
         ];
         for (name, error, expected) in cases {
             let response = Refusal::of(&error, NOW).into_response(RequestId::new(NOW, 7));

@@ -17,7 +17,9 @@ use tokio::time::timeout;
 use tower::ServiceExt as _;
 
 use crate::admin::PeerAddress;
+use crate::client_address::client_address;
 use crate::dialect::Refusal;
+use crate::self_service::{self, OwnRoute};
 use crate::{messages, models};
 
 /// How long a request to the admin API may take, its body included.
@@ -28,11 +30,13 @@ const ADMIN_PATIENCE: Duration = Duration::from_mins(1);
 pub struct EdgeConfig {
     /// The largest request body, in bytes.
     pub max_body_bytes: usize,
+    /// How many proxies before Relay are believed when they tell whom they speak for.
+    pub trusted_proxies: usize,
 }
 
 impl Default for EdgeConfig {
     fn default() -> Self {
-        Self { max_body_bytes: 64 * 1024 * 1024 }
+        Self { max_body_bytes: 64 * 1024 * 1024, trusted_proxies: 0 }
     }
 }
 
@@ -49,6 +53,8 @@ pub struct Edge {
 enum Route {
     Relay(Endpoint),
     Models,
+    /// The owner of a key asks about it.
+    Own(OwnRoute),
     /// A client looks whether somebody is there, without a key.
     Probe,
     /// A client route with the wrong method, or something near one.
@@ -78,6 +84,9 @@ impl Edge {
             Route::Models => {
                 models::list(&self.relay, request.headers()).await.map(EdgeBody::Relay)
             }
+            Route::Own(own) => {
+                self_service::answer(&self.relay, own, request).await.map(EdgeBody::Relay)
+            }
             Route::Probe => {
                 let mut response = Response::new(EdgeBody::Relay(RelayBody::whole(Bytes::new())));
                 *response.status_mut() = StatusCode::NO_CONTENT;
@@ -91,7 +100,9 @@ impl Edge {
             }
             Route::Router => {
                 let mut request = request.map(RouterBody::new);
-                request.extensions_mut().insert(PeerAddress(peer));
+                let hops = self.config.trusted_proxies;
+                let client = client_address(request.headers(), peer, hops);
+                request.extensions_mut().insert(PeerAddress(client));
                 match timeout(ADMIN_PATIENCE, self.router.clone().oneshot(request)).await {
                     Ok(Ok(response)) => response.map(EdgeBody::Router),
                     Ok(Err(never)) => match never as Infallible {},
@@ -114,9 +125,14 @@ fn route(method: &Method, path: &str) -> Route {
         (&Method::POST, Some("messages")) => Route::Relay(Endpoint::Messages),
         (&Method::POST, Some("messages/count_tokens")) => Route::Relay(Endpoint::CountTokens),
         (&Method::GET, Some("models")) => Route::Models,
+        (&Method::GET, Some(own)) if OwnRoute::below_mount(own).is_some() => {
+            OwnRoute::below_mount(own).map_or(Route::Unknown, Route::Own)
+        }
         (_, Some(_)) => Route::Unknown,
         (&Method::HEAD, None) if path == "/" || path == "/api/hello" => Route::Probe,
         (&Method::GET, None) if path == "/api/hello" => Route::Probe,
+        (&Method::POST, None) if path == "/apiStats/api/get-key-id" => Route::Own(OwnRoute::KeyId),
+        (&Method::POST, None) if path == "/apiStats/api/user-stats" => Route::Own(OwnRoute::Stats),
         (_, None) => Route::Router,
     }
 }
@@ -171,6 +187,17 @@ mod tests {
             (Method::POST, "/claude/v1/messages", relay(Endpoint::Messages)),
             (Method::POST, "/v1/messages/count_tokens", relay(Endpoint::CountTokens)),
             (Method::GET, "/v1/models", Route::Models),
+            (Method::GET, "/v1/key-info", Route::Own(OwnRoute::KeyInfo)),
+            (Method::GET, "/api/v1/usage", Route::Own(OwnRoute::Usage)),
+            (Method::GET, "/claude/v1/me", Route::Own(OwnRoute::Me)),
+            (Method::GET, "/api/v1/requests", Route::Own(OwnRoute::Requests)),
+            (Method::GET, "/v1/organizations/o/usage", Route::Own(OwnRoute::Organization)),
+            (Method::GET, "/v1/organizations//usage", Route::Unknown),
+            (Method::GET, "/v1/organizations/a/b/usage", Route::Unknown),
+            (Method::POST, "/v1/usage", Route::Unknown),
+            (Method::POST, "/apiStats/api/get-key-id", Route::Own(OwnRoute::KeyId)),
+            (Method::POST, "/apiStats/api/user-stats", Route::Own(OwnRoute::Stats)),
+            (Method::GET, "/apiStats/api/user-stats", Route::Router),
             (Method::GET, "/v1/messages", Route::Unknown),
             (Method::POST, "/v1/messages/", Route::Unknown),
             (Method::POST, "/v1//messages", Route::Unknown),

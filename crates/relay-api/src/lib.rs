@@ -5,6 +5,7 @@
 //! `dialect.rs`.
 
 pub mod admin;
+mod client_address;
 mod dialect;
 mod documentation;
 mod edge;
@@ -12,5 +13,6 @@ pub mod health;
 mod messages;
 mod models;
 pub mod openapi;
+mod self_service;
 
 pub use edge::{Edge, EdgeBody, EdgeConfig};

@@ -3,16 +3,19 @@
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH};
-use http::{HeaderMap, Request, Response};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use relay_domain::RequestId;
-use relay_engine::{Endpoint, Incoming, Relay, RelayBody};
+use relay_engine::{
+    Caller, Endpoint, Incoming, LateBody, Relay, RelayBody, Relaying, WaitSign, before_keep_alive,
+};
 use relay_protocol::anthropic::ErrorType;
 use tokio::time::timeout;
 
-use crate::dialect::Refusal;
+use crate::dialect::{Refusal, write_id};
 
 /// How long a client may pause within its request's body.
 const BODY_PATIENCE: Duration = Duration::from_secs(30);
@@ -61,6 +64,9 @@ where
         ));
     }
     let body = read(&head.headers, body, limit).await?;
+    if caller.may_wait() {
+        return patiently(relay, caller, Waiting { endpoint, id, arrived, head, body }).await;
+    }
     let incoming = Incoming {
         endpoint,
         id,
@@ -68,14 +74,62 @@ where
         headers: &head.headers,
         query: head.uri.query(),
         body: &body,
+        waits: None,
     };
     relay.relay(caller, &incoming).await.map_err(refuse)
+}
+
+/// A request that may have to wait in a queue, with all that it needs meanwhile.
+struct Waiting {
+    endpoint: Endpoint,
+    id: RequestId,
+    arrived: Instant,
+    head: Parts,
+    body: Bytes,
+}
+
+/// Relays a request that may have to wait. A client that wants a stream and has waited for as long as it
+/// may be left without a word gets the head, and signs of life; what comes of the request follows.
+async fn patiently(
+    relay: &Relay,
+    caller: Caller,
+    waiting: Waiting,
+) -> Result<Response<RelayBody>, Refusal> {
+    let (id, keep_alive, sign) = (waiting.id, relay.keep_alive(), WaitSign::default());
+    let (relay, seen) = (relay.clone(), sign.clone());
+    let relaying: Relaying<Refusal> = Box::pin(async move {
+        let Waiting { endpoint, id, arrived, head, body } = waiting;
+        let incoming = Incoming {
+            endpoint,
+            id,
+            arrived,
+            headers: &head.headers,
+            query: head.uri.query(),
+            body: &body,
+            waits: Some(&sign),
+        };
+        let result = relay.relay(caller, &incoming).await;
+        result.map_err(|error| Refusal::of(&error, relay.now()))
+    });
+    match before_keep_alive(relaying, &seen, keep_alive).await {
+        Ok(result) => result,
+        Err(relaying) => {
+            let behind = async move { relaying.await.map_err(|refusal| refusal.into_event(id)) };
+            let body = LateBody::new(Box::pin(behind), keep_alive);
+            let mut response = Response::new(RelayBody::Late(Box::new(body)));
+            let headers = response.headers_mut();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+            write_id(id, headers);
+            Ok(response)
+        }
+    }
 }
 
 /// What may be the client's key, in the order in which it is believed: newer SDKs send API keys as bearer
 /// tokens, and some clients fill both headers, with different values.
 pub(crate) fn presented_keys(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let bearer = text(AUTHORIZATION.as_str()).and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(token)
@@ -84,7 +138,7 @@ pub(crate) fn presented_keys(headers: &HeaderMap) -> impl Iterator<Item = &str> 
 }
 
 /// Reads a body of at most `limit` bytes.
-async fn read<B: Body<Data = Bytes> + Unpin>(
+pub(crate) async fn read<B: Body<Data = Bytes> + Unpin>(
     headers: &HeaderMap,
     mut body: B,
     limit: usize,

@@ -21,6 +21,8 @@ use crate::health;
         (name = "API Keys", description = "What clients present"),
         (name = "Accounts", description = "Where requests go"),
         (name = "Requests", description = "What happened to them"),
+        (name = "Prices", description = "What models cost"),
+        (name = "Statistics", description = "What was used, and what it cost"),
         (name = "Health", description = "How Relay is"),
     ),
 )]

@@ -102,9 +102,15 @@ impl CostBreakdown {
     }
 
     fn of_kinds(kinds: [NanoUsd; N_KINDS]) -> Self {
-        let [input, output, cache_read, written_5m, written_1h, web_search] = kinds;
-        let (cache_write_5m, cache_write_1h) = (written_5m, written_1h);
-        Self { input, output, cache_read, cache_write_5m, cache_write_1h, web_search }
+        let [input, output, cache_read, five_minutes, hour, web_search] = kinds;
+        Self {
+            input,
+            output,
+            cache_read,
+            cache_write_5m: five_minutes,
+            cache_write_1h: hour,
+            web_search,
+        }
     }
 }
 

@@ -9,20 +9,44 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ModelName, Timestamp};
 
-/// The first rest after trouble that the provider puts no end to.
-const FIRST_REST: Duration = Duration::from_secs(5);
-/// The longest such rest.
-const LONGEST_REST: Duration = Duration::from_mins(5);
-/// How long after a first 401 an account is tried again; a second one confirms it.
-const UNAUTHORIZED_RECHECK: Duration = Duration::from_secs(30);
-/// The rest after a 402 or 403, doubled each time.
-const BLOCKED_REST: Duration = Duration::from_mins(1);
-/// The longest rest of a blocked account.
-const LONGEST_BLOCKED_REST: Duration = Duration::from_hours(1);
 /// How long a model is kept from an account that said it does not know it.
 const MODEL_UNKNOWN_REST: Duration = Duration::from_mins(10);
 /// The longest time for which a provider's own reset is believed.
 const LONGEST_LIMIT: Duration = Duration::from_hours(192);
+
+/// How long an account rests after trouble that the provider puts no end to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Rest {
+    /// Longer with every relapse.
+    Growing {
+        /// The first rest; it doubles with every relapse.
+        first: Duration,
+        /// The longest one.
+        longest: Duration,
+    },
+    /// Always so long; nothing at all if that is zero.
+    Fixed(Duration),
+}
+
+impl Rest {
+    /// After trouble that passes by itself: five seconds, up to five minutes.
+    pub const BRIEF: Self =
+        Self::Growing { first: Duration::from_secs(5), longest: Duration::from_mins(5) };
+    /// After the provider refused the account: a minute, up to an hour.
+    pub const LONG: Self =
+        Self::Growing { first: Duration::from_mins(1), longest: Duration::from_hours(1) };
+
+    /// The rest after so many relapses in a row.
+    #[must_use]
+    pub fn after(self, relapses: u32) -> Duration {
+        match self {
+            Self::Growing { first, longest } => {
+                first.saturating_mul(2_u32.saturating_pow(relapses)).min(longest)
+            }
+            Self::Fixed(rest) => rest,
+        }
+    }
+}
 
 /// Why an account rests.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
@@ -104,16 +128,19 @@ pub enum HealthEvent {
         /// The model that alone is limited, if the answer says so.
         model: Option<ModelName>,
     },
-    /// 529 or 503.
-    Overloaded,
-    /// Several failures in a short time: the breaker opens.
-    BreakerOpened,
+    /// 529 or 503; the rest that follows.
+    Overloaded(Rest),
+    /// Several failures in a short time: the breaker opens, for this rest.
+    BreakerOpened(Rest),
     /// It could not be reached.
     Unreachable,
     /// 401.
-    Unauthorized,
-    /// 402 or 403.
-    Blocked,
+    Unauthorized {
+        /// After so long the account is tried again; a second 401 then confirms the first.
+        recheck: Duration,
+    },
+    /// The provider refuses the account: 402, 403, or a 400 that says so. The rest that follows.
+    Blocked(Rest),
     /// The provider does not know this model.
     ModelUnknown(ModelName),
     /// An operator says that it is well.
@@ -158,15 +185,17 @@ impl AccountHealth {
                     self.rest(PenaltyReason::RateLimited, Some(until), model, now);
                 }
             }
-            HealthEvent::Overloaded => self.grow(PenaltyReason::Overloaded, now),
-            HealthEvent::BreakerOpened => self.grow(PenaltyReason::ServerError, now),
-            HealthEvent::Unreachable => self.grow(PenaltyReason::Unreachable, now),
-            HealthEvent::Blocked => self.grow(PenaltyReason::Blocked, now),
-            HealthEvent::Unauthorized => {
+            HealthEvent::Overloaded(rest) => self.relapse(PenaltyReason::Overloaded, rest, now),
+            HealthEvent::BreakerOpened(rest) => {
+                self.relapse(PenaltyReason::ServerError, rest, now);
+            }
+            HealthEvent::Unreachable => self.relapse(PenaltyReason::Unreachable, Rest::BRIEF, now),
+            HealthEvent::Blocked(rest) => self.relapse(PenaltyReason::Blocked, rest, now),
+            HealthEvent::Unauthorized { recheck } => {
                 let confirmed = self
                     .penalty
                     .is_some_and(|p| p.reason == PenaltyReason::Unauthorized && !p.holds(now));
-                let until = (!confirmed).then(|| now.plus(UNAUTHORIZED_RECHECK));
+                let until = (!confirmed).then(|| now.plus(recheck));
                 self.rest(PenaltyReason::Unauthorized, until, None, now);
             }
             HealthEvent::ModelUnknown(model) => {
@@ -177,13 +206,8 @@ impl AccountHealth {
         self
     }
 
-    /// A rest that doubles with every relapse.
-    fn grow(&mut self, reason: PenaltyReason, now: Timestamp) {
-        let (first, longest) = if reason == PenaltyReason::Blocked {
-            (BLOCKED_REST, LONGEST_BLOCKED_REST)
-        } else {
-            (FIRST_REST, LONGEST_REST)
-        };
+    /// Rests anew, for as long as `rest` says after so many relapses.
+    fn relapse(&mut self, reason: PenaltyReason, rest: Rest, now: Timestamp) {
         // Requests that were in flight together fail together: that is one relapse, not many.
         if self.penalty.is_some_and(|penalty| penalty.reason == reason && penalty.holds(now)) {
             return;
@@ -192,8 +216,10 @@ impl AccountHealth {
             .penalty
             .filter(|penalty| penalty.reason == reason)
             .map_or(0, |penalty| penalty.streak);
-        let rest = first.saturating_mul(2_u32.saturating_pow(relapses)).min(longest);
-        self.rest(reason, Some(now.plus(rest)), None, now);
+        let rest = rest.after(relapses);
+        if !rest.is_zero() {
+            self.rest(reason, Some(now.plus(rest)), None, now);
+        }
     }
 
     /// Takes a penalty. Of two that hold at once, the one that ends later stays.
@@ -244,9 +270,15 @@ mod tests {
         HealthEvent::RateLimited { until: Some(at(until)), rest: None, model: None }
     }
 
+    const UNAUTHORIZED: HealthEvent =
+        HealthEvent::Unauthorized { recheck: Duration::from_secs(30) };
+
     #[test]
     fn rests_end_as_they_should() {
-        use HealthEvent::{BreakerOpened, Overloaded, Reset, Succeeded, Unauthorized};
+        use HealthEvent::{Reset, Succeeded};
+        let overloaded = || HealthEvent::Overloaded(Rest::BRIEF);
+        let breaker_opened = || HealthEvent::BreakerOpened(Rest::BRIEF);
+        let fixed = |seconds| HealthEvent::Overloaded(Rest::Fixed(Duration::from_secs(seconds)));
         let cases = [
             ("never ill", vec![(0, Succeeded)], None),
             ("limited until the provider's word", vec![(0, limited(60))], Some(at(60))),
@@ -255,29 +287,31 @@ mod tests {
                 vec![(0, limited(60)), (1, limited(30))],
                 Some(at(60)),
             ),
-            ("overload rests shortly", vec![(0, Overloaded)], Some(at(5))),
+            ("overload rests shortly", vec![(0, overloaded())], Some(at(5))),
             (
                 "failing together is one relapse",
-                vec![(0, Overloaded), (1, Overloaded)],
+                vec![(0, overloaded()), (1, overloaded())],
                 Some(at(5)),
             ),
-            ("a relapse rests longer", vec![(0, Overloaded), (6, Overloaded)], Some(at(16))),
+            ("a relapse rests longer", vec![(0, overloaded()), (6, overloaded())], Some(at(16))),
             (
                 "an answer in between forgives",
-                vec![(0, Overloaded), (6, Succeeded), (7, Overloaded)],
+                vec![(0, overloaded()), (6, Succeeded), (7, overloaded())],
                 Some(at(12)),
             ),
             ("a late success heals nothing", vec![(0, limited(60)), (1, Succeeded)], Some(at(60))),
             (
                 "a breaker's rest yields to a longer one",
-                vec![(0, BreakerOpened), (1, limited(60))],
+                vec![(0, breaker_opened()), (1, limited(60))],
                 Some(at(60)),
             ),
+            ("a fixed rest stays as it is", vec![(0, fixed(60)), (61, fixed(60))], Some(at(121))),
+            ("no rest is none", vec![(0, fixed(0))], None),
             ("an operator heals at once", vec![(0, limited(60)), (1, Reset)], None),
-            ("a first 401 is checked again", vec![(0, Unauthorized)], Some(at(30))),
+            ("a first 401 is checked again", vec![(0, UNAUTHORIZED)], Some(at(30))),
             (
                 "two 401 in flight confirm nothing",
-                vec![(0, Unauthorized), (1, Unauthorized)],
+                vec![(0, UNAUTHORIZED), (1, UNAUTHORIZED)],
                 Some(at(31)),
             ),
         ];
@@ -288,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_confirmed_401_waits_for_an_operator() {
-        let health = after(&[(0, HealthEvent::Unauthorized), (30, HealthEvent::Unauthorized)]);
+        let health = after(&[(0, UNAUTHORIZED), (30, UNAUTHORIZED)]);
         assert_eq!(health.penalty.map(|penalty| penalty.until), Some(None));
         assert_eq!(health.status(), "unauthorized");
         assert!(health.obstacle("m", at(1_000_000)).is_some());

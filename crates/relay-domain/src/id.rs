@@ -137,6 +137,12 @@ impl RequestId {
         Self((u128::from(now.as_millis()) << 80) | (random & ((1 << 80) - 1)))
     }
 
+    /// When the request arrived.
+    #[must_use]
+    pub fn arrived_at(self) -> Timestamp {
+        Timestamp::from_millis(u64::try_from(self.0 >> 80).unwrap_or(u64::MAX))
+    }
+
     /// The id as a number, for stores that index it as such.
     pub fn as_u128(self) -> u128 {
         self.0
@@ -245,6 +251,7 @@ mod tests {
         let early = RequestId::new(Timestamp::from_millis(1), u128::MAX);
         let late = RequestId::new(Timestamp::from_millis(2), 0);
         assert!(early < late);
+        assert_eq!(late.arrived_at(), Timestamp::from_millis(2));
         assert_eq!(RequestId::try_from(early.to_string().as_str()), Ok(early));
         assert!(RequestId::try_from("req_+0000000000000000000000000000000").is_err());
     }

@@ -8,6 +8,7 @@ pub mod admin_token;
 pub mod audit;
 pub mod calendar;
 pub mod cost;
+pub mod event;
 pub mod expiry;
 pub mod group;
 pub mod health;
@@ -30,9 +31,10 @@ pub use admin_token::{AdminToken, TokenScope};
 pub use audit::{Actor, ActorKind, AuditEntry};
 pub use calendar::{Calendar, Period, PeriodKind};
 pub use cost::{CostBreakdown, NonZeroParts};
+pub use event::{Event, EventKind, UnpricedTreatment};
 pub use expiry::{Expiry, ExpiryMode, Lifetime, LifetimeUnit};
 pub use group::KeyGroup;
-pub use health::{AccountHealth, HealthEvent, Penalty, PenaltyReason};
+pub use health::{AccountHealth, HealthEvent, Penalty, PenaltyReason, Rest};
 pub use id::{
     AccountId, AdminTokenId, AffinityKey, GroupId, InvalidId, KeyDigest, KeyId, ModelName,
     RequestId,
@@ -49,6 +51,7 @@ pub use money::{MoneyError, NanoUsd, PicoUsdPerToken};
 pub use multiplier::{InvalidMultiplier, Multiplier};
 pub use record::{
     AttemptOutcome, AttemptRecord, Edit, Outcome, RequestRecord, RequestTimes, UsageSource,
+    VerdictRecord,
 };
 pub use service_rates::{Service, ServiceRates};
 pub use time::Timestamp;

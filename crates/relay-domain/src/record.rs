@@ -1,5 +1,7 @@
 //! The record of one request: what happened to it, in numbers. Never what it said.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -46,6 +48,14 @@ pub struct RequestRecord {
     pub attempts: Vec<AttemptRecord>,
     /// What Relay changed in the request's body.
     pub edits: Vec<Edit>,
+    /// What was decided about the accounts when one was to be chosen, those that came first at the front;
+    /// at most [`RequestRecord::MAX_DECISION`] of them.
+    pub decision: Vec<VerdictRecord>,
+}
+
+impl RequestRecord {
+    /// The most verdicts that a record keeps, so that it stays small however large the pool is.
+    pub const MAX_DECISION: usize = 24;
 }
 
 /// How a request ended.
@@ -62,6 +72,8 @@ pub enum Outcome {
     ClientGone,
     /// The upstream failed after the answer had begun.
     UpstreamFailed,
+    /// A hard budget had no room left, and the answer was cut off.
+    BudgetExhausted,
     /// The process that served it died; settled from its last checkpoint.
     Orphaned,
 }
@@ -72,8 +84,11 @@ pub enum Outcome {
 pub enum UsageSource {
     /// The provider's final word.
     Final,
-    /// The provider's last word before the stream broke off.
+    /// The provider's last word before the stream broke off. What output it had not counted by then is
+    /// estimated by its length.
     Partial,
+    /// The provider counted nothing: estimated by the length of request and answer.
+    Estimated,
     /// Nothing was counted.
     None,
 }
@@ -81,10 +96,16 @@ pub enum UsageSource {
 /// Where a request's time went, in microseconds after its arrival. `None`: it did not get there.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct RequestTimes {
+    /// How long it waited in a queue, in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued_us: Option<u64>,
     /// The body was read and the request admitted.
     pub admitted_us: Option<u64>,
     /// The winning attempt was sent.
     pub sent_us: Option<u64>,
+    /// A connection for the winning attempt was there, new or kept alive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connected_us: Option<u64>,
     /// The head of the winning answer came.
     pub head_us: Option<u64>,
     /// The first content went to the client.
@@ -95,6 +116,18 @@ pub struct RequestTimes {
     pub longest_stall_us: u64,
     /// Relay's own share of the time to the first content, in microseconds.
     pub added_us: Option<u64>,
+}
+
+/// What was decided about one account.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct VerdictRecord {
+    /// The account.
+    pub account: AccountId,
+    /// What gave it its place, or what kept it out: a stable code.
+    pub verdict: Cow<'static, str>,
+    /// Until when it is kept out, as far as that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }
 
 /// One attempt on one account.

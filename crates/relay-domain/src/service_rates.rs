@@ -81,8 +81,11 @@ impl ServiceRates {
     /// Gives a service a rate. v1 takes zero for one, and so does Relay: a service that costs nothing
     /// cannot be said in v1's form.
     pub fn set(&mut self, service: Service, rate: Multiplier) {
-        let is_zero = rate.as_micros() == 0;
-        self.0.insert(service, if is_zero { Multiplier::ONE } else { rate });
+        if rate == Multiplier::ONE || rate.as_micros() == 0 {
+            self.0.remove(&service);
+        } else {
+            self.0.insert(service, rate);
+        }
     }
 }
 
@@ -117,5 +120,8 @@ mod tests {
         assert_eq!(rates.of(Platform::ClaudeConsole), half);
         assert_eq!(rates.of(Platform::Codex), Multiplier::ONE);
         assert_eq!(rates.of(Service::Gemini), Multiplier::ONE);
+        let one = Multiplier::ONE;
+        let ones = [(Service::Claude, half), (Service::Claude, one)].into_iter().collect();
+        assert_eq!(ServiceRates::default(), ones, "what counts as it is has no rate");
     }
 }

@@ -1,31 +1,38 @@
 //! Letting a request in: the key, its limits, its conversation.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::Bytes;
 use relay_crypto::affinity;
 use relay_domain::{
-    AccountId, AffinityKey, ApiKey, KeyRefusal, LimitKind, NanoUsd, Outcome, Platform,
-    RequestRecord, RequestTimes, Timestamp, TokenCount, TokenUsage, UsageSource,
+    AccountId, AffinityKey, ApiKey, KeyRefusal, LimitKind, Multiplier, NanoUsd, Outcome, Platform,
+    RequestRecord, RequestTimes, Timestamp, TokenUsage, UnpricedTreatment, UsageSource, WaitQueue,
 };
-use relay_pricing::Charge;
 use relay_protocol::anthropic::RequestScan;
 use relay_protocol::session::{SessionHint, hint};
-use relay_store::{AdmitRequest, Binding, ConfigVersion, Estimate};
+use relay_store::{Admission, AdmitRequest, Binding, ConfigVersion, Estimate, StoreError};
+use tokio::time::{Instant, timeout};
 
 use crate::EngineError;
+use crate::core::Core;
 use crate::directory::KnownKey;
+use crate::estimate::{Prospect, worst_case};
 use crate::flight::Flight;
 use crate::journey::{Caller, Incoming, Relay};
+use crate::payer::Payer;
+use crate::wait_room::Place;
 
-/// Bytes of a request's body that make a token, for the estimate that a budget holds.
-const BYTES_PER_TOKEN: u64 = 4;
-/// Output that the estimate reckons with at most.
-const ESTIMATED_OUTPUT: u64 = 4_096;
 /// Who may serve a request, as far as its key and its conversation say.
 pub(crate) struct Preference {
     pub(crate) bound: Option<AccountId>,
     pub(crate) sticky: Option<AccountId>,
+}
+
+/// A request that wants in.
+struct Applicant<'a> {
+    incoming: &'a Incoming<'a>,
+    scan: &'a RequestScan,
+    affinity: Option<AffinityKey>,
 }
 
 impl Relay {
@@ -36,39 +43,88 @@ impl Relay {
         incoming: &Incoming<'_>,
         scan: &RequestScan,
     ) -> Result<(Flight, Preference), EngineError> {
+        if self.core.is_backlogged() {
+            return Err(EngineError::Backlogged);
+        }
         let mut known = self.usable(caller, scan).await?;
         let affinity = affinity_of(&known.key, incoming, scan);
-        let now = self.core.clock.now();
+        let applicant = Applicant { incoming, scan, affinity };
+        let mut payer = known.payer();
         // Before the hold is taken, so that it is given back whatever happens from here on.
-        let record = record(incoming, &known.key, scan, now);
-        let mut flight = Flight::begin(Arc::clone(&self.core), incoming.arrived, record);
-        let directory = &self.core.directory;
+        let record = record(incoming, &payer, scan, self.core.clock.now());
+        let body_bytes = u64::try_from(incoming.body.len()).unwrap_or(u64::MAX);
+        let core = Arc::clone(&self.core);
+        let mut flight = Flight::begin(core, incoming.arrived, record, payer.clone(), body_bytes);
+        let mut place = None;
+        // Who comes while others wait does not pass them.
+        if let Some(terms) = payer.key.queue.filter(|_| self.core.slots.has_line(payer.id())) {
+            flight.dismiss();
+            self.queue(&mut flight, &payer, &applicant, terms, &mut place).await?;
+        }
         loop {
-            let request = self.admit_request(incoming, &known.key, scan, affinity.clone(), now);
-            let admission = directory.stores.ledger.admit(&request).await;
+            flight.begin_again(payer.clone());
+            let estimate = self.estimate(&payer, &applicant);
+            let estimate = estimate.inspect_err(|_| flight.dismiss())?;
+            let request = self.admit_request(&payer, &applicant, estimate);
             // Whether a store that did not answer took the hold is not known.
+            let admission = self.core.ask(&request).await;
             let admission =
                 admission.inspect_err(|_| flight.land(Outcome::NoAccount, None, 503))?;
             let current = known.version == admission.version.keys;
-            directory.hear_keys(admission.version);
+            self.core.directory.hear_keys(admission.version);
             match admission.decision {
                 Ok(grant) => {
-                    flight.admitted();
-                    let key = self.enter(known, scan, admission.version).await;
-                    let key = key.inspect_err(|_| flight.land(Outcome::Rejected, None, 0))?;
-                    if let Some(affinity) = affinity {
-                        flight.belongs_to(affinity, grant.binding.as_ref());
-                    }
-                    return Ok((flight, Preference::of(&key, grant.binding)));
+                    drop(place);
+                    flight.admitted(request.estimate, grant.limits);
+                    let version = admission.version;
+                    return self.let_in(flight, known, applicant, grant.binding, version).await;
                 }
                 Err(denial) if current => {
                     flight.dismiss();
-                    return Err(EngineError::Denied(denial));
+                    let terms = payer.key.queue.filter(|_| denial.limit == LimitKind::Concurrency);
+                    let Some(terms) = terms else { return Err(EngineError::Denied(denial)) };
+                    self.queue(&mut flight, &payer, &applicant, terms, &mut place).await?;
                 }
                 // The limit that denied may have been raised: ask again with the present one.
-                Err(_) => known = self.read_again(&known).await?,
+                Err(_) => {
+                    flight.dismiss();
+                    known = self.read_again(&known).await?;
+                    payer = known.payer();
+                }
             }
         }
+    }
+
+    /// Goes on with a request that has its hold.
+    async fn let_in(
+        &self,
+        mut flight: Flight,
+        known: KnownKey,
+        applicant: Applicant<'_>,
+        binding: Option<Binding>,
+        version: ConfigVersion,
+    ) -> Result<(Flight, Preference), EngineError> {
+        let key = self.enter(known, applicant.scan, version).await;
+        let key = key.inspect_err(|_| flight.land(Outcome::Rejected, None, 0))?;
+        if let Some(affinity) = applicant.affinity {
+            flight.belongs_to(affinity, binding.as_ref());
+        }
+        Ok((flight, Preference::of(&key, binding)))
+    }
+
+    /// Waits in line until it is worth asking again. Nothing is held meanwhile.
+    async fn queue(
+        &self,
+        flight: &mut Flight,
+        payer: &Payer,
+        applicant: &Applicant<'_>,
+        terms: WaitQueue,
+        place: &mut Option<Place>,
+    ) -> Result<(), EngineError> {
+        let waited = wait_in_line(flight, applicant.incoming, terms, place, || {
+            self.core.slots.enter(payer.id(), terms.max_waiting)
+        });
+        waited.await
     }
 
     /// Lets a request pass that is free at the provider and so here: no limits, no hold, no record.
@@ -81,7 +137,8 @@ impl Relay {
         let key = self.catch_up(caller).await?.key;
         let now = self.core.clock.now();
         key.check(Platform::ClaudeConsole, scan.model.as_str(), now)?;
-        let record = record(incoming, &key, scan, now);
+        let payer = Payer { key: Arc::clone(&key), group: None };
+        let record = record(incoming, &payer, scan, now);
         let flight = Flight::unmetered(Arc::clone(&self.core), incoming.arrived, record);
         Ok((flight, Preference::of(&key, None)))
     }
@@ -112,41 +169,62 @@ impl Relay {
 
     fn admit_request(
         &self,
-        incoming: &Incoming<'_>,
-        key: &ApiKey,
-        scan: &RequestScan,
-        affinity: Option<AffinityKey>,
-        now: Timestamp,
+        payer: &Payer,
+        applicant: &Applicant<'_>,
+        estimate: Estimate,
     ) -> AdmitRequest {
+        let Applicant { incoming, scan, affinity } = applicant;
+        let now = self.core.clock.now();
         AdmitRequest {
             request: incoming.id,
-            key: key.id.clone(),
-            limits: key.limits,
-            group: None,
+            key: payer.id().clone(),
+            limits: payer.key.limits,
+            group: payer.group.clone(),
             platform: Platform::ClaudeConsole,
             model: scan.model.clone(),
             stream: scan.stream,
-            estimate: self.estimate(incoming.body, scan),
-            affinity,
+            estimate,
+            affinity: affinity.clone(),
             now,
             lease_until: now.plus(self.core.config.lease),
         }
     }
 
-    /// What a request may cost, by its size and what it asks for.
-    fn estimate(&self, body: &Bytes, scan: &RequestScan) -> Estimate {
-        let input = u64::try_from(body.len()).unwrap_or(u64::MAX) / BYTES_PER_TOKEN;
-        let output =
-            scan.max_tokens.map_or(ESTIMATED_OUTPUT, TokenCount::get).min(ESTIMATED_OUTPUT);
-        let usage = TokenUsage {
-            input: TokenCount::new(input),
-            output: TokenCount::new(output),
-            ..TokenUsage::default()
+    /// What a request may come to. A model without a price is refused if its payer's policy is that.
+    fn estimate(&self, payer: &Payer, applicant: &Applicant<'_>) -> Result<Estimate, EngineError> {
+        let Applicant { incoming, scan, affinity } = applicant;
+        let core = &self.core;
+        let model = scan.model.as_str();
+        let roster = core.directory.roster();
+        let book = core.prices.book();
+        let priced_as = if book.lookup(model).is_some() {
+            Some(model)
+        } else {
+            // The accounts may know it by a name that has one.
+            roster.upstream_names(model).find(|name| book.lookup(name).is_some())
         };
-        let charge = Charge { usage, ..Charge::default() };
-        let quote = self.core.prices.quote(scan.model.as_str(), &charge);
-        let cost = quote.map_or(NanoUsd::ZERO, |quote| quote.cost);
-        Estimate { tokens: input + output, cost, charged: cost }
+        if priced_as.is_none() {
+            let treatment = payer.unpriced();
+            if treatment == UnpricedTreatment::Refused {
+                core.note_unpriced(&scan.model, payer.id(), None, treatment);
+                return Err(EngineError::ModelUnpriced(scan.model.clone()));
+            }
+        }
+        let prospect = Prospect {
+            key: payer.id(),
+            scan,
+            body: incoming.body,
+            affinity: affinity.as_ref(),
+            priced_as,
+            rates: [payer.rate(), core.service_rate(), Multiplier::ONE],
+        };
+        Ok(if payer.is_hard() {
+            // Whichever account it will be.
+            let rates = [payer.rate(), core.service_rate(), roster.dearest_rate];
+            worst_case(&book, &Prospect { rates, ..prospect })
+        } else {
+            core.experience.guess(&book, &prospect, payer.is_limited())
+        })
     }
 
     /// What is left to do for a request that has its hold: bring the snapshots up to `version`, and start
@@ -166,6 +244,24 @@ impl Relay {
         }
         self.activate(&known.key, now).await?;
         Ok(known.key)
+    }
+
+    /// Whether a request that has its hold and has waited since may go on: its key still lets it in. Brings
+    /// the snapshots up to date.
+    pub(crate) async fn still_welcome(
+        &self,
+        payer: &Payer,
+        flight: &Flight,
+    ) -> Result<(), EngineError> {
+        let directory = &self.core.directory;
+        let version =
+            in_time(self.core.config.admission_timeout, directory.stores.ledger.version());
+        let version = version.await?;
+        directory.refresh_roster(version).await?;
+        directory.hear_keys(version);
+        let key = directory.stores.keys.get(payer.id()).await?.ok_or(EngineError::UnknownKey)?;
+        let (model, now) = (flight.record.model.as_str(), self.core.clock.now());
+        Ok(key.check(Platform::ClaudeConsole, model, now)?)
     }
 
     async fn read_again(&self, known: &KnownKey) -> Result<KnownKey, EngineError> {
@@ -191,21 +287,49 @@ impl Preference {
     }
 }
 
-/// Whether `key` lets in a request for the scanned model.
-fn check(key: &ApiKey, scan: &RequestScan, now: Timestamp) -> Result<(), EngineError> {
-    key.check(Platform::ClaudeConsole, scan.model.as_str(), now)?;
-    unkept_limit(key).map_or(Ok(()), |limit| Err(EngineError::LimitNotKept(limit)))
+impl Core {
+    /// Asks the store, for as long as a client should wait for that.
+    async fn ask(&self, request: &AdmitRequest) -> Result<Admission, StoreError> {
+        in_time(self.config.admission_timeout, self.directory.stores.ledger.admit(request)).await
+    }
 }
 
-/// A limit that the key carries and admission does not keep yet. Letting such a key in would spend what
-/// its operator forbade.
-fn unkept_limit(key: &ApiKey) -> Option<LimitKind> {
-    let limits = &key.limits;
-    let window = limits.window.map(|_| LimitKind::WindowRequests);
-    window
-        .or(limits.daily_cost.map(|_| LimitKind::DailyCost))
-        .or(limits.total_cost.map(|_| LimitKind::TotalCost))
-        .or(limits.weekly_claude_cost.map(|_| LimitKind::WeeklyClaudeCost))
+/// What the store answers, unless it takes longer than `patience`.
+pub(crate) async fn in_time<T>(
+    patience: Duration,
+    answer: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    match timeout(patience, answer).await {
+        Ok(answer) => answer,
+        Err(elapsed) => Err(StoreError::Unavailable(Box::new(elapsed))),
+    }
+}
+
+/// Waits in a line that `enter` lets into, until it is worth asking again.
+pub(crate) async fn wait_in_line(
+    flight: &mut Flight,
+    incoming: &Incoming<'_>,
+    terms: WaitQueue,
+    place: &mut Option<Place>,
+    enter: impl FnOnce() -> Option<Place>,
+) -> Result<(), EngineError> {
+    let WaitQueue { max_waiting, deadline } = terms;
+    let place = match place {
+        Some(place) => place,
+        None => place.insert(enter().ok_or(EngineError::QueueFull { max_waiting })?),
+    };
+    let since = Instant::now();
+    let ends = since + deadline.saturating_sub(incoming.arrived.elapsed());
+    let sign = incoming.waits.filter(|_| flight.record.stream).map(crate::WaitSign::put_up);
+    let is_its_turn = place.turn(ends).await;
+    drop(sign);
+    flight.queued(since.elapsed());
+    if is_its_turn { Ok(()) } else { Err(EngineError::QueueTimeout { waited: deadline }) }
+}
+
+/// Whether `key` lets in a request for the scanned model.
+fn check(key: &ApiKey, scan: &RequestScan, now: Timestamp) -> Result<(), EngineError> {
+    Ok(key.check(Platform::ClaudeConsole, scan.model.as_str(), now)?)
 }
 
 /// What keeps a conversation on one account: the client's hint, under the key's id.
@@ -227,14 +351,14 @@ fn affinity_of(key: &ApiKey, incoming: &Incoming<'_>, scan: &RequestScan) -> Opt
 
 fn record(
     incoming: &Incoming<'_>,
-    key: &ApiKey,
+    payer: &Payer,
     scan: &RequestScan,
     now: Timestamp,
 ) -> RequestRecord {
     RequestRecord {
         id: incoming.id,
-        key: key.id.clone(),
-        group: None,
+        key: payer.id().clone(),
+        group: payer.group.as_ref().map(|(group, _)| group.clone()),
         platform: Platform::ClaudeConsole,
         model: scan.model.clone(),
         served_model: None,
@@ -250,6 +374,7 @@ fn record(
         charged: Some(NanoUsd::ZERO),
         attempts: Vec::new(),
         edits: Vec::new(),
+        decision: Vec::new(),
     }
 }
 

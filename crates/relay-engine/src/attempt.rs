@@ -7,16 +7,19 @@ use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
+use hyper_util::client::legacy::ResponseFuture;
+use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use relay_domain::{AttemptOutcome, Edit, HealthEvent, ModelName, Outcome};
 use relay_protocol::anthropic::{read_message, splice_model};
 use relay_protocol::headers::{forwarded_to_upstream, returned_to_client};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::EngineError;
-use crate::classify::{Judgement, Lesson, Refusal, Retry, judge, judge_event};
+use crate::classify::{Judgement, Lesson, Refusal, Retry, Trouble, judge, judge_event};
 use crate::error::LONGEST_RETRY_AFTER_S;
 use crate::flight::Flight;
 use crate::journey::Call;
+use crate::own_limits;
 use crate::roster::{Access, InFlight, RosterEntry};
 use crate::stream::{Intake, RelayBody, StreamBody};
 use crate::upstream::Upstream;
@@ -79,23 +82,28 @@ pub(crate) async fn attempt(
         }
     };
     let in_flight = InFlight::begin(&entry.live);
-    flight.attempt_begins(entry.account.id.clone());
+    flight.attempt_begins(&entry.account);
     let unreachable = || {
         let lesson = Lesson::Certain(HealthEvent::Unreachable);
         Failure::without_answer(AttemptOutcome::Unreachable, lesson)
     };
+    let mut request = request;
+    let connection = capture_connection(&mut request);
     let Ok(sent) = upstream.send(access.proxy.as_ref(), request) else {
         return Ok(failed(flight, unreachable()));
     };
     let head_timeout = flight.core().config.head_timeout;
-    let answer = match timeout(head_timeout, sent).await {
+    let answer = match timeout(head_timeout, head(sent, connection, &mut flight)).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => {
             tracing::info!(request.id = %flight.record.id, account.id = %entry.account.id, error = %Chain(&error), "attempt failed");
             let failure = if error.is_connect() {
                 unreachable()
             } else {
-                Failure::without_answer(AttemptOutcome::BrokeOff, Lesson::Suspicion)
+                Failure::without_answer(
+                    AttemptOutcome::BrokeOff,
+                    Lesson::Suspicion(Trouble::Failing),
+                )
             };
             return Ok(failed(flight, failure));
         }
@@ -122,6 +130,25 @@ pub(crate) async fn attempt(
     } else {
         collect(flight, answer).await
     }
+}
+
+/// Waits for the head of the answer, and notes on the way when there was a connection for it.
+async fn head(
+    sent: ResponseFuture,
+    mut connection: CaptureConnection,
+    flight: &mut Flight,
+) -> Result<Response<Incoming>, hyper_util::client::legacy::Error> {
+    let mut sent = std::pin::pin!(sent);
+    tokio::select! {
+        biased;
+        answer = &mut sent => return answer,
+        connected = connection.wait_for_connection_metadata() => {
+            if connected.is_some() {
+                flight.connected();
+            }
+        }
+    }
+    sent.await
 }
 
 fn upstream_request(
@@ -180,12 +207,15 @@ async fn refused(
     let rest = Some(rest).filter(|rest| !rest.is_zero());
     let refusal = Refusal { status: head.status, headers: &head.headers, body: &body };
     let upstream_model = entry.account.models.upstream_name(call.scan.model.as_str());
-    let judgement = judge(&refusal, &flight.record.model, rest, flight.core().clock.now());
+    let core = flight.core();
+    let (policy, now) = (&core.config.rests, core.clock.now());
+    let judgement = judge(&refusal, &flight.record.model, rest, policy, now);
     tracing::info!(
         request.id = %flight.record.id, account.id = %entry.account.id, upstream.status = head.status.as_u16(),
         model = upstream_model.unwrap_or_default(), outcome = ?judgement.outcome, "upstream refused"
     );
-    let about_the_account = matches!(head.status.as_u16(), 401..=403);
+    let about_the_account =
+        matches!(head.status.as_u16(), 401..=403) || judgement.outcome == AttemptOutcome::Blocked;
     let passable = (!about_the_account).then(|| whole(&flight, head.status, &head.headers, body));
     let status = Some(head.status.as_u16());
     failed(flight, Failure { judgement, status, passable })
@@ -199,7 +229,10 @@ async fn collect(mut flight: Flight, answer: Response<Incoming>) -> Result<Attem
     let body = match read(body, config.max_answer_bytes, config.idle_timeout).await {
         Ok(body) => body,
         Err(ReadError::BrokeOff) => {
-            let failure = Failure::without_answer(AttemptOutcome::BrokeOff, Lesson::Suspicion);
+            let failure = Failure::without_answer(
+                AttemptOutcome::BrokeOff,
+                Lesson::Suspicion(Trouble::Failing),
+            );
             return Ok(failed(flight, failure));
         }
         Err(why @ (ReadError::Silent | ReadError::TooLarge)) => {
@@ -212,7 +245,7 @@ async fn collect(mut flight: Flight, answer: Response<Incoming>) -> Result<Attem
     let facts = read_message(&body);
     if let Some(error) = &facts.error {
         // Some gateways say 200 and mean something else.
-        let judgement = judge_event(error);
+        let judgement = judge_event(error, &flight.core().config.rests);
         let passable = Some(whole(&flight, head.status, &head.headers, body));
         let status = Some(head.status.as_u16());
         return Ok(failed(flight, Failure { judgement, status, passable }));
@@ -239,11 +272,14 @@ async fn commit(mut flight: Flight, in_flight: InFlight, answer: Response<Incomi
             Ok(Some(Ok(frame))) => {
                 if let Ok(chunk) = frame.into_data() {
                     intake.take(chunk);
-                    flight.watch(intake.tap());
+                    flight.watch(intake.tap(), Instant::now());
                 }
             }
             Ok(Some(Err(_)) | None) => {
-                let failure = Failure::without_answer(AttemptOutcome::BrokeOff, Lesson::Suspicion);
+                let failure = Failure::without_answer(
+                    AttemptOutcome::BrokeOff,
+                    Lesson::Suspicion(Trouble::Failing),
+                );
                 return failed(flight, Failure { status: Some(status), ..failure });
             }
             // The upstream takes its time: the client gets the head, and signs of life.
@@ -254,7 +290,7 @@ async fn commit(mut flight: Flight, in_flight: InFlight, answer: Response<Incomi
             break;
         }
         if let Some(error) = tap.error() {
-            let judgement = judge_event(error);
+            let judgement = judge_event(error, &flight.core().config.rests);
             if judgement.retry == Retry::Never {
                 break;
             }
@@ -326,6 +362,7 @@ fn client_headers(flight: &Flight, upstream: &HeaderMap) -> HeaderMap {
             headers.append(name, value.clone());
         }
     }
+    own_limits::write(flight.own_limits(), &mut headers);
     if let Ok(id) = HeaderValue::try_from(flight.record.id.to_string()) {
         headers.insert(RELAY_REQUEST_ID, id);
     }

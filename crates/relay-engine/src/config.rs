@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::{ProxyNames, RestPolicy};
+
 /// The engine's settings. Every wait has a bound; no stream has a total one.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
@@ -29,8 +31,16 @@ pub struct EngineConfig {
     pub binding_renewal: Duration,
     /// How long an idle upstream connection is kept; below what providers allow.
     pub pool_idle_timeout: Duration,
+    /// How many idle connections to one upstream a runtime keeps.
+    pub pool_max_idle: usize,
+    /// Which addresses of a proxy's name are used.
+    pub proxy_names: ProxyNames,
+    /// How long accounts rest after what.
+    pub rests: RestPolicy,
     /// The largest complete (not streamed) answer.
     pub max_answer_bytes: usize,
+    /// How long the store may take to let a request in, or to recognise a key.
+    pub admission_timeout: Duration,
 }
 
 impl Default for EngineConfig {
@@ -48,7 +58,11 @@ impl Default for EngineConfig {
             binding_lifetime: Duration::from_hours(15 * 24),
             binding_renewal: Duration::from_hours(14 * 24),
             pool_idle_timeout: Duration::from_secs(15),
+            pool_max_idle: usize::MAX,
+            proxy_names: ProxyNames::default(),
+            rests: RestPolicy::default(),
             max_answer_bytes: 32 * 1024 * 1024,
+            admission_timeout: Duration::from_millis(400),
         }
     }
 }

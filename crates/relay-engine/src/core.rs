@@ -4,41 +4,66 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use relay_domain::{AccountId, HealthEvent};
-use relay_pricing::PriceBook;
+use relay_domain::{AccountId, Event, EventKind, HealthEvent, KeyId, ModelName, UnpricedTreatment};
+use relay_journal::Journal;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 use crate::classify::Lesson;
 use crate::directory::Directory;
+use crate::estimate::Experience;
+use crate::events::health_change;
 use crate::flight::Airspace;
+use crate::prices::Prices;
 use crate::retry_budget::RetryBudget;
 use crate::roster::AccountLive;
+use crate::unkept::Unkept;
 use crate::unpriced_models::UnpricedModels;
-use crate::{Clock, EngineConfig};
+use crate::wait_room::WaitRoom;
+use crate::{Clock, EngineConfig, EventSink};
+
+/// Settlements that may be nowhere but in memory before nothing new is let in.
+const MOST_UNKEPT: usize = 256;
 
 /// What all runtimes of the process share.
 pub(crate) struct Core {
     pub(crate) config: Arc<EngineConfig>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) directory: Directory,
-    pub(crate) prices: Arc<PriceBook>,
+    pub(crate) prices: Arc<Prices>,
     pub(crate) airspace: Airspace,
     pub(crate) retries: RetryBudget,
-    pub(crate) unpriced: UnpricedModels,
+    pub(crate) experience: Experience,
+    pub(crate) events: Arc<dyn EventSink>,
+    /// Takes settlements that the store does not.
+    pub(crate) journal: Option<Journal>,
+    /// Rings when something came into the journal.
+    pub(crate) delivery: Notify,
+    pub(crate) unkept: Unkept,
+    /// Who waits for one of the requests at once that its key or group may have.
+    pub(crate) slots: Arc<WaitRoom>,
+    /// Who waits for an account that is not busy.
+    pub(crate) pool: Arc<WaitRoom>,
+    unpriced: UnpricedModels,
     /// Whose turn it is among accounts of one priority.
     rotation: AtomicU64,
     tasks: TaskTracker,
 }
 
+/// What the core takes of [`EngineParts`](crate::EngineParts).
+pub(crate) struct CoreParts {
+    pub(crate) config: EngineConfig,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) prices: Arc<Prices>,
+    pub(crate) journal: Option<Journal>,
+    pub(crate) events: Arc<dyn EventSink>,
+    pub(crate) tasks: TaskTracker,
+}
+
 impl Core {
-    pub(crate) fn new(
-        config: EngineConfig,
-        clock: Arc<dyn Clock>,
-        directory: Directory,
-        prices: Arc<PriceBook>,
-        tasks: TaskTracker,
-    ) -> Self {
+    pub(crate) fn new(directory: Directory, parts: CoreParts) -> Self {
+        let CoreParts { config, clock, prices, journal, events, tasks } = parts;
         Self {
             config: Arc::new(config),
             clock,
@@ -46,10 +71,43 @@ impl Core {
             prices,
             airspace: Airspace::default(),
             retries: RetryBudget::new(),
+            experience: Experience::default(),
+            events,
+            journal,
+            delivery: Notify::new(),
+            unkept: Unkept::default(),
+            slots: Arc::default(),
+            pool: Arc::default(),
             unpriced: UnpricedModels::default(),
             rotation: AtomicU64::new(0),
             tasks,
         }
+    }
+
+    /// Whether so much waits for the store that nothing new may be begun.
+    pub(crate) fn is_backlogged(&self) -> bool {
+        self.unkept.exceeds(MOST_UNKEPT)
+            || self.journal.as_ref().is_some_and(|journal| !journal.has_room())
+    }
+
+    /// Tells, the first time, that `model` has no price.
+    pub(crate) fn note_unpriced(
+        &self,
+        model: &ModelName,
+        key: &KeyId,
+        account: Option<&AccountId>,
+        treatment: UnpricedTreatment,
+    ) {
+        if self.unpriced.is_news(model) {
+            tracing::warn!(%model, ?treatment, "model has no price");
+            let (model, key, account) = (model.clone(), key.clone(), account.cloned());
+            self.tell(EventKind::ModelUnpriced { model, key, account, treatment });
+        }
+    }
+
+    /// Tells an operator of something that happens now.
+    fn tell(&self, kind: EventKind) {
+        self.events.tell(Event { at: self.clock.now(), kind });
     }
 
     /// Runs `work` to its end beside what goes on; shutdown waits for it. Outside of a runtime, which is
@@ -68,11 +126,17 @@ impl Core {
                 live.is_marked().then_some(HealthEvent::Succeeded)
             }
             Lesson::Certain(event) => Some(event),
-            Lesson::Suspicion => live.breaker.failed(now).then_some(HealthEvent::BreakerOpened),
+            Lesson::Suspicion(trouble) => {
+                live.breaker.failed(now).then(|| trouble.too_often(&self.config.rests))
+            }
             Lesson::Nothing => None,
         };
         let Some(event) = event else { return };
+        let before = live.health();
         live.learn(&event, now);
+        if let Some(kind) = health_change(id, &before, &live.health(), now) {
+            self.tell(kind);
+        }
         let accounts = Arc::clone(&self.directory.stores.accounts);
         let (id, live) = (id.clone(), Arc::clone(live));
         self.spawn(async move {

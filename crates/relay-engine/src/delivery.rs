@@ -3,20 +3,35 @@
 use std::time::Duration;
 
 use http::Response;
-use relay_domain::{AccountId, AttemptOutcome, HealthEvent, Outcome, Platform};
-use relay_scheduler::{Ask, ChosenWhy, Policy, Ranking, Shortage, Verdict, rank};
+use relay_domain::{AccountId, AttemptOutcome, HealthEvent, NanoUsd, Outcome, Platform};
+use relay_scheduler::{Ask, ChosenWhy, Exclusion, Policy, Ranking, Shortage, Verdict, rank};
+use relay_store::{Assignment, Denial, HoldAnswer};
 
 use crate::EngineError;
-use crate::admission::Preference;
+use crate::admission::{Preference, in_time, wait_in_line};
 use crate::attempt::{Attempt, Failure, attempt};
-use crate::classify::{Lesson, Retry};
+use crate::classify::{Lesson, Retry, Trouble};
+use crate::decision::decision;
 use crate::flight::Flight;
-use crate::journey::{Call, Relay};
-use crate::roster::{Roster, Trial};
+use crate::journey::{Call, Incoming, Relay};
+use crate::roster::{Roster, RosterEntry, Trial};
 use crate::stream::RelayBody;
+use crate::wait_room::Place;
 
 /// The pause before another account is tried while the provider is overloaded: up to this.
 const OVERLOAD_JITTER_MS: u64 = 150;
+
+/// What has become of a request among the accounts so far.
+#[derive(Default)]
+struct Round {
+    tried: Vec<AccountId>,
+    /// Accounts whose own limits have no room for it.
+    full: Vec<(AccountId, Denial)>,
+    /// What the last account said.
+    last_words: Option<Response<RelayBody>>,
+    /// Its place in the line for an account that is not busy.
+    place: Option<Place>,
+}
 
 impl Relay {
     /// Tries accounts until one answers.
@@ -25,24 +40,41 @@ impl Relay {
         mut flight: Flight,
         preference: &Preference,
         call: &Call<'_>,
+        incoming: &Incoming<'_>,
     ) -> Result<Response<RelayBody>, EngineError> {
-        let mut tried: Vec<AccountId> = Vec::new();
-        let mut last_words = None;
-        let roster = self.core.directory.roster();
+        let mut round = Round::default();
+        let mut roster = self.core.directory.roster();
         loop {
-            let ranking = self.rank(&roster, preference, call, &tried);
-            let Some(index) = ranking.first() else { break };
+            let ranking = self.rank(&roster, preference, call, &round);
+            if flight.record.decision.is_empty() {
+                flight.record.decision = decision(&roster, &ranking);
+            }
+            let Some(index) = ranking.first() else {
+                if ranking.shortage() == Shortage::Busy
+                    && self.wait_for_account(&mut flight, incoming, &mut round).await?
+                {
+                    roster = self.core.directory.roster();
+                    round.full.clear();
+                    continue;
+                }
+                break;
+            };
             let entry = &roster.entries[index];
             let Ok(access) = &entry.access else { break };
+            if !self.take_place(&mut flight, entry, &mut round).await? {
+                flight.record.decision.clear();
+                continue;
+            }
+            round.place = None;
             let now = self.core.clock.now();
-            if tried.is_empty() {
+            if round.tried.is_empty() {
                 if matches!(ranking.verdicts[index], BY_PRIORITY) {
                     self.core.next_turn();
                 }
             } else if !self.core.retries.withdraw(now) {
                 break;
             }
-            tried.push(entry.account.id.clone());
+            round.tried.push(entry.account.id.clone());
             let trial = Trial::begin(&entry.live, now);
             let attempted = attempt(&self.upstream, flight, entry, access, call).await;
             drop(trial);
@@ -60,9 +92,9 @@ impl Relay {
                 return Ok(response);
             }
             flight.attempt_failed(judgement.outcome, status);
-            last_words = passable;
-            let spent = self.core.config.max_attempts <= tried.len()
-                || (judgement.retry == Retry::Once && 1 < tried.len());
+            round.last_words = passable;
+            let spent = self.core.config.max_attempts <= round.tried.len()
+                || (judgement.retry == Retry::Once && 1 < round.tried.len());
             if spent {
                 break;
             }
@@ -70,7 +102,68 @@ impl Relay {
                 jitter().await;
             }
         }
-        self.give_up(flight, &roster, preference, call, last_words)
+        self.give_up(flight, &roster, preference, call, round)
+    }
+
+    /// Takes the request's place on an account that has limits, or gives back the one that it had on
+    /// another. `false`: there is none; the next account is to be tried.
+    async fn take_place(
+        &self,
+        flight: &mut Flight,
+        entry: &RosterEntry,
+        round: &mut Round,
+    ) -> Result<bool, EngineError> {
+        let account = &entry.account.id;
+        let is_limited = !entry.account.limits.are_none();
+        let needs_trip = flight.payer().is_some()
+            && (is_limited || flight.placed().is_some_and(|placed| placed != account));
+        if !needs_trip {
+            return Ok(true);
+        }
+        let assignment = Assignment {
+            request: flight.record.id,
+            account: account.clone(),
+            limits: entry.account.limits,
+            now: self.core.clock.now(),
+        };
+        let patience = self.core.config.admission_timeout;
+        let answer = in_time(patience, self.core.directory.stores.ledger.assign(&assignment)).await;
+        match answer.inspect_err(|_| flight.land(Outcome::NoAccount, None, 503))? {
+            HoldAnswer::Held => {
+                flight.place(is_limited.then(|| (account.clone(), entry.account.limits)));
+                Ok(true)
+            }
+            HoldAnswer::Denied(denial) => {
+                tracing::debug!(request.id = %flight.record.id, account.id = %account, limit = denial.limit.code(), "account has no room");
+                flight.place(None);
+                round.full.push((account.clone(), denial));
+                Ok(false)
+            }
+            HoldAnswer::Gone => {
+                flight.land(Outcome::NoAccount, None, 503);
+                Err(EngineError::HoldLost)
+            }
+        }
+    }
+
+    /// Waits until an account may be free, where the key's requests wait. `false`: they do not.
+    async fn wait_for_account(
+        &self,
+        flight: &mut Flight,
+        incoming: &Incoming<'_>,
+        round: &mut Round,
+    ) -> Result<bool, EngineError> {
+        let Some(payer) = flight.payer().cloned() else { return Ok(false) };
+        let Some(terms) = payer.key.queue else { return Ok(false) };
+        let core = &self.core;
+        let waited = wait_in_line(flight, incoming, terms, &mut round.place, || {
+            core.pool.enter(payer.id(), terms.max_waiting)
+        });
+        waited.await.inspect_err(|_| flight.land(Outcome::NoAccount, None, 429))?;
+        // Its key or the accounts may have changed meanwhile.
+        let ready = self.still_welcome(&payer, flight).await;
+        ready.inspect_err(|_| flight.land(Outcome::Rejected, None, 0))?;
+        Ok(true)
     }
 
     fn rank(
@@ -78,7 +171,7 @@ impl Relay {
         roster: &Roster,
         preference: &Preference,
         call: &Call<'_>,
-        tried: &[AccountId],
+        round: &Round,
     ) -> Ranking {
         let healths = roster.healths();
         let ask = Ask {
@@ -86,11 +179,22 @@ impl Relay {
             model: call.scan.model.as_str(),
             now: self.core.clock.now(),
             day_ends: None,
-            tried,
+            tried: &round.tried,
             bound: preference.bound.as_ref(),
             sticky: preference.sticky.as_ref(),
         };
-        rank(&roster.candidates(&healths), &ask, Policy::default(), self.core.turn())
+        let candidates = roster.candidates(&healths);
+        let mut ranking = rank(&candidates, &ask, Policy::default(), self.core.turn());
+        for (account, denial) in &round.full {
+            let of_account = |entry: &RosterEntry| entry.account.id == *account;
+            if let Some(index) = roster.entries.iter().position(of_account)
+                && matches!(ranking.verdicts[index], Verdict::Chosen { .. })
+            {
+                ranking.order.retain(|chosen| *chosen != index);
+                ranking.verdicts[index] = Verdict::Excluded(full(denial));
+            }
+        }
+        ranking
     }
 
     /// Nobody is left: the provider's own last words, unless all accounts rest, which says more.
@@ -100,10 +204,11 @@ impl Relay {
         roster: &Roster,
         preference: &Preference,
         call: &Call<'_>,
-        last_words: Option<Response<RelayBody>>,
+        mut round: Round,
     ) -> Result<Response<RelayBody>, EngineError> {
-        let ranking = self.rank(roster, preference, call, &[]);
-        if let Some(response) = last_words.filter(|_| !ranking.order.is_empty()) {
+        round.tried.clear();
+        let ranking = self.rank(roster, preference, call, &round);
+        if let Some(response) = round.last_words.filter(|_| !ranking.order.is_empty()) {
             flight.land(Outcome::Rejected, None, response.status().as_u16());
             return Ok(response);
         }
@@ -114,6 +219,7 @@ impl Relay {
         for (entry, verdict) in roster.entries.iter().zip(&ranking.verdicts) {
             tracing::info!(request.id = %flight.record.id, account.id = %entry.account.id, %verdict, "verdict");
         }
+        flight.record.decision = decision(roster, &ranking);
         flight.land(Outcome::NoAccount, None, status_of(shortage));
         Err(error)
     }
@@ -122,12 +228,26 @@ impl Relay {
 /// The verdict on an account that is first by its priority and its turn.
 const BY_PRIORITY: Verdict = Verdict::Chosen { why: ChosenWhy::Priority, position: 0 };
 
+/// The verdict on an account whose own limit has no room.
+fn full(denial: &Denial) -> Exclusion {
+    let dollars = |amount| NanoUsd::from_nanos(i64::try_from(amount).unwrap_or(i64::MAX));
+    if denial.limit.is_money() {
+        Exclusion::QuotaSpent {
+            quota: dollars(denial.allowed),
+            spent: dollars(denial.used),
+            until: denial.resets_at,
+        }
+    } else {
+        Exclusion::AtCapacity { limit: u32::try_from(denial.allowed).unwrap_or(u32::MAX) }
+    }
+}
+
 /// What an attempt tells about its account.
 fn lesson(attempted: &Result<Attempt, EngineError>) -> Lesson {
     match attempted {
         Ok(Attempt::Answered { proven: true, .. }) => Lesson::Certain(HealthEvent::Succeeded),
         Ok(Attempt::Failed(failed)) => failed.1.judgement.lesson.clone(),
-        Err(EngineError::HeadTimeout(_)) => Lesson::Suspicion,
+        Err(EngineError::HeadTimeout(_)) => Lesson::Suspicion(Trouble::TimingOut),
         Ok(Attempt::Answered { proven: false, .. }) | Err(_) => Lesson::Nothing,
     }
 }
@@ -150,3 +270,6 @@ async fn jitter() {
     let pause = u64::from(u16::from_le_bytes([low, high])) % OVERLOAD_JITTER_MS;
     tokio::time::sleep(Duration::from_millis(pause)).await;
 }
+
+#[cfg(test)]
+mod tests;

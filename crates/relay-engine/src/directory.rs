@@ -9,10 +9,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 use relay_crypto::{KeyHasher, Keyring, plausible};
-use relay_domain::{ApiKey, KeyDigest};
+use relay_domain::{ApiKey, GroupId, KeyDigest, Limits, Timestamp};
 use relay_store::{ConfigVersion, StoreError, Stores};
 use tokio::sync::Mutex;
 
+use crate::payer::Payer;
 use crate::roster::Roster;
 
 /// Keys kept in memory. Beyond it the cache starts afresh: one more look-up for each key in use.
@@ -28,11 +29,25 @@ struct KeyCache {
 #[derive(Clone)]
 pub(crate) struct KnownKey {
     pub(crate) key: Arc<ApiKey>,
+    /// The key's group and its limits.
+    group: Option<(GroupId, Limits)>,
     /// It is at least as new as this version of the keys.
     pub(crate) version: u64,
     /// What was presented: v1's digest, which is salted, the same under former salts, and v2's, which is
     /// not salted.
     digests: Arc<[KeyDigest]>,
+}
+
+impl KnownKey {
+    /// Whether what was presented is a secret of the key's at `now`.
+    pub(crate) fn has_secret(&self, now: Timestamp) -> bool {
+        self.key.has_secret(&self.digests, now)
+    }
+
+    /// Who pays for its requests.
+    pub(crate) fn payer(&self) -> Payer {
+        Payer { key: Arc::clone(&self.key), group: self.group.clone() }
+    }
 }
 
 /// Snapshots of what is configured, shared by all runtimes of the process.
@@ -101,7 +116,12 @@ impl Directory {
         let cache = self.keys.load_full();
         let Some(key) = self.stores.keys.find_by_digest(&digests).await? else { return Ok(None) };
         let Some(presented) = digests.first().copied() else { return Ok(None) };
-        let known = KnownKey { key: Arc::new(key), version: cache.version, digests };
+        // A group that is gone shares limits with nobody. Changes of groups raise the keys' version.
+        let group = match &key.group {
+            Some(id) => self.stores.groups.get(id).await?.map(|group| (group.id, group.limits)),
+            None => None,
+        };
+        let known = KnownKey { key: Arc::new(key), group, version: cache.version, digests };
         let mut by_digest = cache.by_digest.write().unwrap_or_else(PoisonError::into_inner);
         if by_digest.len() >= MAX_CACHED_KEYS {
             by_digest.clear();

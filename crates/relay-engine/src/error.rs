@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use relay_crypto::CryptoError;
-use relay_domain::{KeyRefusal, LimitKind, Timestamp};
+use relay_domain::{KeyRefusal, LimitKind, LimitScope, ModelName, NanoUsd, Timestamp};
 use relay_protocol::ScanError;
 use relay_scheduler::Shortage;
 use relay_store::{Denial, StoreError};
@@ -26,18 +26,40 @@ pub enum EngineError {
     /// The key is known but may not be used for this.
     #[error(transparent)]
     Key(#[from] KeyRefusal),
-    /// The key carries a limit that cannot be kept yet, so it is not let in at all.
-    #[error("this API key has a limit ({}) that this version of Relay cannot keep; the operator can remove it", .0.code())]
-    LimitNotKept(LimitKind),
+    /// The model has no price, and a budget would have to be charged for it.
+    #[error(
+        "the model {0} has no known price, and this API key may only use models that have one; the operator of this relay can add a price"
+    )]
+    ModelUnpriced(ModelName),
     /// The request cannot be read.
     #[error(transparent)]
     Request(#[from] ScanError),
     /// The request has no messages.
     #[error("messages: field required; send at least one message")]
     NoMessages,
-    /// A limit of the key is reached.
-    #[error("this API key has reached a limit ({}): {} of {} used", .0.limit.code(), .0.used, .0.allowed)]
+    /// A limit of the key or of its group is reached.
+    #[error("{}", in_words(.0))]
     Denied(Denial),
+    /// As many requests of the key wait as may.
+    #[error(
+        "all requests that this API key may have at once are running, and {max_waiting} more are waiting, which is the most"
+    )]
+    QueueFull {
+        /// How many may wait.
+        max_waiting: u32,
+    },
+    /// The request waited for as long as it may.
+    #[error("the request waited for its turn for {} seconds in vain; it was not sent to a provider", .waited.as_secs())]
+    QueueTimeout {
+        /// How long it may wait.
+        waited: Duration,
+    },
+    /// The store forgot that the request was let in.
+    #[error("the request lost its place; send it again")]
+    HoldLost,
+    /// Too much waits to be written down: nothing new is begun.
+    #[error("too many finished requests wait to be recorded; try again shortly")]
+    Backlogged,
     /// No account can serve the request now.
     #[error("{shortage}")]
     NoAccount {
@@ -64,4 +86,73 @@ pub enum EngineError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// What a client is told of a limit that is reached: whose it is, how far it is used, when it gives way.
+pub(crate) fn in_words(denial: &Denial) -> String {
+    let whose = match denial.scope {
+        LimitScope::Key(_) => "this API key",
+        LimitScope::Group(_) => "the group of this API key",
+        LimitScope::Account(_) => "the account that serves this request",
+    };
+    let what = match denial.limit {
+        LimitKind::Concurrency => "requests at once",
+        LimitKind::WindowRequests => "requests in its rate window",
+        LimitKind::WindowTokens => "tokens in its rate window",
+        LimitKind::WindowCost => "dollars in its rate window",
+        LimitKind::DailyCost => "dollars a day",
+        LimitKind::WeeklyCost => "dollars a week",
+        LimitKind::MonthlyCost => "dollars a month",
+        LimitKind::TotalCost => "dollars in all",
+        LimitKind::WeeklyClaudeCost => "dollars a week for Claude models",
+    };
+    let dollars = |amount| NanoUsd::from_nanos(i64::try_from(amount).unwrap_or(i64::MAX));
+    let (used, allowed) = if denial.limit.is_money() {
+        (dollars(denial.used).to_string(), dollars(denial.allowed).to_string())
+    } else {
+        (denial.used.to_string(), denial.allowed.to_string())
+    };
+    let besides = match denial.limit {
+        LimitKind::Concurrency | LimitKind::WindowRequests => "",
+        LimitKind::WindowTokens
+        | LimitKind::WindowCost
+        | LimitKind::DailyCost
+        | LimitKind::WeeklyCost
+        | LimitKind::MonthlyCost
+        | LimitKind::TotalCost
+        | LimitKind::WeeklyClaudeCost => ", what running requests hold included",
+    };
+    let until = denial.resets_at;
+    let until = until.map_or_else(String::new, |at| format!("; the limit starts anew at {at}"));
+    format!("{whose} is limited to {allowed} {what}, and {used} are used{besides}{until}")
+}
+
+#[cfg(test)]
+mod tests {
+    use relay_domain::{GroupId, KeyId};
+
+    use super::*;
+
+    #[test]
+    fn a_denial_says_whose_limit_how_far_and_until_when() {
+        let denial = Denial {
+            scope: LimitScope::Key(KeyId::try_from("k").unwrap()),
+            limit: LimitKind::DailyCost,
+            used: 9_500_000_000,
+            allowed: 10_000_000_000,
+            resets_at: Some(Timestamp::EPOCH),
+        };
+        assert_eq!(
+            EngineError::Denied(denial.clone()).to_string(),
+            "this API key is limited to 10.00 dollars a day, and 9.50 are used, what running requests hold \
+             included; the limit starts anew at 1970-01-01T00:00:00.000Z"
+        );
+        let scope = LimitScope::Group(GroupId::try_from("g").unwrap());
+        let limit = LimitKind::Concurrency;
+        let busy = Denial { scope, limit, used: 3, allowed: 3, resets_at: None };
+        assert_eq!(
+            EngineError::Denied(busy).to_string(),
+            "the group of this API key is limited to 3 requests at once, and 3 are used"
+        );
+    }
 }

@@ -2,38 +2,43 @@
 //!
 //! A [`Flight`] is made when a request is admitted. Whoever knows how it ended says so with
 //! [`Flight::land`]; if nobody does, because the client left and everything was dropped, the drop itself
-//! settles. Settlement runs on the process's task tracker, off the client's path.
+//! settles. Settlement runs on the process's task tracker, off the client's path ([`crate::settling`]).
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Context;
 use std::time::{Duration, Instant};
 
 use relay_domain::{
-    AccountId, AffinityKey, AttemptOutcome, AttemptRecord, ModelName, NanoUsd, Outcome, RequestId,
-    RequestRecord, Timestamp, TokenUsage, UsageSource,
+    Account, AccountId, AffinityKey, AttemptOutcome, AttemptRecord, LimitScope, LimitState, Limits,
+    ModelName, Multiplier, NanoUsd, Outcome, RequestId, RequestRecord, Timestamp, TokenCount,
+    TokenUsage, UnpricedTreatment, UsageSource,
 };
-use relay_pricing::{Charge as PricedUsage, ServiceTier};
 use relay_protocol::anthropic::{Served, StreamTap};
-use relay_store::{Binding, Charge, Checkpoint, Progress, Rebind, Settlement, StoreError};
+use relay_store::{Binding, Charge, Checkpoint, Denial, Estimate, Progress, Rebind, Settlement};
+use tokio::time::Instant as Tick;
 
+use crate::charging::priced;
 use crate::core::Core;
+use crate::meter::{Meter, Metered};
+use crate::payer::Payer;
+use crate::settling::{Outgoing, settle};
 
-/// How often a settlement that counts is tried while the store is away, one that does not, and how long
-/// in between at most.
-const SETTLE_TRIES: u32 = 20;
-const RELEASE_TRIES: u32 = 3;
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How often what a stream has come to is kept in the store, in case the process dies.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
+/// Bytes of a body that make a token, where the provider counts nothing.
+const BYTES_PER_TOKEN: u64 = 4;
 
 /// The requests that this process has in flight, so that their leases can be renewed.
 #[derive(Debug, Default)]
 pub(crate) struct Airspace(Mutex<HashSet<RequestId>>);
 
 impl Airspace {
-    fn enter(&self, id: RequestId) {
+    pub(crate) fn enter(&self, id: RequestId) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
     }
 
-    fn leave(&self, id: RequestId) {
+    pub(crate) fn leave(&self, id: RequestId) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
@@ -67,52 +72,129 @@ pub(crate) struct Flight {
     arrived: Instant,
     pub(crate) record: RequestRecord,
     conversation: Option<Conversation>,
-    /// Whether it was admitted, and so has to be settled.
-    metered: bool,
+    /// Who pays. `None`: it is free, and nothing of it is settled.
+    payer: Option<Payer>,
+    /// Whether the store is known to have let it in.
+    was_admitted: bool,
+    /// What is held for it, as of admission.
+    estimate: Estimate,
+    /// How far the limits of its key are used.
+    own_limits: Vec<LimitState>,
+    /// The account that holds a place for it, if that has limits.
+    placed: Option<(AccountId, Limits)>,
+    /// By how much what the present account costs counts.
+    account_rate: Multiplier,
+    /// Watches what it comes to, if a budget weighs on it.
+    meter: Option<Box<Meter>>,
+    body_bytes: u64,
     /// Time that went by while an upstream was at work.
     upstream_us: u64,
     /// When the attempt that is under way began, after the request's arrival.
     attempt_began_us: Option<u64>,
-    /// What is known of its usage is kept in the store.
-    checkpointed: bool,
+    /// When what is known of its usage is kept in the store again; `None`: it was not yet.
+    next_checkpoint: Option<Tick>,
     landed: bool,
 }
 
 impl Flight {
     /// Begins with the record of a request that is about to be admitted.
-    pub(crate) fn begin(core: Arc<Core>, arrived: Instant, record: RequestRecord) -> Self {
+    pub(crate) fn begin(
+        core: Arc<Core>,
+        arrived: Instant,
+        record: RequestRecord,
+        payer: Payer,
+        body_bytes: u64,
+    ) -> Self {
         core.airspace.enter(record.id);
-        Self::new(core, arrived, record, true)
+        Self::new(core, arrived, record, Some(payer), body_bytes)
     }
 
-    /// It was admitted.
-    pub(crate) fn admitted(&mut self) {
+    /// It is about to be asked for again, by a payer whose limits may have changed.
+    pub(crate) fn begin_again(&mut self, payer: Payer) {
+        self.record.group = payer.group.as_ref().map(|(group, _)| group.clone());
+        self.payer = Some(payer);
+        self.landed = false;
+        self.core.airspace.enter(self.record.id);
+    }
+
+    /// It was admitted, with `estimate` held for it.
+    pub(crate) fn admitted(&mut self, estimate: Estimate, own_limits: Vec<LimitState>) {
         self.record.times.admitted_us = Some(self.elapsed_us());
+        self.was_admitted = true;
+        self.estimate = estimate;
+        self.own_limits = own_limits;
+        let budgeted = self.payer.as_ref().filter(|payer| payer.has_budget());
+        self.meter = budgeted.map(|payer| Box::new(Meter::new(payer.clone(), estimate)));
     }
 
-    /// It was not admitted: there is nothing to settle.
+    /// It was not admitted: there is nothing to settle, unless it is asked for again.
     pub(crate) fn dismiss(&mut self) {
-        self.landed = true;
         self.core.airspace.leave(self.record.id);
+        self.landed = true;
+    }
+
+    /// It waited in a queue.
+    pub(crate) fn queued(&mut self, waited: Duration) {
+        *self.record.times.queued_us.get_or_insert(0) += micros(waited);
     }
 
     /// Begins with a request that is free: nothing of it is kept.
     pub(crate) fn unmetered(core: Arc<Core>, arrived: Instant, record: RequestRecord) -> Self {
-        Self::new(core, arrived, record, false)
+        Self::new(core, arrived, record, None, 0)
     }
 
-    fn new(core: Arc<Core>, arrived: Instant, record: RequestRecord, metered: bool) -> Self {
+    fn new(
+        core: Arc<Core>,
+        arrived: Instant,
+        record: RequestRecord,
+        payer: Option<Payer>,
+        body_bytes: u64,
+    ) -> Self {
         Self {
             core,
             arrived,
             record,
             conversation: None,
-            metered,
+            payer,
+            was_admitted: false,
+            estimate: Estimate::default(),
+            own_limits: Vec::new(),
+            placed: None,
+            account_rate: Multiplier::ONE,
+            meter: None,
+            body_bytes,
             upstream_us: 0,
             attempt_began_us: None,
-            checkpointed: false,
+            next_checkpoint: None,
             landed: false,
         }
+    }
+
+    /// Who pays, if somebody does.
+    pub(crate) fn payer(&self) -> Option<&Payer> {
+        self.payer.as_ref()
+    }
+
+    /// How far the limits of its key are used, this request included.
+    pub(crate) fn own_limits(&self) -> &[LimitState] {
+        &self.own_limits
+    }
+
+    /// The account that holds a place for it.
+    pub(crate) fn placed(&self) -> Option<&AccountId> {
+        self.placed.as_ref().map(|(account, _)| account)
+    }
+
+    /// An account holds a place for it from now on; `None`: none does.
+    pub(crate) fn place(&mut self, placed: Option<(AccountId, Limits)>) {
+        let budgeted = placed.as_ref().is_some_and(|(_, limits)| limits.has_budget());
+        if let Some(payer) = self.payer.as_ref().filter(|_| budgeted && self.meter.is_none()) {
+            self.meter = Some(Box::new(Meter::new(payer.clone(), self.estimate)));
+        }
+        if let Some(meter) = &mut self.meter {
+            meter.served_by(placed.clone());
+        }
+        self.placed = placed;
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -136,11 +218,17 @@ impl Flight {
     }
 
     /// An attempt on `account` begins.
-    pub(crate) fn attempt_begins(&mut self, account: AccountId) {
+    pub(crate) fn attempt_begins(&mut self, account: &Account) {
         let now_us = self.elapsed_us();
         self.attempt_began_us = Some(now_us);
         self.record.times.sent_us = Some(now_us);
-        self.record.account = Some(account);
+        self.record.account = Some(account.id.clone());
+        self.account_rate = account.rate;
+    }
+
+    /// There is a connection for the present attempt.
+    pub(crate) fn connected(&mut self) {
+        self.record.times.connected_us = Some(self.elapsed_us());
     }
 
     /// The head of the present attempt's answer came.
@@ -156,7 +244,9 @@ impl Flight {
         self.record.usage = TokenUsage::ZERO;
         self.record.usage_source = UsageSource::None;
         self.record.served_model = None;
+        self.record.times.connected_us = None;
         self.record.cost = Some(NanoUsd::ZERO);
+        self.record.charged = Some(NanoUsd::ZERO);
     }
 
     /// The first content of the answer is about to go to the client.
@@ -198,28 +288,69 @@ impl Flight {
         if source != UsageSource::None {
             let model = model.unwrap_or(&self.record.model);
             let charge = priced(usage, served);
-            self.record.cost =
-                self.core.prices.quote(model.as_str(), &charge).map(|quote| quote.cost);
-            self.record.charged = self.record.cost;
+            let bill = self.core.bill(model, &charge, self.payer.as_ref(), self.account_rate);
+            self.record.cost = bill.cost;
+            self.record.charged = bill.charged;
         }
     }
 
-    /// Takes over what the tap of a stream has read, when it is news, and keeps it in the store when it is
-    /// the first.
-    pub(crate) fn watch(&mut self, tap: &StreamTap) {
+    /// Takes over what the tap of a stream has read, when it is news, and keeps it in the store: the first
+    /// at once, and what has been added to it every few seconds.
+    pub(crate) fn watch(&mut self, tap: &StreamTap, now: Tick) {
         let source = tap.usage_source();
-        if source == UsageSource::None || source == self.record.usage_source {
+        if source == UsageSource::None {
             return;
         }
-        self.count_tap(tap);
-        if source == UsageSource::Partial && !std::mem::replace(&mut self.checkpointed, true) {
+        if source != self.record.usage_source {
+            self.count_tap(tap);
+        }
+        if source == UsageSource::Partial && self.next_checkpoint.is_none_or(|due| due <= now) {
+            if self.next_checkpoint.is_some() {
+                self.count_tap(tap);
+            }
+            self.next_checkpoint = Some(now + CHECKPOINT_EVERY);
             self.checkpoint();
         }
     }
 
-    /// Takes over what the tap of a stream has read.
-    pub(crate) fn count_tap(&mut self, tap: &StreamTap) {
-        self.count(tap.usage(), tap.usage_source(), tap.served_model(), tap.served());
+    /// Takes over what the tap of a stream has read. What the provider has not counted yet of the output is
+    /// reckoned by its length.
+    fn count_tap(&mut self, tap: &StreamTap) {
+        self.count(so_far(tap), tap.usage_source(), tap.served_model(), tap.served());
+    }
+
+    /// Takes over what the tap has read of a stream that has ended. If the provider has counted nothing of
+    /// what it said, lengths have to do.
+    pub(crate) fn count_end(&mut self, tap: &StreamTap) {
+        let output = tap.output_by_length();
+        if tap.usage_source() != UsageSource::None || output == TokenCount::ZERO {
+            self.count_tap(tap);
+            return;
+        }
+        let input = TokenCount::new(self.body_bytes.div_ceil(BYTES_PER_TOKEN));
+        let usage = TokenUsage { input, output, ..TokenUsage::ZERO };
+        self.count(usage, UsageSource::Estimated, tap.served_model(), tap.served());
+    }
+
+    /// Whether a budget weighs on it.
+    pub(crate) fn is_metered(&self) -> bool {
+        self.meter.is_some()
+    }
+
+    /// Notes what a stream has come to so far. `Some`: no hard budget has room for more.
+    pub(crate) fn meter(&mut self, tap: &StreamTap, cx: &mut Context<'_>) -> Option<Denial> {
+        let meter = self.meter.as_mut()?;
+        let usage = so_far(tap);
+        let model = tap.served_model().unwrap_or(&self.record.model);
+        let charge = priced(usage, tap.served());
+        let bill = self.core.bill(model, &charge, self.payer.as_ref(), self.account_rate);
+        let come_to = Estimate {
+            tokens: usage.total().get(),
+            cost: bill.cost.unwrap_or_default(),
+            charged: bill.charged.unwrap_or_default(),
+        };
+        let (request, model) = (self.record.id, &self.record.model);
+        meter.advance(&come_to, Metered { core: &self.core, request, model }, cx)
     }
 
     /// Keeps what is known in the store, off the path, in case the process dies.
@@ -267,7 +398,7 @@ impl Flight {
         self.record.outcome = outcome;
         self.record.status = status;
         self.record.times.end_us = Some(end_us);
-        if self.metered {
+        if self.payer.is_some() {
             self.settle();
         }
     }
@@ -278,23 +409,42 @@ impl Flight {
         let completed = self.record.outcome == Outcome::Completed;
         let account = self.record.account.as_ref().filter(|_| completed);
         let conversation = self.conversation.take();
+        self.note_usage(conversation.as_ref().map(|conversation| &conversation.affinity));
         let settlement = Settlement {
             charge: if used { Charge::Count } else { Charge::Release },
             bind: account.and_then(|account| conversation?.rebind(account)),
-            budgets: Vec::new(),
+            budgets: if used { self.budgets() } else { Vec::new() },
             now: core.clock.now(),
             record: self.record.clone(),
         };
-        if used && settlement.record.cost.is_none() {
-            core.unpriced
-                .note(settlement.record.served_model.as_ref().unwrap_or(&settlement.record.model));
-        }
+        let outgoing = Outgoing { settlement, was_admitted: self.was_admitted };
         let shared = Arc::clone(&core);
-        core.spawn(async move {
-            settle_with_patience(&shared, &settlement).await;
-            // Not before: until then its lease is renewed, so that no reaper settles it with less.
-            shared.airspace.leave(settlement.record.id);
-        });
+        core.spawn(async move { settle(&shared, &outgoing).await });
+    }
+
+    /// Learns from what the request has come to, and says if it has no price.
+    fn note_usage(&self, affinity: Option<&AffinityKey>) {
+        let (record, Some(payer)) = (&self.record, &self.payer) else { return };
+        if record.usage_source == UsageSource::Final && payer.is_limited() {
+            self.core.experience.learn(record, affinity, self.body_bytes);
+        }
+        if record.usage_source != UsageSource::None && record.cost.is_none() {
+            let treatment = match record.charged {
+                Some(_) => UnpricedTreatment::Fallback,
+                None => UnpricedTreatment::Unknown,
+            };
+            let model = record.served_model.as_ref().unwrap_or(&record.model);
+            self.core.note_unpriced(model, payer.id(), record.account.as_ref(), treatment);
+        }
+    }
+
+    /// The budgets whose thresholds its settlement may pass.
+    fn budgets(&self) -> Vec<(LimitScope, Limits)> {
+        let of_payer = self.payer.iter().flat_map(Payer::budgets);
+        let of_account = self.placed.iter().filter(|(_, limits)| limits.has_budget());
+        let of_account =
+            of_account.map(|(account, limits)| (LimitScope::Account(account.clone()), *limits));
+        of_payer.chain(of_account).collect()
     }
 }
 
@@ -308,52 +458,20 @@ impl Drop for Flight {
     }
 }
 
-/// Settles, again and again while the store is away or refuses. A repetition counts nothing twice, because
-/// the request's hold goes with the first that succeeds. If all fail, the hold's last checkpoint is settled
-/// when its lease ends.
-async fn settle_with_patience(core: &Core, settlement: &Settlement) {
-    let id = settlement.record.id;
-    let counts = settlement.charge == Charge::Count;
-    let tries = if counts { SETTLE_TRIES } else { RELEASE_TRIES };
-    let mut pause = Duration::from_millis(100);
-    for attempt in 1..=tries {
-        match core.directory.stores.ledger.settle(settlement).await {
-            Ok(settled) => {
-                if counts && !settled.is_first() && attempt == 1 {
-                    tracing::warn!(request.id = %id, "request was settled before, at its lease's end");
-                }
-                return;
-            }
-            Err(error @ (StoreError::Unavailable(_) | StoreError::Refused(_)))
-                if attempt < tries =>
-            {
-                tracing::warn!(request.id = %id, %error, "settlement waits for the store");
-            }
-            Err(error) if !counts => {
-                tracing::warn!(request.id = %id, %error, "hold not released; it ends with its lease");
-                return;
-            }
-            Err(error) => {
-                tracing::error!(request.id = %id, %error, "settlement not kept");
-                return;
-            }
+/// What a stream has come to: what the provider has counted, and by its length what it has not.
+fn so_far(tap: &StreamTap) -> TokenUsage {
+    let counted = tap.usage();
+    match tap.usage_source() {
+        UsageSource::Partial => {
+            TokenUsage { output: counted.output.max(tap.output_by_length()), ..counted }
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    }
-}
-
-/// A usage as the price book wants it: by what the provider says it served, not by what was asked for.
-fn priced(usage: TokenUsage, served: &Served) -> PricedUsage {
-    PricedUsage {
-        usage,
-        tier: served.service_tier.as_deref().map_or_else(ServiceTier::default, ServiceTier::served),
-        fast: served.speed.as_deref() == Some("fast"),
-        us_residency: served.inference_geo.as_deref() == Some("us"),
-        web_searches: served.web_search_requests.unwrap_or(0),
+        UsageSource::None | UsageSource::Estimated | UsageSource::Final => counted,
     }
 }
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

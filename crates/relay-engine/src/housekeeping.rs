@@ -8,13 +8,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Engine;
 use crate::core::Core;
+use crate::settling::{deliver, deliver_until};
 
 /// Orphans settled in one go.
 const REAP_BATCH: usize = 500;
 
 impl Engine {
-    /// Renews leases and settles orphans until `stop` is cancelled. One task of the process runs this.
+    /// Renews leases, delivers what the journal keeps, and settles orphans until `stop` is cancelled. One
+    /// task of the process runs this.
     pub async fn keep_house(&self, stop: CancellationToken) {
+        tokio::join!(self.keep_leases(&stop), deliver_until(self.core(), &stop));
+    }
+
+    async fn keep_leases(&self, stop: &CancellationToken) {
         // Two renewals may fail before a lease ends.
         let pause = self.core().config.lease / 3;
         let mut reaped_for = Duration::MAX;
@@ -25,7 +31,8 @@ impl Engine {
             }
             // Whoever could not renew its own leases does not judge others by theirs.
             let renewed = renew_leases(self.core()).await;
-            reaped_for = reaped_for.saturating_add(pause);
+            // After an outage others get the time to renew theirs and to deliver what they kept.
+            reaped_for = if renewed { reaped_for.saturating_add(pause) } else { Duration::ZERO };
             if renewed && reaped_for >= self.core().config.lease / 2 {
                 reaped_for = Duration::ZERO;
                 self.reap().await;
@@ -36,6 +43,8 @@ impl Engine {
     /// Settles the requests of dead processes. Called once before the first request is served, too.
     pub async fn reap(&self) {
         let core = self.core();
+        // What is known of a request is more than its last checkpoint.
+        deliver(core).await;
         loop {
             match core.directory.stores.ledger.reap(core.clock.now(), REAP_BATCH).await {
                 Ok(orphans) => {

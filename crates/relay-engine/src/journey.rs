@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
@@ -11,12 +11,13 @@ use relay_domain::{AccountKind, Platform, RequestId, Timestamp};
 use relay_protocol::anthropic::{RequestScan, scan_request};
 use relay_store::ConfigVersion;
 
+use crate::admission::in_time;
 use crate::core::Core;
 use crate::directory::KnownKey;
 use crate::stream::RelayBody;
 use crate::upstream::Upstream;
 use crate::upstream_url::Endpoint;
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, WaitSign};
 
 /// Relay, for one runtime: the engine that all share, and upstream connections of its own.
 #[derive(Clone)]
@@ -42,6 +43,16 @@ pub struct Incoming<'a> {
     pub query: Option<&'a str>,
     /// Its body.
     pub body: &'a Bytes,
+    /// Put up while it waits in a queue, if whoever serves it wants to know.
+    pub waits: Option<&'a WaitSign>,
+}
+
+impl Caller {
+    /// Whether requests of this key may have to wait in a queue before they are let in.
+    #[must_use]
+    pub fn may_wait(&self) -> bool {
+        self.0.key.queue.is_some()
+    }
 }
 
 /// What every attempt on a request needs.
@@ -68,6 +79,12 @@ impl Relay {
         RequestId::new(self.core.clock.now(), random_u128())
     }
 
+    /// After so much silence a client gets a sign of life.
+    #[must_use]
+    pub fn keep_alive(&self) -> Duration {
+        self.core.config.keep_alive
+    }
+
     /// What time it is.
     #[must_use]
     pub fn now(&self) -> Timestamp {
@@ -85,9 +102,12 @@ impl Relay {
         presented: impl Iterator<Item = &str>,
     ) -> Result<Caller, EngineError> {
         let mut any = false;
+        let patience = self.core.config.admission_timeout;
         for text in presented {
             any = true;
-            if let Some(known) = self.core.directory.find_key(text).await? {
+            let known = in_time(patience, self.core.directory.find_key(text)).await?;
+            // A secret that was replaced is good for a while, whatever the snapshot remembers.
+            if let Some(known) = known.filter(|known| known.has_secret(self.core.clock.now())) {
                 return Ok(Caller(known));
             }
         }
@@ -118,7 +138,8 @@ impl Relay {
                 continue;
             }
             if account.models.pairs().is_empty() {
-                let priced = self.core.prices.models().map(|(name, _)| name);
+                let book = self.core.prices.book();
+                let priced = book.models().map(|(name, _)| name);
                 names.extend(priced.filter(|name| name.starts_with("claude-")).map(str::to_owned));
             }
             names.extend(account.models.pairs().keys().cloned());
@@ -153,7 +174,7 @@ impl Relay {
             Endpoint::Messages => self.admit(caller, incoming, &scan).await?,
             Endpoint::CountTokens => self.wave_through(caller, incoming, &scan).await?,
         };
-        self.deliver(flight, &preference, &call).await
+        self.deliver(flight, &preference, &call, incoming).await
     }
 
     /// Whether the store answers: what readiness means.

@@ -4,46 +4,69 @@
 //! upstreams over HTTP; it knows neither which store there is nor how a client's request came in.
 
 mod account_secrets;
+mod address_family;
 mod admission;
 mod attempt;
 mod breaker;
+mod charging;
 mod classify;
 mod clock;
 mod config;
 mod connect_timeout;
 mod core;
+mod decision;
 mod delivery;
 mod directory;
 mod error;
+mod estimate;
+mod events;
+#[cfg(test)]
+mod fixture;
 mod flight;
 mod housekeeping;
 pub mod inspection;
 mod journey;
+mod late;
+mod meter;
 pub mod operator;
+mod own_limits;
+mod payer;
+pub mod prices;
+mod rest_policy;
 mod retry_budget;
 mod roster;
+mod self_service;
+mod settling;
 mod stream;
+mod unkept;
 mod unpriced_models;
 mod upstream;
 mod upstream_url;
+mod wait_room;
 
 use std::sync::Arc;
 
 use relay_crypto::{KeyHasher, Keyring};
-use relay_pricing::PriceBook;
+use relay_journal::Journal;
 use relay_store::Stores;
 use tokio_util::task::TaskTracker;
 
+pub use address_family::ProxyNames;
 pub use attempt::ReadError;
 pub use clock::{Clock, SystemClock};
 pub use config::EngineConfig;
 pub use error::{EngineError, LONGEST_RETRY_AFTER_S};
+pub use events::{EventSink, Unheard};
 pub use journey::{Caller, Incoming, Relay};
+pub use late::{LateBody, Relaying, WaitSign, before_keep_alive};
+pub use rest_policy::RestPolicy;
+pub use self_service::{KeyOwner, OwnUsage};
 pub use stream::{CutOff, RelayBody, StreamBody};
 pub use upstream_url::{Endpoint, UpstreamUrl};
 
-use crate::core::Core;
+use crate::core::{Core, CoreParts};
 use crate::directory::Directory;
+use crate::prices::Prices;
 
 /// What the engine works with.
 pub struct EngineParts {
@@ -57,8 +80,12 @@ pub struct EngineParts {
     pub hasher: KeyHasher,
     /// Opens accounts' credentials.
     pub keyring: Keyring,
-    /// What tokens cost.
-    pub prices: Arc<PriceBook>,
+    /// What things cost.
+    pub prices: Arc<Prices>,
+    /// Takes settlements while the store is away. `None`: they stay in memory.
+    pub journal: Option<Journal>,
+    /// Hears what an operator should hear of.
+    pub events: Arc<dyn EventSink>,
     /// Takes what runs beside the requests; shutdown waits for it.
     pub tasks: TaskTracker,
 }
@@ -75,10 +102,12 @@ impl Engine {
     ///
     /// [`EngineError::Store`] if the store fails, [`EngineError::Keyring`] if a key cannot be derived.
     pub async fn start(parts: EngineParts) -> Result<Self, EngineError> {
-        let EngineParts { config, clock, stores, hasher, keyring, prices, tasks } = parts;
+        let EngineParts { config, clock, stores, hasher, keyring, prices, journal, events, tasks } =
+            parts;
         keyring.derive()?;
         let directory = Directory::load(stores, hasher, keyring, config.key_prefix.clone()).await?;
-        Ok(Self { core: Arc::new(Core::new(config, clock, directory, prices, tasks)) })
+        let parts = CoreParts { config, clock, prices, journal, events, tasks };
+        Ok(Self { core: Arc::new(Core::new(directory, parts)) })
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {

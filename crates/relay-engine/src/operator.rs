@@ -1,15 +1,21 @@
-//! What an operator does: API keys, accounts, the login. The same for the admin REST and the command
+//! What an operator does: API keys, groups, accounts, tokens, the login. The same for the admin REST and the command
 //! line, with the server running or not.
 //!
 //! Nothing here tells a running engine of a change: it learns of it from the store's versions, on every
 //! instance alike.
 
 mod accounts;
+mod audit;
 mod error;
 mod fresh_id;
+mod groups;
+mod idempotent;
 mod keys;
+mod limits;
 mod login;
 mod sealing;
+mod snapshot;
+mod tokens;
 pub mod transfer;
 
 use std::sync::Arc;
@@ -20,11 +26,16 @@ use tokio::sync::Semaphore;
 
 use crate::Clock;
 
-pub use accounts::{NewAccount, NewProxy, NewProxyAuth};
+pub use accounts::{AccountChange, NewAccount, NewProxy, NewProxyAuth, ProxyChange};
 pub use error::OperatorError;
-pub use keys::NewKey;
+pub use groups::{GroupEdit, NewGroup};
+pub use keys::{BULK_AT_ONCE, KeyEdit, KeyPreview, LONGEST_GRACE, NewKey};
 pub use login::{MIN_PASSWORD_CHARS, NotedLogin, TakenOver};
 pub use sealing::UnreadableAccount;
+pub use tokens::{NewToken, TOKEN_PREFIX, actor_of_token};
+
+/// How often a change is decided anew because another one came first.
+const ATTEMPTS: usize = 8;
 
 /// How much heavy work goes on at once. Each password hash takes 19 MiB, and whoever may try to log in
 /// must not be able to fill the machine with them.

@@ -9,7 +9,7 @@ use http::HeaderValue;
 use http::header::{AUTHORIZATION, HeaderName};
 use relay_crypto::Keyring;
 use relay_domain::{
-    Account, AccountHealth, AccountId, HealthEvent, Proxy, ProxySetting, Timestamp,
+    Account, AccountHealth, AccountId, HealthEvent, Multiplier, Proxy, ProxySetting, Timestamp,
 };
 use relay_scheduler::{Candidate, Readiness};
 use secrecy::ExposeSecret as _;
@@ -24,6 +24,8 @@ use crate::upstream_url::UpstreamUrl;
 pub(crate) struct Roster {
     pub(crate) version: u64,
     pub(crate) entries: Vec<RosterEntry>,
+    /// The greatest of the accounts' rates, and at least one.
+    pub(crate) dearest_rate: Multiplier,
 }
 
 /// One account.
@@ -74,6 +76,11 @@ impl AccountLive {
         if self.untold.load(Ordering::Acquire) == 0 {
             self.health.store(Arc::new(health.clone()));
         }
+    }
+
+    /// How it fares, as far as this process knows.
+    pub(crate) fn health(&self) -> Arc<AccountHealth> {
+        self.health.load_full()
     }
 
     /// Whether a success would change anything.
@@ -128,6 +135,8 @@ impl Roster {
     ) -> Self {
         let known: HashMap<&AccountId, &Arc<AccountLive>> =
             old.entries.iter().map(|entry| (&entry.account.id, &entry.live)).collect();
+        let rates = accounts.iter().map(|account| account.rate);
+        let dearest_rate = rates.fold(Multiplier::ONE, Multiplier::max);
         let entries = accounts.into_iter().map(|account| {
             let live = known.get(&account.id).map_or_else(Arc::default, |live| Arc::clone(live));
             live.hear(&account.health);
@@ -137,12 +146,17 @@ impl Roster {
             }
             RosterEntry { account, live, access }
         });
-        Self { version, entries: entries.collect() }
+        Self { version, entries: entries.collect(), dearest_rate }
     }
 
     /// The healths at this moment, to be borrowed by [`Roster::candidates`].
     pub(crate) fn healths(&self) -> Vec<Arc<AccountHealth>> {
-        self.entries.iter().map(|entry| entry.live.health.load_full()).collect()
+        self.entries.iter().map(|entry| entry.live.health()).collect()
+    }
+
+    /// What the accounts call `model`.
+    pub(crate) fn upstream_names<'a>(&'a self, model: &'a str) -> impl Iterator<Item = &'a str> {
+        self.entries.iter().filter_map(move |entry| entry.account.models.upstream_name(model))
     }
 
     /// The facts for a decision.

@@ -18,12 +18,16 @@ use relay_domain::{AttemptOutcome, Outcome};
 use relay_protocol::anthropic::{ErrorType, StreamTap, error_event, ping_event};
 use tokio::time::{Instant, Sleep};
 
-use crate::classify::{Lesson, Retry, judge_event};
+use crate::classify::{Lesson, Retry, Trouble, judge_event};
+use crate::error::in_words;
 use crate::flight::Flight;
+use crate::late::LateBody;
 use crate::roster::InFlight;
 
 /// How long the client has to read the error event before the connection is aborted.
-const ABORT_GRACE: Duration = Duration::from_millis(50);
+pub(crate) const ABORT_GRACE: Duration = Duration::from_millis(50);
+/// The stable code of an answer that was cut off because a hard budget is used up.
+const BUDGET_EXHAUSTED: &str = "budget_exhausted";
 /// How long an upstream has to end an answer whose message is whole.
 const END_GRACE: Duration = Duration::from_secs(1);
 
@@ -45,6 +49,8 @@ pub enum RelayBody {
     Whole(Option<Bytes>),
     /// As it comes.
     Stream(Box<StreamBody>),
+    /// Behind a head that went out before there was an answer.
+    Late(Box<LateBody>),
 }
 
 impl RelayBody {
@@ -68,6 +74,7 @@ impl http_body::Body for RelayBody {
             Self::Stream(stream) => {
                 stream.poll_next(cx).map(|next| next.map(|item| item.map(Frame::data)))
             }
+            Self::Late(late) => late.poll_next(cx),
         }
     }
 
@@ -81,7 +88,7 @@ impl http_body::Body for RelayBody {
                 let length = bytes.as_ref().map_or(0, Bytes::len);
                 SizeHint::with_exact(u64::try_from(length).unwrap_or(u64::MAX))
             }
-            Self::Stream(_) => SizeHint::default(),
+            Self::Stream(_) | Self::Late(_) => SizeHint::default(),
         }
     }
 }
@@ -140,7 +147,8 @@ impl Intake {
 
 /// An answer that streams.
 pub struct StreamBody {
-    upstream: Incoming,
+    /// `None`: it was stopped.
+    upstream: Option<Incoming>,
     intake: Intake,
     flight: Flight,
     in_flight: InFlight,
@@ -177,6 +185,7 @@ impl StreamBody {
         let first_due = now + config.keep_alive.min(config.idle_timeout);
         let timer = Box::pin(tokio::time::sleep_until(first_due));
         let state = State::Flowing;
+        let upstream = Some(upstream);
         Self { upstream, intake, flight, in_flight, state, status, timer, heard: now, spoken: now }
     }
 
@@ -187,8 +196,9 @@ impl StreamBody {
                 return Poll::Ready(Some(Ok(bytes)));
             }
             self.end_if_finished();
+            self.meter(cx);
             match self.state {
-                State::Flowing => match Pin::new(&mut self.upstream).poll_frame(cx) {
+                State::Flowing => match self.poll_upstream(cx) {
                     Poll::Ready(Some(Ok(frame))) => {
                         if let Ok(chunk) = frame.into_data() {
                             self.heard(chunk);
@@ -225,12 +235,40 @@ impl StreamBody {
         }
     }
 
+    fn poll_upstream(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut self.upstream {
+            Some(upstream) => Pin::new(upstream).poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    /// Cuts the answer off if a hard budget has no room for more of it.
+    fn meter(&mut self, cx: &mut Context<'_>) {
+        if !self.flight.is_metered() || !matches!(self.state, State::Flowing) {
+            return;
+        }
+        let Some(denial) = self.flight.meter(&self.intake.tap, cx) else { return };
+        let id = self.flight.record.id;
+        tracing::info!(request.id = %id, limit = denial.limit.code(), "answer cut off: a hard budget is used up");
+        self.flight.count_end(&self.intake.tap);
+        let attempt = Some(AttemptOutcome::Answered);
+        self.flight.land(Outcome::BudgetExhausted, attempt, self.status);
+        let why = format!(
+            "Relay: the answer was cut off because a budget is used up: {}",
+            in_words(&denial)
+        );
+        self.abort(ErrorType::Billing, &why, BUDGET_EXHAUSTED);
+    }
+
     fn heard(&mut self, chunk: Bytes) {
         let now = Instant::now();
         self.flight.stalled(now.duration_since(self.heard));
         self.heard = now;
         self.intake.take(chunk);
-        self.flight.watch(self.intake.tap());
+        self.flight.watch(self.intake.tap(), now);
     }
 
     /// Something is due: a sign of life, or the end of patience. Sets the timer for what comes next.
@@ -262,7 +300,7 @@ impl StreamBody {
             && self.intake.tap.ended()
             && !self.flight.has_landed()
         {
-            self.flight.count_tap(&self.intake.tap);
+            self.flight.count_end(&self.intake.tap);
             let attempt = Some(AttemptOutcome::Answered);
             self.flight.land(Outcome::Completed, attempt, self.status);
             self.timer.as_mut().reset(Instant::now() + END_GRACE);
@@ -273,8 +311,9 @@ impl StreamBody {
     /// itself, and then with an abort. The unfinished frame is dropped; nobody could read it.
     fn break_off(&mut self, why: &str) {
         let tap = &self.intake.tap;
-        self.flight.count_tap(tap);
-        let said = tap.error().map(judge_event);
+        self.flight.count_end(tap);
+        let rests = &self.flight.core().config.rests;
+        let said = tap.error().map(|error| judge_event(error, rests));
         let (outcome, attempt, lesson) = match said {
             Some(judgement) if judgement.retry == Retry::Never => {
                 (Outcome::Rejected, judgement.outcome, judgement.lesson)
@@ -282,17 +321,26 @@ impl StreamBody {
             Some(judgement) => {
                 (Outcome::UpstreamFailed, AttemptOutcome::BrokeOffMidStream, judgement.lesson)
             }
-            None => (Outcome::UpstreamFailed, AttemptOutcome::BrokeOffMidStream, Lesson::Suspicion),
+            None => (
+                Outcome::UpstreamFailed,
+                AttemptOutcome::BrokeOffMidStream,
+                Lesson::Suspicion(Trouble::Failing),
+            ),
         };
         if let Some(account) = &self.flight.record.account {
             self.flight.core().learn(account, &self.in_flight.0, lesson);
         }
         self.flight.land(outcome, Some(attempt), self.status);
+        self.abort(ErrorType::Api, why, "upstream_broke_off");
+    }
+
+    /// Stops the upstream, says why if there is a place for it, and aborts the answer.
+    fn abort(&mut self, kind: ErrorType, why: &str, code: &str) {
+        self.upstream = None;
         let id = self.flight.record.id.to_string();
         // Within a frame that was too long to wait for there is no place for an event.
-        let has_place = tap.error().is_none() && self.intake.between_frames();
-        let event =
-            has_place.then(|| error_event(ErrorType::Api, why, &id, Some("upstream_broke_off")));
+        let has_place = self.intake.tap.error().is_none() && self.intake.between_frames();
+        let event = has_place.then(|| error_event(kind, why, &id, Some(code)));
         self.intake.finish_with(event.map(Bytes::from));
         self.state = State::Aborting;
         self.timer.as_mut().reset(Instant::now() + ABORT_GRACE);
@@ -302,8 +350,8 @@ impl StreamBody {
 impl Drop for StreamBody {
     fn drop(&mut self) {
         // The flight lands in its own drop; what the tap saw last has to be in its record by then.
-        if matches!(self.state, State::Flowing | State::Ending) {
-            self.flight.count_tap(&self.intake.tap);
+        if matches!(self.state, State::Flowing | State::Ending) && !self.flight.has_landed() {
+            self.flight.count_end(&self.intake.tap);
         }
     }
 }

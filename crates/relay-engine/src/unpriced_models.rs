@@ -13,11 +13,9 @@ const MAX_NAMES: usize = 1_000;
 pub(crate) struct UnpricedModels(Mutex<HashSet<ModelName>>);
 
 impl UnpricedModels {
-    /// Says, the first time, that `model` has no price.
-    pub(crate) fn note(&self, model: &ModelName) {
+    /// Whether this is the first time that `model` is found to have no price.
+    pub(crate) fn is_news(&self, model: &ModelName) -> bool {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() < MAX_NAMES && known.insert(model.clone()) {
-            tracing::warn!(%model, "model has no price: what it costs is unknown");
-        }
+        known.len() < MAX_NAMES && known.insert(model.clone())
     }
 }

@@ -14,12 +14,14 @@ use http::{HeaderValue, Request, Uri};
 use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::GaiResolver;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::client::legacy::{Client, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use relay_domain::ProxyScheme;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use crate::address_family::FamilyResolver;
 use crate::connect_timeout::TimedConnector;
 use crate::{EngineConfig, EngineError};
 
@@ -63,13 +65,16 @@ impl ProxyRoute {
 type Https<C> = TimedConnector<HttpsConnector<C>>;
 type HttpClient<C> = Client<Https<C>, Full<Bytes>>;
 
+/// TCP to a proxy.
+type ProxyTcp = HttpConnector<FamilyResolver>;
+
 /// A client of one kind of route. All kinds answer with the same future.
 #[derive(Clone)]
 enum RoutedClient {
     Direct(HttpClient<HttpConnector>),
-    Tunnel(HttpClient<Tunnel<HttpConnector>>),
-    TlsTunnel(HttpClient<Tunnel<HttpsConnector<HttpConnector>>>),
-    Socks(HttpClient<SocksV5<HttpConnector>>),
+    Tunnel(HttpClient<Tunnel<ProxyTcp>>),
+    TlsTunnel(HttpClient<Tunnel<HttpsConnector<ProxyTcp>>>),
+    Socks(HttpClient<SocksV5<ProxyTcp>>),
 }
 
 impl RoutedClient {
@@ -92,7 +97,7 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     pub(crate) fn new(config: Arc<EngineConfig>) -> Self {
-        let direct = RoutedClient::Direct(build(&config, tcp()));
+        let direct = RoutedClient::Direct(build(&config, tcp(GaiResolver::new())));
         Self { config, direct, proxied: RwLock::default() }
     }
 
@@ -125,8 +130,8 @@ impl Upstream {
     }
 }
 
-fn tcp() -> HttpConnector {
-    with_options(HttpConnector::new())
+fn tcp<R>(resolver: R) -> HttpConnector<R> {
+    with_options(HttpConnector::new_with_resolver(resolver))
 }
 
 /// Sets what every TCP connection to an upstream or its proxy has.
@@ -153,6 +158,7 @@ where
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(config.pool_idle_timeout)
+        .pool_max_idle_per_host(config.pool_max_idle)
         // A pooled connection that the peer closed before a byte was sent: safe to send again.
         .retry_canceled_requests(true)
         .build(TimedConnector::new(tls(connector), config.connect_timeout))
@@ -160,13 +166,14 @@ where
 
 fn proxied(config: &EngineConfig, route: &ProxyRoute) -> Result<RoutedClient, EngineError> {
     let proxy = route.address()?;
+    let tcp = tcp(FamilyResolver::new(config.proxy_names));
     match route.scheme {
-        ProxyScheme::Http => Ok(RoutedClient::Tunnel(build(config, tunnel(proxy, tcp(), route)?))),
+        ProxyScheme::Http => Ok(RoutedClient::Tunnel(build(config, tunnel(proxy, tcp, route)?))),
         ProxyScheme::Https => {
-            Ok(RoutedClient::TlsTunnel(build(config, tunnel(proxy, tls(tcp()), route)?)))
+            Ok(RoutedClient::TlsTunnel(build(config, tunnel(proxy, tls(tcp), route)?)))
         }
         ProxyScheme::Socks5 => {
-            let socks = socks(proxy, tcp(), route);
+            let socks = socks(proxy, tcp, route);
             Ok(RoutedClient::Socks(build(config, socks)))
         }
     }

@@ -1,75 +1,157 @@
-//! The price book: from a model's name to its price.
+//! The price book: from a model's name to its price, and to where that price came from.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use relay_domain::NanoUsd;
+use relay_domain::{CostBreakdown, NanoUsd};
 
-use crate::file::{PriceFile, PublishedPrice};
-use crate::{Charge, ModelPrice, PricingError, Rates, cost, name};
+use crate::fallback::fallback;
+use crate::{
+    Charge, ModelPrice, PassedOver, PriceOverride, PriceTable, PricingError, breakdown, name,
+};
+
+/// The name under which an operator may override the [fallback](PriceBook::fallback_quote).
+pub const FALLBACK: &str = "fallback";
 
 /// Prices by model.
 #[derive(Clone, Debug)]
 pub struct PriceBook {
-    as_of: String,
-    models: HashMap<String, ModelPrice>,
+    layers: Vec<BookLayer>,
+    models: HashMap<String, Listed>,
     /// From a name without a date to the newest dated model of that name.
     newest: HashMap<String, String>,
+    fallback: Listed,
+}
+
+/// Where a price came from.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Origin {
+    /// The table that is part of the program.
+    Builtin,
+    /// The operator's file.
+    File,
+    /// The operator's URL.
+    Url,
+    /// An operator's override.
+    Override,
+}
+
+/// A table that a book was made of.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BookLayer {
+    /// Where it came from.
+    pub origin: Origin,
+    /// The day that its figures are of, if it says so.
+    pub as_of: Option<String>,
+    /// Its SHA-256, in hexadecimal.
+    pub sha256: String,
+    /// How many models it has a price for.
+    pub models: usize,
+    /// What of it was passed over.
+    pub passed_over: PassedOver,
+}
+
+/// A price, and where it came from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Listed {
+    /// The price.
+    pub price: ModelPrice,
+    /// Where it came from.
+    pub origin: Origin,
 }
 
 /// What a request costs, and by which price.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Quote<'a> {
-    /// The name in the book that the model was found under.
+    /// The name in the book that the model was found under; [`FALLBACK`] for the fallback.
     pub matched: &'a str,
+    /// Where that price came from.
+    pub origin: Origin,
     /// The cost.
     pub cost: NanoUsd,
+    /// The cost by kind, which adds up to it.
+    pub by_kind: CostBreakdown,
 }
 
 impl PriceBook {
-    /// The book that is part of this program.
+    /// The book of the table that is part of this program, and nothing else.
     ///
     /// # Errors
     ///
-    /// As [`PriceBook::parse`]; a test sees to it that there is none.
+    /// As [`PriceTable::builtin`]; a test sees to it that there is none.
     pub fn builtin() -> Result<Self, PricingError> {
-        Self::parse(include_str!("../prices.json"))
+        Ok(Self::compose(&[(Origin::Builtin, &PriceTable::builtin()?)], &BTreeMap::new()))
     }
 
-    /// Reads a book in the form of `prices.json`: pico-dollars for each token, nano-dollars for
-    /// each web search, multipliers in thousandths. What is absent is not published.
+    /// The book of one table, in one of the forms that [`PriceTable::parse`] reads.
     ///
     /// # Errors
     ///
-    /// [`PricingError::Malformed`] for any other form and for names that the form does not have,
-    /// [`PricingError::Negative`] for a price below zero.
+    /// As [`PriceTable::parse`].
     pub fn parse(json: &str) -> Result<Self, PricingError> {
-        let file: PriceFile = serde_json::from_str(json).map_err(PricingError::Malformed)?;
-        let mut newest: HashMap<String, (u32, String)> = HashMap::new();
-        for model in file.models.keys() {
-            let Some((base, date)) = name::dated(model) else { continue };
-            if newest.get(base).is_none_or(|(known, _)| *known < date) {
-                newest.insert(base.to_owned(), (date, model.clone()));
-            }
-        }
-        let mut models = HashMap::with_capacity(file.models.len());
-        for (model, published) in file.models {
-            if has_negative(&published) {
-                return Err(PricingError::Negative { model });
-            }
-            models.insert(model, ModelPrice::complete(published));
-        }
-        let newest = newest.into_iter().map(|(base, (_, model))| (base, model)).collect();
-        Ok(Self { as_of: file.as_of, models, newest })
+        let table = PriceTable::parse(json.as_bytes())?;
+        Ok(Self::compose(&[(Origin::File, &table)], &BTreeMap::new()))
     }
 
-    /// The day of the price tables that the figures were taken from, as `2026-07-24`.
-    pub fn as_of(&self) -> &str {
-        &self.as_of
+    /// A book of several tables and an operator's overrides. A price of a later table takes the place of
+    /// an earlier one's as a whole, and an override that of any; nothing is mixed. An override under
+    /// [`FALLBACK`] is the fallback.
+    #[must_use]
+    pub fn compose(
+        tables: &[(Origin, &PriceTable)],
+        overrides: &BTreeMap<String, PriceOverride>,
+    ) -> Self {
+        let mut book = Self {
+            layers: Vec::with_capacity(tables.len()),
+            models: HashMap::new(),
+            newest: HashMap::new(),
+            fallback: Listed { price: fallback(), origin: Origin::Builtin },
+        };
+        for (origin, table) in tables {
+            book.layers.push(BookLayer {
+                origin: *origin,
+                as_of: table.as_of().map(str::to_owned),
+                sha256: table.sha256().to_owned(),
+                models: table.len(),
+                passed_over: table.passed_over(),
+            });
+            for (model, price) in table.models() {
+                let listed = Listed { price: price.clone(), origin: *origin };
+                book.models.insert(model.to_owned(), listed);
+            }
+        }
+        book.find_newest();
+        // Who sells what is overridden is asked before any override counts.
+        let overriding: Vec<(&String, Listed)> =
+            overrides.iter().map(|(model, price)| (model, book.overriding(model, price))).collect();
+        for (model, listed) in overriding {
+            if model == FALLBACK {
+                book.fallback = listed;
+            } else {
+                book.models.insert(model.clone(), listed);
+            }
+        }
+        book.find_newest();
+        book
+    }
+
+    /// The tables that it was made of, a later one above an earlier.
+    pub fn layers(&self) -> &[BookLayer] {
+        &self.layers
+    }
+
+    /// How many models have a price.
+    pub fn len(&self) -> usize {
+        self.models.len()
+    }
+
+    /// Whether none has.
+    pub fn is_empty(&self) -> bool {
+        self.models.is_empty()
     }
 
     /// Every model with its price, in no order.
-    pub fn models(&self) -> impl Iterator<Item = (&str, &ModelPrice)> {
-        self.models.iter().map(|(model, price)| (model.as_str(), price))
+    pub fn models(&self) -> impl Iterator<Item = (&str, &Listed)> {
+        self.models.iter().map(|(model, listed)| (model.as_str(), listed))
     }
 
     /// The price of `model`, and the name in the book that it was found under.
@@ -79,6 +161,11 @@ impl PriceBook {
     /// date means the newest dated model of exactly that name. Nothing else matches: `None` is
     /// unknown, and unknown is not free of charge.
     pub fn lookup(&self, model: &str) -> Option<(&str, &ModelPrice)> {
+        self.listed(model).map(|(matched, listed)| (matched, &listed.price))
+    }
+
+    /// As [`PriceBook::lookup`], with where the price came from.
+    pub fn listed(&self, model: &str) -> Option<(&str, &Listed)> {
         self.exact(model).or_else(|| {
             let plain = name::plain(model);
             self.exact(plain).or_else(|| self.by_snapshot(plain))
@@ -87,18 +174,53 @@ impl PriceBook {
 
     /// What `charge` costs on `model`. `None`: unknown, which is not the same as free.
     ///
-    /// [`PriceBook::lookup`] and [`cost()`] tell why a cost is unknown.
+    /// [`PriceBook::lookup`] and [`breakdown()`] tell why a cost is unknown.
     pub fn quote(&self, model: &str, charge: &Charge) -> Option<Quote<'_>> {
-        let (matched, price) = self.lookup(model)?;
-        let cost = cost(price, charge).ok()?;
-        Some(Quote { matched, cost })
+        let (matched, listed) = self.listed(model)?;
+        listed.quote(matched, charge)
     }
 
-    fn exact(&self, name: &str) -> Option<(&str, &ModelPrice)> {
-        self.models.get_key_value(name).map(|(name, price)| (name.as_str(), price))
+    /// What `charge` costs at the fallback: for requests whose cost is unknown, where a key's policy says
+    /// that they are charged nevertheless. Unless an operator overrides it, v1's price for unknown models.
+    ///
+    /// `None` if an operator's fallback leaves out what was charged, or the counts are beyond belief.
+    pub fn fallback_quote(&self, charge: &Charge) -> Option<Quote<'_>> {
+        self.fallback.quote(FALLBACK, charge)
     }
 
-    fn by_snapshot(&self, name: &str) -> Option<(&str, &ModelPrice)> {
+    /// The fallback.
+    pub fn fallback(&self) -> &Listed {
+        &self.fallback
+    }
+
+    fn overriding(&self, model: &str, price: &PriceOverride) -> Listed {
+        let overridden = if model == FALLBACK {
+            Some(&self.fallback.price)
+        } else {
+            self.lookup(model).map(|found| found.1)
+        };
+        let seller = overridden.map(ModelPrice::provider).unwrap_or_default();
+        let price = ModelPrice::complete(price.published(seller.to_owned()));
+        Listed { price, origin: Origin::Override }
+    }
+
+    fn find_newest(&mut self) {
+        let mut newest: HashMap<&str, (u32, &String)> = HashMap::new();
+        for model in self.models.keys() {
+            let Some((base, date)) = name::dated(model) else { continue };
+            if newest.get(base).is_none_or(|(known, _)| *known < date) {
+                newest.insert(base, (date, model));
+            }
+        }
+        let owned = |(base, (_, model)): (&str, (u32, &String))| (base.to_owned(), model.clone());
+        self.newest = newest.into_iter().map(owned).collect();
+    }
+
+    fn exact(&self, name: &str) -> Option<(&str, &Listed)> {
+        self.models.get_key_value(name).map(|(name, listed)| (name.as_str(), listed))
+    }
+
+    fn by_snapshot(&self, name: &str) -> Option<(&str, &Listed)> {
         // Vertex writes the same snapshot with another separator.
         let same_snapshot =
             name.contains('@').then(|| self.exact(&name.replacen('@', "-", 1))).flatten();
@@ -109,12 +231,11 @@ impl PriceBook {
     }
 }
 
-fn has_negative(published: &PublishedPrice) -> bool {
-    let long = published.long.as_ref().map(|long| long.rates).unwrap_or_default();
-    let tiers = [published.standard, long, published.priority, published.flex, published.batch];
-    let mut of_tokens = tiers.iter().flat_map(Rates::all).flatten();
-    of_tokens.any(|rate| rate.as_picos() < 0)
-        || published.web_search_nanos.is_some_and(|price| price < NanoUsd::ZERO)
+impl Listed {
+    fn quote<'a>(&self, matched: &'a str, charge: &Charge) -> Option<Quote<'a>> {
+        let by_kind = breakdown(&self.price, charge).ok()?;
+        Some(Quote { matched, origin: self.origin, cost: by_kind.total(), by_kind })
+    }
 }
 
 #[cfg(test)]

@@ -1,14 +1,13 @@
 //! What a usage costs: exact, with one rounding at the end.
 
-use relay_domain::{MoneyError, NanoUsd, TokenUsage};
+use relay_domain::{CostBreakdown, MoneyError, NanoUsd, NonZeroParts, TokenUsage};
 
 use crate::{ChargeKind, ModelPrice, PricingError};
 
 /// A multiplier of one, in thousandths.
 const ONE_MILLI: u32 = 1_000;
-/// The cost is summed in parts of a pico-dollar, because two multipliers in thousandths apply.
-const PARTS_PER_PICO: i128 = 1_000_000;
-const PICOS_PER_NANO: i128 = 1_000;
+/// The cost is summed in millionths of a pico-dollar, because two multipliers in thousandths apply.
+const PARTS_PER_NANO: i64 = 1_000_000_000;
 
 /// What a provider charges for one request, by what it served and not by what was asked for.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -63,11 +62,22 @@ impl ServiceTier {
 ///
 /// # Errors
 ///
+/// As [`breakdown`].
+pub fn cost(price: &ModelPrice, charge: &Charge) -> Result<NanoUsd, PricingError> {
+    breakdown(price, charge).map(|cost| cost.total())
+}
+
+/// What `charge` costs at `price`, by kind. The kinds add up to the total, which alone is rounded.
+///
+/// # Errors
+///
 /// [`PricingError::Unpriced`] if something was charged that has no known price: the cost is unknown
 /// then, not zero. [`PricingError::Overflow`] beyond nine billion dollars.
-pub fn cost(price: &ModelPrice, charge: &Charge) -> Result<NanoUsd, PricingError> {
+pub fn breakdown(price: &ModelPrice, charge: &Charge) -> Result<CostBreakdown, PricingError> {
     let usage = &charge.usage;
     let rates = price.rates(charge.tier, usage.all_input());
+    let multiplier = multiplier(price, charge)?;
+    // In the order of the breakdown's fields.
     let lines = [
         (usage.input, rates.input, ChargeKind::Input),
         (usage.output, rates.output, ChargeKind::Output),
@@ -75,20 +85,20 @@ pub fn cost(price: &ModelPrice, charge: &Charge) -> Result<NanoUsd, PricingError
         (usage.cache_write_5m, rates.cache_write_5m, ChargeKind::CacheWrite5m),
         (usage.cache_write_1h, rates.cache_write_1h, ChargeKind::CacheWrite1h),
     ];
-    let mut token_picos = 0_i128;
-    for (tokens, rate, kind) in lines {
+    let mut parts = [0_i128; 6];
+    let [token_parts @ .., search_parts] = &mut parts;
+    for (part, (tokens, rate, kind)) in token_parts.iter_mut().zip(lines) {
         if tokens.get() == 0 {
             continue;
         }
         let rate = rate.ok_or(PricingError::Unpriced { kind })?;
         // A u64 times an i64 always fits.
-        let line = i128::from(tokens.get()) * i128::from(rate.as_picos());
-        token_picos = token_picos.checked_add(line).ok_or_else(overflow)?;
+        let picos = i128::from(tokens.get()) * i128::from(rate.as_picos());
+        *part = picos.checked_mul(multiplier).ok_or_else(overflow)?;
     }
-    let token_parts = token_picos.checked_mul(multiplier(price, charge)?).ok_or_else(overflow)?;
-    let search_parts = search_picos(price, charge)?.checked_mul(PARTS_PER_PICO);
-    let parts = search_parts.and_then(|parts| parts.checked_add(token_parts));
-    round(parts.ok_or_else(overflow)?)
+    *search_parts = searches(price, charge)?;
+    CostBreakdown::from_parts(parts, NonZeroParts::new(PARTS_PER_NANO))
+        .map_err(PricingError::Overflow)
 }
 
 /// By how much fast mode and residency multiply the price of all tokens, in millionths.
@@ -103,21 +113,13 @@ fn multiplier(price: &ModelPrice, charge: &Charge) -> Result<i128, PricingError>
     Ok(i128::from(fast) * i128::from(residency))
 }
 
-fn search_picos(price: &ModelPrice, charge: &Charge) -> Result<i128, PricingError> {
+fn searches(price: &ModelPrice, charge: &Charge) -> Result<i128, PricingError> {
     if charge.web_searches == 0 {
         return Ok(0);
     }
     let each = price.web_search.ok_or(PricingError::Unpriced { kind: ChargeKind::WebSearch })?;
     let nanos = i128::from(charge.web_searches) * i128::from(each.as_nanos());
-    nanos.checked_mul(PICOS_PER_NANO).ok_or_else(overflow)
-}
-
-/// Rounds once although it divides twice: what the first division cuts off can only decide what
-/// would look like a tie to the second.
-fn round(parts: i128) -> Result<NanoUsd, PricingError> {
-    let (picos, cut) = (parts.div_euclid(PARTS_PER_PICO), parts.rem_euclid(PARTS_PER_PICO));
-    let looks_tied = picos.rem_euclid(PICOS_PER_NANO) == PICOS_PER_NANO / 2;
-    NanoUsd::from_picos(picos + i128::from(looks_tied && 0 < cut)).map_err(PricingError::Overflow)
+    nanos.checked_mul(PARTS_PER_NANO.into()).ok_or_else(overflow)
 }
 
 fn overflow() -> PricingError {

@@ -7,14 +7,32 @@ use relay_domain::MoneyError;
 /// Why there is no price book, or no cost.
 #[derive(Debug, thiserror::Error)]
 pub enum PricingError {
-    /// The price file is not one: mend it.
-    #[error("the price file cannot be read")]
+    /// The source is no price table at all: mend it.
+    #[error("the price table {why}")]
+    NoTable {
+        /// What it is instead, as the end of a sentence.
+        why: &'static str,
+    },
+    /// The source is not the JSON that it should be, or was cut off: mend it.
+    #[error("the price table cannot be read")]
     Malformed(#[source] serde_json::Error),
-    /// A price or a multiplier in the file is below zero: mend it.
-    #[error("the price file gives {model} a price below zero")]
-    Negative {
-        /// The model.
-        model: String,
+    /// Entries of the source have prices that cannot be: mend them.
+    #[error("{wrong} of {of} entries of the price table are wrong, the first: {first}")]
+    WrongEntries {
+        /// How many.
+        wrong: usize,
+        /// Of how many.
+        of: usize,
+        /// Which is the first, and what is wrong with it.
+        first: String,
+    },
+    /// A price that an operator gave cannot be.
+    #[error("{what} {why}")]
+    Refused {
+        /// Which part of it.
+        what: &'static str,
+        /// What is wrong with it, as the end of a sentence.
+        why: &'static str,
     },
     /// Something was charged that has no published price: the cost is unknown, not zero.
     #[error("the model has no price for {kind}")]

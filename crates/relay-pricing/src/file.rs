@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use relay_domain::{NanoUsd, TokenCount};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Rates;
 
@@ -16,12 +16,13 @@ pub(crate) struct PriceFile {
 }
 
 /// What a provider publishes about one model.
-#[derive(Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PublishedPrice {
     pub(crate) provider: String,
     pub(crate) standard: Rates,
-    pub(crate) long: Option<LongContext>,
+    #[serde(default)]
+    pub(crate) long: Vec<LongContext>,
     #[serde(default)]
     pub(crate) priority: Rates,
     #[serde(default)]
@@ -35,10 +36,32 @@ pub(crate) struct PublishedPrice {
     pub(crate) max_output_tokens: Option<TokenCount>,
 }
 
-/// The standard tier's prices for a request with more input than `above`.
-#[derive(Deserialize)]
+/// The prices for a request with more input than `above`, of all kinds together.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct LongContext {
-    pub(crate) above: TokenCount,
-    pub(crate) rates: Rates,
+pub struct LongContext {
+    /// The most input that does not cost these prices.
+    pub above: TokenCount,
+    /// The standard tier's.
+    pub rates: Rates,
+    /// The priority tier's; what is absent is raised as the standard tier's is.
+    #[serde(default, skip_serializing_if = "Rates::are_unknown")]
+    pub priority: Rates,
+    /// The flex tier's.
+    #[serde(default, skip_serializing_if = "Rates::are_unknown")]
+    pub flex: Rates,
+    /// The batch tier's.
+    #[serde(default, skip_serializing_if = "Rates::are_unknown")]
+    pub batch: Rates,
+}
+
+impl PublishedPrice {
+    /// Every price of tokens in it.
+    pub(crate) fn all_rates(&self) -> impl Iterator<Item = &Rates> {
+        let long = self
+            .long
+            .iter()
+            .flat_map(|long| [&long.rates, &long.priority, &long.flex, &long.batch]);
+        [&self.standard, &self.priority, &self.flex, &self.batch].into_iter().chain(long)
+    }
 }

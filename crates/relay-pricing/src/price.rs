@@ -5,10 +5,10 @@
 //! pico-dollars, as a published one is.
 
 use relay_domain::{NanoUsd, PicoUsdPerToken, TokenCount};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::ServiceTier;
-use crate::file::PublishedPrice;
+use crate::file::{LongContext, PublishedPrice};
 
 /// Anthropic charges every web search alike, whatever the model: 10 dollars for a thousand.
 const ANTHROPIC_WEB_SEARCH: NanoUsd = NanoUsd::from_nanos(10_000_000);
@@ -17,7 +17,6 @@ const ANTHROPIC_WEB_SEARCH: NanoUsd = NanoUsd::from_nanos(10_000_000);
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ModelPrice {
     provider: String,
-    long_above: Option<TokenCount>,
     standard: Tariff,
     priority: Tariff,
     flex: Tariff,
@@ -45,42 +44,59 @@ impl ModelPrice {
         self.max_output_tokens
     }
 
+    /// By how much the fast mode multiplies the price of all tokens, in thousandths.
+    pub fn fast_milli(&self) -> Option<u32> {
+        self.fast_milli
+    }
+
+    /// By how much processing in the United States only multiplies it, in thousandths.
+    pub fn us_residency_milli(&self) -> Option<u32> {
+        self.us_residency_milli
+    }
+
+    /// What a web search costs.
+    pub fn web_search(&self) -> Option<NanoUsd> {
+        self.web_search
+    }
+
     /// The prices of tokens for a request with so much input of all kinds: beyond the provider's
     /// threshold all of its tokens cost the long-context price, output included.
     ///
     /// A tier that the provider does not sell for the model costs what the standard tier does: the
     /// provider serves such a request as a standard one.
     pub fn rates(&self, tier: ServiceTier, all_input: TokenCount) -> &Rates {
-        let tariff = match tier {
+        self.tariff(tier).rates(all_input)
+    }
+
+    /// The prices of tokens of a tier.
+    pub fn tariff(&self, tier: ServiceTier) -> &Tariff {
+        match tier {
             ServiceTier::Standard => &self.standard,
             ServiceTier::Priority => &self.priority,
             ServiceTier::Flex => &self.flex,
             ServiceTier::Batch => &self.batch,
-        };
-        let is_long = self.long_above.is_some_and(|above| above < all_input);
-        if is_long { &tariff.long } else { &tariff.short }
+        }
     }
 
     /// The price that follows from what is published.
     pub(crate) fn complete(published: PublishedPrice) -> Self {
         let is_anthropic = published.provider == "anthropic";
         let of_provider = match published.provider.as_str() {
-            "anthropic" => anthropic_rules(published.standard.input),
+            // Google sells Anthropic's models by Anthropic's rules.
+            "anthropic" | "vertex_ai-anthropic_models" => anthropic_rules(published.standard.input),
             "openai" => openai_rules(published.standard.input),
             _ => Rates::default(),
         };
-        let short = published.standard.or(&of_provider);
-        let long =
-            published.long.as_ref().map_or(short, |long| long.rates.or(&short.like(&long.rates)));
-        let standard = Tariff { short, long };
-        let tier = |rates: &Rates| standard.tier(rates);
+        let standard = Tariff::standard(published.standard.or(&of_provider), &published.long);
+        let tier = |rates: &Rates, long: fn(&LongContext) -> &Rates| {
+            standard.tier(rates, published.long.iter().map(long))
+        };
         Self {
+            priority: tier(&published.priority, |long| &long.priority),
+            flex: tier(&published.flex, |long| &long.flex),
+            batch: tier(&published.batch, |long| &long.batch),
             provider: published.provider,
-            long_above: published.long.as_ref().map(|long| long.above),
             standard,
-            priority: tier(&published.priority),
-            flex: tier(&published.flex),
-            batch: tier(&published.batch),
             fast_milli: published.fast_milli,
             us_residency_milli: published.us_residency_milli,
             web_search: published
@@ -93,24 +109,34 @@ impl ModelPrice {
 }
 
 /// Prices of tokens by kind. `None`: not known.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rates {
     /// Of input that is neither read from nor written to the prompt cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<PicoUsdPerToken>,
     /// Of output.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<PicoUsdPerToken>,
     /// Of input read from the prompt cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_read: Option<PicoUsdPerToken>,
     /// Of input written to the prompt cache for five minutes.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_write_5m: Option<PicoUsdPerToken>,
     /// Of input written to the prompt cache for an hour.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_write_1h: Option<PicoUsdPerToken>,
 }
 
 impl Rates {
     pub(crate) fn all(&self) -> [Option<PicoUsdPerToken>; 5] {
         [self.input, self.output, self.cache_read, self.cache_write_5m, self.cache_write_1h]
+    }
+
+    /// Whether none is known.
+    pub fn are_unknown(&self) -> bool {
+        self.all().iter().all(Option::is_none)
     }
 
     /// These prices, and where there is none that of `fallback`.
@@ -150,23 +176,43 @@ impl Rates {
 }
 
 /// The prices of one tier.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Tariff {
-    short: Rates,
-    /// Beyond the long-context threshold; the same as `short` if there is none.
-    long: Rates,
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Tariff {
+    /// Below every threshold.
+    pub short: Rates,
+    /// Above thresholds, which rise.
+    pub long: Vec<(TokenCount, Rates)>,
 }
 
 impl Tariff {
-    /// Another tier than this standard one, from what is published for it. A tier is sold if both
-    /// its input and its output have a price; what else it lacks follows the price of its input,
-    /// and its long-context price follows the standard tier's.
-    fn tier(&self, published: &Rates) -> Self {
+    /// The prices for a request with so much input of all kinds.
+    pub fn rates(&self, all_input: TokenCount) -> &Rates {
+        let passed = self.long.iter().rev().find(|(above, _)| *above < all_input);
+        passed.map_or(&self.short, |(_, rates)| rates)
+    }
+
+    /// The standard tier. What has no long-context price of its own follows the price of input, and if
+    /// that one does not change either, stays as it is.
+    fn standard(short: Rates, long: &[LongContext]) -> Self {
+        let raised = |long: &LongContext| {
+            let rates = long.rates.or(&short.like(&long.rates)).or(&short);
+            (long.above, rates)
+        };
+        Self { short, long: long.iter().map(raised).collect() }
+    }
+
+    /// Another tier than this standard one, from what is published for it, long-context prices besides.
+    /// A tier is sold if both its input and its output have a price; what else it lacks follows the price
+    /// of its input, and its long-context price follows the standard tier's.
+    fn tier<'a>(&self, published: &Rates, long: impl Iterator<Item = &'a Rates>) -> Self {
         if published.input.is_none() || published.output.is_none() {
-            return *self;
+            return self.clone();
         }
         let short = published.or(&self.short.like(published));
-        Self { short, long: short.moved(&self.short, &self.long) }
+        let raised = self.long.iter().zip(long).map(|((above, standard), published)| {
+            (*above, published.or(&short.moved(&self.short, standard)))
+        });
+        Self { long: raised.collect(), short }
     }
 }
 

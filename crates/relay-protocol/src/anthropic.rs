@@ -7,8 +7,8 @@ mod response;
 mod tap;
 mod usage;
 
-pub use error_body::{ErrorType, error_body, error_event, ping_event};
-pub use provider_error::{ProviderError, names_model, read_error};
+pub use error_body::{ErrorType, error_body, error_body_with, error_event, ping_event};
+pub use provider_error::{ProviderError, names_model, read_error, says_disabled};
 pub use request::{RequestScan, model_literal, scan_request, splice_model};
 pub use response::{MessageFacts, read_message};
 pub use tap::StreamTap;

@@ -135,6 +135,12 @@ impl FrameScanner {
 }
 
 impl<'a> Frame<'a> {
+    /// Its bytes, without the blank line: all of them, or as many as are kept.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// The value of the frame's `event` field, the last one if there are several.
     #[must_use]
     pub fn event(&self) -> Option<&'a [u8]> {

@@ -3,7 +3,7 @@
 
 use relay_domain::{
     AccountHealth, AccountId, AccountKind, HealthEvent, InvalidId, ModelMap, NanoUsd, Platform,
-    Priority, Timestamp,
+    Priority, Rest, Timestamp,
 };
 use relay_scheduler::{Ask, Candidate, Policy, Ranking, Readiness, rank};
 
@@ -70,7 +70,7 @@ fn main() -> Result<(), InvalidId> {
         let Some(index) = ranking.first() else { break ranking.shortage() };
         println!("{} answers: overloaded", pool[index].id);
         let health = pool[index].health.clone();
-        pool[index].health = health.on(HealthEvent::Overloaded, now);
+        pool[index].health = health.on(HealthEvent::Overloaded(Rest::BRIEF), now);
         tried.push(pool[index].id.clone());
     };
     println!("nobody is left: {shortage}");

@@ -10,9 +10,9 @@
 use std::time::{Duration, Instant};
 
 use relay_domain::{
-    AccountId, AffinityKey, AttemptOutcome, AttemptRecord, Calendar, KeyId, Limits, ModelName,
-    NanoUsd, Outcome, Platform, RequestId, RequestRecord, RequestTimes, Timestamp, TokenCount,
-    TokenUsage, UsageSource,
+    AccountId, AffinityKey, AttemptOutcome, AttemptRecord, Calendar, KeyId, LimitScope, Limits,
+    ModelName, NanoUsd, Outcome, Platform, RequestId, RequestRecord, RequestTimes, Timestamp,
+    TokenCount, TokenUsage, UsageSource,
 };
 use relay_store::{AdmitRequest, Charge, Estimate, Settlement, Stores};
 use relay_store_redis::{RedisAddress, RedisOptions, RedisStore};
@@ -35,6 +35,8 @@ async fn main() {
         address: RedisAddress::Url(url.into()),
         calendar: Calendar::UTC,
         record_capacity: 10_000,
+        record_lifetime: Duration::from_hours(24 * 30),
+        billing_events: true,
         prefix: "relay:".to_owned(),
     };
     let stores = RedisStore::connect(&options).await.unwrap().stores();
@@ -42,11 +44,19 @@ async fn main() {
         "{:<22} {:>11} {:>12} {:>12}",
         "requests", "concurrency", "CPU µs each", "wall µs each"
     );
-    for (name, limit) in [("without limits", None), ("with a limit of 1000", Some(1_000))] {
+    let slots = Limits { concurrency: Some(1_000), ..Limits::default() };
+    let much = Some(NanoUsd::from_nanos(i64::MAX));
+    let budgets = Limits { daily_cost: much, weekly_cost: much, total_cost: much, ..slots };
+    for (name, load) in [
+        ("without limits", Load { limits: Limits::default(), keys: 1 }),
+        ("with a limit of 1000", Load { limits: slots, keys: 1 }),
+        ("with budgets", Load { limits: budgets, keys: 1 }),
+        ("with budgets, 64 keys", Load { limits: budgets, keys: 64 }),
+    ] {
         for concurrency in concurrency.map_or_else(|| vec![1, 16, 64], |given| vec![given]) {
-            run(&stores, limit, concurrency, WARM_UP).await;
+            run(&stores, load, concurrency, WARM_UP).await;
             let (began, used) = (Instant::now(), cpu_time());
-            run(&stores, limit, concurrency, ROUNDS).await;
+            run(&stores, load, concurrency, ROUNDS).await;
             let each = |time: Duration| time.as_secs_f64() * 1e6 / f64::from(ROUNDS);
             let (cpu, wall) = (each(cpu_time().saturating_sub(used)), each(began.elapsed()));
             println!("{name:<22} {concurrency:>11} {cpu:>12.1} {wall:>12.1}");
@@ -54,14 +64,21 @@ async fn main() {
     }
 }
 
+/// Whose requests they are.
+#[derive(Clone, Copy)]
+struct Load {
+    limits: Limits,
+    keys: u32,
+}
+
 /// Admits and settles `rounds` requests, `concurrency` at once.
-async fn run(stores: &Stores, limit: Option<u32>, concurrency: u32, rounds: u32) {
+async fn run(stores: &Stores, load: Load, concurrency: u32, rounds: u32) {
     let workers = tokio::task::LocalSet::new();
     for worker in 0..concurrency {
         let ledger = stores.ledger.clone();
         workers.spawn_local(async move {
             for round in 0..rounds / concurrency {
-                let request = request(worker, round, limit);
+                let request = request(worker, round, load);
                 assert!(ledger.admit(&request).await.unwrap().decision.is_ok());
                 assert!(ledger.settle(&end_of(request)).await.unwrap().is_first());
             }
@@ -70,12 +87,13 @@ async fn run(stores: &Stores, limit: Option<u32>, concurrency: u32, rounds: u32)
     workers.await;
 }
 
-fn request(worker: u32, round: u32, limit: Option<u32>) -> AdmitRequest {
+fn request(worker: u32, round: u32, load: Load) -> AdmitRequest {
     let now = NOW.plus(Duration::from_millis(u64::from(round)));
     AdmitRequest {
         request: RequestId::new(now, u128::from(worker)),
-        key: KeyId::try_from("0f8fad5b-d9cb-469f-a165-70867728950e").unwrap(),
-        limits: Limits { concurrency: limit, ..Limits::default() },
+        key: KeyId::try_from(format!("0f8fad5b-d9cb-469f-a165-{:012}", worker % load.keys))
+            .unwrap(),
+        limits: load.limits,
         platform: Platform::ClaudeConsole,
         model: ModelName::try_from("claude-sonnet-4-5").unwrap(),
         stream: true,
@@ -92,6 +110,9 @@ fn request(worker: u32, round: u32, limit: Option<u32>) -> AdmitRequest {
 }
 
 fn end_of(request: AdmitRequest) -> Settlement {
+    let scope = LimitScope::Key(request.key.clone());
+    let has_budget = request.limits.has_budget();
+    let budgets = has_budget.then_some((scope, request.limits)).into_iter().collect();
     let account = AccountId::try_from("9587c04b-d968-4df8-81a7-48f8307b10d1").unwrap();
     let attempt = AttemptRecord {
         account: account.clone(),
@@ -126,14 +147,15 @@ fn end_of(request: AdmitRequest) -> Settlement {
         },
         usage_source: UsageSource::Final,
         cost: Some(NanoUsd::from_nanos(24_711_000)),
-        charged: Some(NanoUsd::from_nanos(5_000_000)),
+        charged: Some(NanoUsd::from_nanos(24_711_000)),
         attempts: vec![attempt],
         edits: Vec::new(),
+        decision: Vec::new(),
     };
     Settlement {
         record,
         charge: Charge::Count,
-        budgets: Vec::new(),
+        budgets,
         bind: None,
         now: Timestamp::from_millis(request.now.as_millis()),
     }

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use redis::Pipeline;
 use relay_domain::{Account, AccountHealth, AccountId, AccountKind, HealthEvent, Timestamp};
-use relay_store::{AccountRepository, AccountSecrets, StoreError};
+use relay_store::{AccountRepository, AccountSecrets, StoreError, Update};
 
 use crate::fault;
 use crate::guarded_write::{ATTEMPTS, GuardedWrite, changed};
@@ -120,19 +120,30 @@ impl AccountRepository for RedisAccounts {
         Ok(accounts)
     }
 
-    async fn update(&self, account: &Account) -> Result<bool, StoreError> {
-        let Some(Found { family, name, hash }) = self.find(&account.id).await? else {
-            return Ok(false);
-        };
-        let old = form::parse(&account.id, family, &hash)?;
-        let mut fields = changed(&form::fields(&old, family)?, form::fields(account, family)?);
-        fields.extend(form::switches(account, &hash));
-        let mut write = GuardedWrite::default();
-        write.if_present(&name);
-        write.set_fields(&name, &fields);
-        self.place(&mut write, family, account);
-        write.write("INCR", self.keyspace().account_version(), [""; 0]);
-        Ok(write.run(&self.shared).await?.is_none())
+    async fn update(&self, account: &Account) -> Result<Update, StoreError> {
+        for _ in 0..ATTEMPTS {
+            let Some(Found { family, name, hash }) = self.find(&account.id).await? else {
+                return Ok(Update::Absent);
+            };
+            let old = form::parse(&account.id, family, &hash)?;
+            if old.revision != account.revision {
+                return Ok(Update::Stale { current: old.revision });
+            }
+            let revision = old.revision.saturating_add(1);
+            let mut fields = changed(&form::fields(&old, family)?, form::fields(account, family)?);
+            fields.extend(form::switches(account, &hash));
+            fields.push((form::REVISION, revision.to_string()));
+            let mut write = GuardedWrite::default();
+            write.if_still(&name, "id", hash.stored("id"));
+            write.if_still(&name, form::REVISION, hash.stored(form::REVISION));
+            write.set_fields(&name, &fields);
+            self.place(&mut write, family, account);
+            write.write("INCR", self.keyspace().account_version(), [""; 0]);
+            if write.run(&self.shared).await?.is_none() {
+                return Ok(Update::Done { revision });
+            }
+        }
+        Err(fault::contended(format!("account {}", account.id)))
     }
 
     async fn reseal(
@@ -150,8 +161,11 @@ impl AccountRepository for RedisAccounts {
         for field in form::SECRET {
             write.if_still(&name, field, hash.stored(field));
         }
+        write.if_still(&name, form::REVISION, hash.stored(form::REVISION));
         let resealed = next.clone().put_into(account.clone());
-        let fields = changed(&form::fields(&account, family)?, form::fields(&resealed, family)?);
+        let mut fields =
+            changed(&form::fields(&account, family)?, form::fields(&resealed, family)?);
+        fields.push((form::REVISION, account.revision.saturating_add(1).to_string()));
         write.set_fields(&name, &fields);
         write.write("INCR", self.keyspace().account_version(), [""; 0]);
         Ok(write.run(&self.shared).await?.is_none())

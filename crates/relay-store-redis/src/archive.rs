@@ -5,7 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use redis::Pipeline;
 use relay_domain::{NanoUsd, PeriodKind, RequestRecord, TokenCount};
-use relay_store::{Archive, Counted, Page, StoreError, StoredRecord, UsageScope, UsageTotals};
+use relay_store::{
+    Archive, ArchivePage, Counted, StoreError, StoredRecord, UsageScope, UsageTotals,
+};
 
 use crate::connection;
 use crate::counters;
@@ -27,7 +29,7 @@ pub(crate) struct RedisArchive {
 
 #[async_trait]
 impl Archive for RedisArchive {
-    async fn counters(&self, position: Option<String>) -> Result<Page<Counted>, StoreError> {
+    async fn counters(&self, position: Option<String>) -> Result<ArchivePage<Counted>, StoreError> {
         let Shared { pool, keyspace, .. } = &*self.shared;
         let (next, names) = scan::step(pool, "*usage:*", &position.unwrap_or_default()).await?;
         let counted: Vec<_> = names
@@ -43,10 +45,13 @@ impl Archive for RedisArchive {
                 Counted { scope, period, totals, claude }
             },
         );
-        Ok(Page { items: items.collect(), next })
+        Ok(ArchivePage { items: items.collect(), next })
     }
 
-    async fn records(&self, position: Option<String>) -> Result<Page<RequestRecord>, StoreError> {
+    async fn records(
+        &self,
+        position: Option<String>,
+    ) -> Result<ArchivePage<RequestRecord>, StoreError> {
         let Shared { pool, keyspace, .. } = &*self.shared;
         let first: usize = position.and_then(|text| text.parse().ok()).unwrap_or(0);
         let mut pipeline = Pipeline::with_capacity(1);
@@ -54,7 +59,7 @@ impl Archive for RedisArchive {
         let ids = pool.send(&pipeline).await?.pop().unwrap_or_default();
         let ids: Vec<String> = connection::read(ids, "ZRANGE")?;
         if ids.is_empty() {
-            return Ok(Page { items: Vec::new(), next: None });
+            return Ok(ArchivePage { items: Vec::new(), next: None });
         }
         let mut pipeline = Pipeline::with_capacity(1);
         pipeline.cmd("HMGET").arg(keyspace.records()).arg(&ids);
@@ -69,7 +74,7 @@ impl Archive for RedisArchive {
         };
         let items = ids.iter().zip(forms).filter_map(read).collect::<Result<_, _>>()?;
         let next = (ids.len() == PAGE).then(|| (first + PAGE).to_string());
-        Ok(Page { items, next })
+        Ok(ArchivePage { items, next })
     }
 
     async fn add_counters(&self, counters: &[Counted]) -> Result<usize, StoreError> {
@@ -106,7 +111,7 @@ impl RedisArchive {
     async fn add_counter(&self, counted: &Counted) -> Result<bool, StoreError> {
         let Counted { scope, period, totals, claude } = counted;
         let keyspace = &self.shared.keyspace;
-        let name = keyspace.counter(scope, *period);
+        let name = counters::name(scope, *period, keyspace);
         let mut write = GuardedWrite::default();
         write.if_absent(&name);
         let is_whole = matches!(scope, UsageScope::Key(_) | UsageScope::Account(_));
@@ -123,11 +128,15 @@ impl RedisArchive {
             write.write("EXPIRE", &name, [lifetime]);
         }
         if let UsageScope::Key(key) = scope {
-            // v1 reads a key's limits from these alone.
-            let costs = [(false, totals.charged), (true, totals.cost)];
-            for (is_real, amount) in costs.into_iter().filter(|(_, amount)| *amount > NanoUsd::ZERO)
-            {
-                let Some(name) = keyspace.v1_cost(key, *period, is_real) else { continue };
+            // The limits of keys are read from these alone.
+            let mut sums = vec![(keyspace.charged(key, *period), totals.charged)];
+            if matches!(period.kind(), PeriodKind::Total | PeriodKind::Day) {
+                sums.push((keyspace.cost(key, *period), totals.cost));
+            }
+            if period.kind() == PeriodKind::Total {
+                sums.push((keyspace.claude_charged(key, None), *claude));
+            }
+            for (name, amount) in sums.into_iter().filter(|(_, amount)| *amount > NanoUsd::ZERO) {
                 write.write("SET", &name, [amount.to_string()]);
                 if let Some(lifetime) = lifetime {
                     write.write("EXPIRE", &name, [lifetime]);

@@ -1,95 +1,137 @@
-//! Usage counters: v1's hashes and fields, with Relay's exact cost beside them.
+//! Usage counters: v1's, so that a v1 reads the same numbers, with Relay's exact costs beside them.
 
-use relay_domain::{NanoUsd, Period, RequestRecord, TokenCount, TokenUsage};
+mod amounts;
+mod billing_event;
+mod costs;
+mod families;
+mod indexes;
+mod model_name;
+mod usage_record;
+
+use std::collections::HashMap;
+
+use relay_domain::{NanoUsd, Period, RequestRecord, Timestamp, TokenCount, TokenUsage};
 use relay_store::{UsageScope, UsageTotals};
 
+use self::amounts::Amounts;
+use self::billing_event::BillingEvent;
+use self::costs::Costs;
+use self::families::Counted;
+use self::indexes::Indexes;
+use crate::call::Call;
 use crate::hash::Hash;
 use crate::keyspace::Keyspace;
 
-/// What is added to the counters of one scope in the four periods of one moment.
+/// A counted request, with what can be written of it before it meets others in a batch.
 #[derive(Debug)]
-pub(crate) struct Increment {
-    scope: UsageScope,
+pub(crate) struct CountedRequest {
+    counted: Vec<Counted>,
+    amounts: Amounts,
     periods: [Period; 4],
-    added: UsageTotals,
+    usage_record: String,
+    billing_event: Option<BillingEvent>,
 }
 
-/// The increments of a batch of requests, those of the same counters added up.
+impl CountedRequest {
+    /// What a request counts that ended at `now`, in these periods. `with_event`: also for those who bill.
+    pub(crate) fn new(
+        record: &RequestRecord,
+        now: Timestamp,
+        periods: [Period; 4],
+        with_event: bool,
+    ) -> Self {
+        // Writing a moment as text is dear: once.
+        let ended = now.to_string();
+        Self {
+            counted: Counted::by(record, now),
+            amounts: Amounts::of(record),
+            periods,
+            usage_record: usage_record::of(record, now, &ended),
+            billing_event: with_event.then(|| BillingEvent::of(record, now, &ended)).flatten(),
+        }
+    }
+}
+
+/// What a batch of requests adds to counters, those of the same counters added up.
 #[derive(Debug, Default)]
-pub(crate) struct Increments {
-    all: Vec<Increment>,
+pub(crate) struct Counters<'a> {
+    sums: Vec<(&'a Counted, [Period; 4], Amounts)>,
+    places: HashMap<(&'a Counted, [Period; 4]), usize>,
+    costs: Costs,
+    indexes: Indexes,
+    /// The list of each key's requests, and its new entries.
+    lists: Vec<(String, Vec<&'a str>)>,
+    /// The position of the key among those of the batch, from 1.
+    events: Vec<(usize, &'a BillingEvent)>,
 }
 
-impl Increments {
-    /// Adds a counted request that ended in `periods`.
-    pub(crate) fn count(&mut self, record: &RequestRecord, periods: [Period; 4]) {
-        let added = UsageTotals {
-            requests: 1,
-            tokens: record.usage,
-            cost: record.cost.unwrap_or_default(),
-            charged: record.charged.unwrap_or_default(),
-            unpriced_requests: u64::from(record.cost.is_none()),
-        };
-        let served = record.served_model.as_ref().unwrap_or(&record.model);
-        self.add(UsageScope::Key(record.key.clone()), periods, &added);
-        self.add(UsageScope::Model(served.clone()), periods, &added);
-        if let Some(account) = &record.account {
-            self.add(UsageScope::Account(account.clone()), periods, &added);
-        }
-        if let Some(group) = &record.group {
-            self.add(UsageScope::Group(group.clone()), periods, &added);
-        }
-    }
-
-    /// How many counters there are.
-    pub(crate) fn len(&self) -> usize {
-        self.all.len()
-    }
-
-    /// The four hashes of each counter, as `settle.lua` takes them.
-    pub(crate) fn names<'a>(&'a self, keyspace: &'a Keyspace) -> impl Iterator<Item = String> + 'a {
-        self.all.iter().flat_map(|increment| {
-            increment.periods.map(|period| keyspace.counter(&increment.scope, period))
-        })
-    }
-
-    /// The arguments of each counter, as `settle.lua` takes them.
-    pub(crate) fn arguments(&self) -> impl Iterator<Item = (&'static str, [i128; 10])> + '_ {
-        self.all.iter().map(|Increment { scope, added, .. }| {
-            let kind = match scope {
-                UsageScope::Key(_) | UsageScope::Account(_) => "full",
-                UsageScope::Model(_) | UsageScope::Group(_) => "model",
-            };
-            let tokens = &added.tokens;
-            let count = |count: TokenCount| i128::from(count.get());
-            let increments = [
-                i128::from(added.requests),
-                count(tokens.input),
-                count(tokens.output),
-                count(tokens.cache_write_5m + tokens.cache_write_1h),
-                count(tokens.cache_read),
-                count(tokens.cache_write_5m),
-                count(tokens.cache_write_1h),
-                i128::from(added.cost.as_nanos()),
-                i128::from(added.charged.as_nanos()),
-                i128::from(added.unpriced_requests),
-            ];
-            (kind, increments)
-        })
-    }
-
-    fn add(&mut self, scope: UsageScope, periods: [Period; 4], added: &UsageTotals) {
-        let same = |known: &&mut Increment| known.scope == scope && known.periods == periods;
-        match self.all.iter_mut().find(same) {
-            Some(known) => {
-                let sum = &mut known.added;
-                sum.requests += added.requests;
-                sum.tokens = sum.tokens + added.tokens;
-                sum.cost = sum.cost + added.cost;
-                sum.charged = sum.charged + added.charged;
-                sum.unpriced_requests += added.unpriced_requests;
+impl<'a> Counters<'a> {
+    /// Adds a counted request: of a key at this position (from 1) among those of the batch, in this week of
+    /// the key.
+    pub(crate) fn add(
+        &mut self,
+        record: &RequestRecord,
+        request: &'a CountedRequest,
+        (key_position, week): (usize, &str),
+        keyspace: &Keyspace,
+    ) {
+        let CountedRequest { counted, amounts, periods, usage_record, billing_event } = request;
+        for counted in counted {
+            let place = *self.places.entry((counted, *periods)).or_insert_with(|| {
+                self.sums.push((counted, *periods, Amounts::default()));
+                self.indexes.add(counted, *periods);
+                self.sums.len() - 1
+            });
+            if let Some((_, _, sum)) = self.sums.get_mut(place) {
+                *sum += amounts;
             }
-            None => self.all.push(Increment { scope, periods, added: *added }),
+        }
+        self.costs.add(&record.key, *periods, week, amounts);
+        let list = keyspace.records_of_key(&record.key);
+        match self.lists.iter_mut().find(|(known, _)| *known == list) {
+            Some((_, entries)) => entries.push(usage_record),
+            None => self.lists.push((list, vec![usage_record])),
+        }
+        self.events.extend(billing_event.iter().map(|event| (key_position, event)));
+    }
+
+    /// Appends what is counted, as `settle.lua` takes it.
+    pub(crate) fn write(&self, call: &mut Call<'a>, keyspace: &Keyspace) {
+        call.arg(self.sums.len());
+        for (counted, periods, amounts) in &self.sums {
+            for name in counted.names(*periods, keyspace) {
+                call.name(name);
+            }
+            call.arg(counted.family());
+            call.arg(counted.stem());
+            amounts.write(counted.claude(amounts), call);
+        }
+        self.costs.write(call, keyspace);
+        self.indexes.write(call, keyspace);
+        call.arg(self.lists.len());
+        for (name, entries) in &self.lists {
+            call.name(name.clone());
+            call.arg(entries.len());
+            for entry in entries {
+                call.arg(*entry);
+            }
+        }
+        call.arg(self.events.len());
+        for (key_position, event) in &self.events {
+            call.arg(*key_position);
+            call.arg(event.head.as_str());
+            call.arg(event.middle);
+            call.arg(event.tail.as_str());
+        }
+    }
+}
+
+/// The hash of a counter, for reading it.
+pub(crate) fn name(scope: &UsageScope, period: Period, keyspace: &Keyspace) -> String {
+    match scope {
+        UsageScope::Model(model) => keyspace.model_counter(&model_name::counted(model), period),
+        UsageScope::Key(_) | UsageScope::Account(_) | UsageScope::Group(_) => {
+            keyspace.counter(scope, period)
         }
     }
 }

@@ -24,6 +24,9 @@ pub(crate) enum Fault {
         /// The entry's name.
         what: String,
     },
+    /// TLS was asked for where there is none.
+    #[error("a socket of this machine has no TLS")]
+    NoTls,
     /// The batch in which this settlement travelled failed.
     #[error("a batch of settlements failed")]
     Batch(#[source] Arc<StoreError>),
@@ -88,6 +91,11 @@ pub(crate) fn unexpected(what: &'static str) -> StoreError {
 /// `what` cannot be changed because others change it all the time.
 pub(crate) fn contended(what: String) -> StoreError {
     StoreError::Unavailable(Box::new(Fault::Contended { what }))
+}
+
+/// The address is a socket, and TLS was asked for.
+pub(crate) fn no_tls() -> StoreError {
+    StoreError::Refused(Box::new(Fault::NoTls))
 }
 
 /// The failure of a batch, for one of those who were in it.

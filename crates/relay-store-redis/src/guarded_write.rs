@@ -47,6 +47,11 @@ impl GuardedWrite {
         self.guard(name, "", Value::from(as_read));
     }
 
+    /// How many conditions there are so far: the position of the next one.
+    pub(crate) fn guard_count(&self) -> usize {
+        self.plan.guards.len()
+    }
+
     /// A command on `name`.
     pub(crate) fn write<T: Into<String>>(
         &mut self,

@@ -79,6 +79,12 @@ impl Hash {
     }
 }
 
+impl FromIterator<(&'static str, String)> for Hash {
+    fn from_iter<I: IntoIterator<Item = (&'static str, String)>>(fields: I) -> Self {
+        Self(fields.into_iter().map(|(field, value)| (field.to_owned(), value)).collect())
+    }
+}
+
 #[cfg(test)]
 impl<const N: usize> From<[(&str, &str); N]> for Hash {
     fn from(fields: [(&str, &str); N]) -> Self {

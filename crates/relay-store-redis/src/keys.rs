@@ -1,6 +1,7 @@
 //! API keys, in v1's hashes, with v1's indexes.
 
 pub(crate) mod form;
+mod listing;
 mod service_rates;
 
 use std::collections::BTreeSet;
@@ -10,7 +11,7 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use redis::Pipeline;
 use relay_domain::{ApiKey, Expiry, ExpiryMode, KeyDigest, KeyId, Timestamp};
-use relay_store::{KeyRepository, StoreError};
+use relay_store::{KeyQuery, KeyRepository, Page, StoreError, Update};
 
 use crate::connection;
 use crate::fault;
@@ -22,6 +23,8 @@ use crate::shared::Shared;
 
 /// How long a key is kept after it was last written or used, in seconds: v1's year.
 const LIFETIME_S: &str = "31536000";
+/// How many keys are added in one step.
+const CREATED_AT_ONCE: usize = 5;
 
 /// API keys.
 pub(crate) struct RedisKeys {
@@ -63,12 +66,13 @@ impl RedisKeys {
     /// The ids under which digests are stored, in the digests' order, alive before deleted.
     async fn ids_of(&self, digests: &[KeyDigest]) -> Result<Vec<String>, StoreError> {
         let keyspace = self.keyspace();
-        let mut pipeline = Pipeline::with_capacity(3 * digests.len());
+        let mut pipeline = Pipeline::with_capacity(4 * digests.len());
         for digest in digests {
             let digest = digest.to_hex();
             pipeline.cmd("HGET").arg(keyspace.key_digests()).arg(&digest);
             pipeline.cmd("HGET").arg(keyspace.legacy_key_digest(&digest)).arg("id");
             pipeline.cmd("HGET").arg(keyspace.deleted_key_digests()).arg(&digest);
+            pipeline.cmd("HGET").arg(keyspace.retiring_key_digests()).arg(&digest);
         }
         let answers = self.shared.pool.send(&pipeline).await?;
         let ids = answers.into_iter().map(|answer| connection::read(answer, "HGET"));
@@ -76,27 +80,53 @@ impl RedisKeys {
     }
 }
 
+impl RedisKeys {
+    /// Adds so few keys that Redis is held up for a moment only, all or none of them.
+    async fn create_few(&self, keys: &[ApiKey]) -> Result<(), StoreError> {
+        let keyspace = self.keyspace();
+        let mut write = GuardedWrite::default();
+        for key in keys {
+            write.if_absent(keyspace.key(key.id.as_str()));
+        }
+        for digest in keys.iter().flat_map(secrets) {
+            self.guard_digest(&mut write, digest);
+        }
+        for key in keys {
+            let name = keyspace.key(key.id.as_str());
+            write.set_fields(&name, &form::fixed_fields(key));
+            write.set_fields(&name, &form::fields(key));
+            write.write("EXPIRE", &name, [LIFETIME_S]);
+            index(&mut write, keyspace, None, key);
+            listing::announce(&mut write, keyspace, key.id.as_str());
+        }
+        match write.run(&self.shared).await? {
+            None => Ok(()),
+            Some(position) => Err(keys.get(position).map_or_else(secret_is_taken, |key| {
+                StoreError::Duplicate { what: format!("the API key {}", key.id) }
+            })),
+        }
+    }
+
+    /// Only if no key has this secret.
+    fn guard_digest(&self, write: &mut GuardedWrite, digest: KeyDigest) {
+        let digest = digest.to_hex();
+        write.if_still(self.keyspace().key_digests(), &digest, None);
+        write.if_still(self.keyspace().deleted_key_digests(), &digest, None);
+        write.if_still(self.keyspace().retiring_key_digests(), &digest, None);
+    }
+}
+
 #[async_trait]
 impl KeyRepository for RedisKeys {
     async fn create(&self, key: &ApiKey) -> Result<(), StoreError> {
-        let keyspace = self.keyspace();
-        let (name, digest) = (keyspace.key(key.id.as_str()), key.digest.to_hex());
-        let mut write = GuardedWrite::default();
-        write.if_absent(&name);
-        write.if_still(keyspace.key_digests(), &digest, None);
-        write.if_still(keyspace.deleted_key_digests(), &digest, None);
-        write.set_fields(&name, &form::fixed_fields(key));
-        write.set_fields(&name, &form::fields(key));
-        write.write("EXPIRE", &name, [LIFETIME_S]);
-        index(&mut write, keyspace, None, key);
-        write.write("INCR", keyspace.key_version(), [""; 0]);
-        match write.run(&self.shared).await? {
-            None => Ok(()),
-            Some(0) => Err(StoreError::Duplicate { what: format!("the API key {}", key.id) }),
-            Some(_) => {
-                Err(StoreError::Duplicate { what: "an API key with this secret".to_owned() })
-            }
+        self.create_few(std::slice::from_ref(key)).await
+    }
+
+    async fn create_many(&self, keys: &[ApiKey]) -> Result<(), StoreError> {
+        for keys in keys.chunks(CREATED_AT_ONCE) {
+            self.create_few(keys).await?;
         }
+        Ok(())
     }
 
     async fn get(&self, id: &KeyId) -> Result<Option<ApiKey>, StoreError> {
@@ -127,35 +157,71 @@ impl KeyRepository for RedisKeys {
         Ok(keys)
     }
 
-    async fn update(&self, key: &ApiKey) -> Result<bool, StoreError> {
+    async fn page(&self, query: &KeyQuery) -> Result<Page<ApiKey>, StoreError> {
+        self.page_of_keys(query).await
+    }
+
+    async fn update(&self, key: &ApiKey) -> Result<Update, StoreError> {
         let keyspace = self.keyspace();
         let name = keyspace.key(key.id.as_str());
         for _ in 0..ATTEMPTS {
             let hash = self.read(key.id.as_str()).await?;
             if hash.is_absent() {
-                return Ok(false);
+                return Ok(Update::Absent);
             }
             let old = form::parse(key.id.as_str(), &hash)?;
-            let has_begun = old.expiry.mode == ExpiryMode::Activation && old.expiry.due().is_none();
-            let asks_to_begin = key.expiry.due().is_some();
+            if old.revision != key.revision {
+                return Ok(Update::Stale { current: old.revision });
+            }
+            let revision = old.revision.saturating_add(1);
             let new = ApiKey {
-                expiry: if has_begun && asks_to_begin { old.expiry } else { key.expiry },
-                digest: old.digest,
                 created_at: old.created_at,
                 last_used_at: old.last_used_at,
-                revision: old.revision,
+                revision,
                 ..key.clone()
             };
             let mut write = GuardedWrite::default();
-            for field in form::INDEXED.into_iter().chain(form::ACTIVATION) {
-                write.if_still(&name, field, hash.stored(field));
+            guard(&mut write, &name, &hash);
+            let has_changed = write.guard_count();
+            let known = [Some(old.digest), old.retiring.map(|secret| secret.digest)];
+            for digest in secrets(&new).filter(|digest| !known.contains(&Some(*digest))) {
+                self.guard_digest(&mut write, digest);
             }
             write.set_fields(&name, &form::changes(&hash, &old, &new));
             write.write("EXPIRE", &name, [LIFETIME_S]);
             index(&mut write, keyspace, Some(&old), &new);
-            write.write("INCR", keyspace.key_version(), [""; 0]);
+            listing::announce(&mut write, keyspace, key.id.as_str());
+            match write.run(&self.shared).await? {
+                None => return Ok(Update::Done { revision }),
+                Some(position) if has_changed <= position => return Err(secret_is_taken()),
+                Some(_) => {}
+            }
+        }
+        Err(fault::contended(name))
+    }
+
+    async fn purge(&self, id: &KeyId, revision: u64) -> Result<Update, StoreError> {
+        let keyspace = self.keyspace();
+        let name = keyspace.key(id.as_str());
+        for _ in 0..ATTEMPTS {
+            let hash = self.read(id.as_str()).await?;
+            if hash.is_absent() {
+                return Ok(Update::Absent);
+            }
+            let old = form::parse(id.as_str(), &hash)?;
+            if old.revision != revision {
+                return Ok(Update::Stale { current: old.revision });
+            }
+            let mut write = GuardedWrite::default();
+            guard(&mut write, &name, &hash);
+            write.write("DEL", &name, [""; 0]);
+            for total in keyspace.key_totals(id.as_str()) {
+                write.write("DEL", total, [""; 0]);
+            }
+            remove_from_indexes(&mut write, keyspace, &old);
+            listing::announce(&mut write, keyspace, id.as_str());
             if write.run(&self.shared).await?.is_none() {
-                return Ok(true);
+                return Ok(Update::Done { revision });
             }
         }
         Err(fault::contended(name))
@@ -179,7 +245,7 @@ impl KeyRepository for RedisKeys {
                 return Ok(expiry.end());
             }
             let mut write = GuardedWrite::default();
-            for field in form::ACTIVATION {
+            for field in form::ACTIVATION.into_iter().chain([form::REVISION]) {
                 write.if_still(&name, field, hash.stored(field));
             }
             let begun =
@@ -188,13 +254,30 @@ impl KeyRepository for RedisKeys {
             let revision = form::revision(&hash).saturating_add(1).to_string();
             write.set_fields(&name, &[(form::REVISION, revision)]);
             write.write("EXPIRE", &name, [LIFETIME_S]);
-            write.write("INCR", keyspace.key_version(), [""; 0]);
+            listing::announce(&mut write, keyspace, id.as_str());
             if write.run(&self.shared).await?.is_none() {
                 return Ok(Some(end));
             }
         }
         Err(fault::contended(name))
     }
+}
+
+/// Only if nobody has changed the key since it was read as `hash`, in what a change depends on.
+fn guard(write: &mut GuardedWrite, name: &str, hash: &Hash) {
+    let fields = form::INDEXED.into_iter().chain(form::ACTIVATION).chain([form::REVISION]);
+    for field in fields {
+        write.if_still(name, field, hash.stored(field));
+    }
+}
+
+/// The digests of a key's secrets.
+fn secrets(key: &ApiKey) -> impl Iterator<Item = KeyDigest> {
+    std::iter::once(key.digest).chain(key.retiring.map(|retiring| retiring.digest))
+}
+
+fn secret_is_taken() -> StoreError {
+    StoreError::Duplicate { what: "an API key with this secret".to_owned() }
 }
 
 /// Brings the indexes from what `old` needs to what `new` needs.
@@ -205,7 +288,6 @@ pub(crate) fn index(
     new: &ApiKey,
 ) {
     let id = new.id.as_str();
-    let by_name = |key: &ApiKey| format!("{}\0{id}", key.name.to_lowercase());
     if let Some(old) = old {
         if by_name(old) != by_name(new) {
             write.write("ZREM", keyspace.keys_by_name(), [by_name(old)]);
@@ -213,11 +295,18 @@ pub(crate) fn index(
         for tag in old.tags.iter().filter(|tag| !new.tags.contains(tag)) {
             write.write("SREM", keyspace.key_tag(tag), [id]);
         }
+        if old.digest != new.digest {
+            forget_digest(write, keyspace, &old.digest);
+        }
+        if let Some(retiring) = old.retiring {
+            write.write("HDEL", keyspace.retiring_key_digests(), [retiring.digest.to_hex()]);
+        }
     }
     let used = new.last_used_at.map_or(0, Timestamp::as_millis).to_string();
     write.write("SADD", keyspace.key_ids(), [id]);
     write.write("ZADD", keyspace.keys_by_creation(), [&new.created_at.as_millis().to_string(), id]);
-    write.write("ZADD", keyspace.keys_by_use(), [&used, id]);
+    // Settlements set it forward meanwhile.
+    write.write("ZADD", keyspace.keys_by_use(), ["NX", &used, id]);
     write.write("ZADD", keyspace.keys_by_name(), ["0".to_owned(), by_name(new)]);
     for tag in &new.tags {
         write.write("SADD", keyspace.key_tag(tag), [id]);
@@ -232,8 +321,48 @@ pub(crate) fn index(
         write.write("HDEL", keyspace.key_digests(), [&digest]);
         write.write("DEL", keyspace.legacy_key_digest(&digest), [""; 0]);
         write.write("HSET", keyspace.deleted_key_digests(), [&digest, id]);
+        for ranking in keyspace.cost_rankings() {
+            write.write("ZREM", ranking, [id]);
+        }
     } else {
         write.write("HDEL", keyspace.deleted_key_digests(), [&digest]);
         write.write("HSET", keyspace.key_digests(), [&digest, id]);
     }
+    if let Some(retiring) = new.retiring {
+        let pair = [retiring.digest.to_hex(), id.to_owned()];
+        write.write("HSET", keyspace.retiring_key_digests(), pair);
+    }
+}
+
+/// Takes a key out of every index.
+fn remove_from_indexes(write: &mut GuardedWrite, keyspace: &Keyspace, key: &ApiKey) {
+    let id = key.id.as_str();
+    write.write("SREM", keyspace.key_ids(), [id]);
+    write.write("SREM", keyspace.active_keys(), [id]);
+    write.write("SREM", keyspace.deleted_keys(), [id]);
+    write.write("ZREM", keyspace.keys_by_creation(), [id]);
+    write.write("ZREM", keyspace.keys_by_use(), [id]);
+    write.write("ZREM", keyspace.keys_by_name(), [by_name(key)]);
+    for ranking in keyspace.cost_rankings() {
+        write.write("ZREM", ranking, [id]);
+    }
+    for tag in &key.tags {
+        write.write("SREM", keyspace.key_tag(tag), [id]);
+    }
+    forget_digest(write, keyspace, &key.digest);
+    if let Some(retiring) = key.retiring {
+        write.write("HDEL", keyspace.retiring_key_digests(), [retiring.digest.to_hex()]);
+    }
+}
+
+fn forget_digest(write: &mut GuardedWrite, keyspace: &Keyspace, digest: &KeyDigest) {
+    let digest = digest.to_hex();
+    write.write("HDEL", keyspace.key_digests(), [&digest]);
+    write.write("HDEL", keyspace.deleted_key_digests(), [&digest]);
+    write.write("DEL", keyspace.legacy_key_digest(&digest), [""; 0]);
+}
+
+/// v1's member of the index by name.
+fn by_name(key: &ApiKey) -> String {
+    format!("{}\0{}", key.name.to_lowercase(), key.id)
 }

@@ -5,9 +5,13 @@
 //! for Redis Cluster is a second `Keyspace`, not a rewrite.
 
 mod counter_names;
+mod usage;
 
-use relay_domain::{AffinityKey, KeyId, Period, PeriodKind, Platform, RequestId};
-use relay_store::UsageScope;
+use relay_domain::{AffinityKey, Platform, RequestId};
+use relay_store::SettingsName;
+use relay_store::statistics::SegmentName;
+
+pub(crate) use self::usage::Index;
 
 /// The names of one store.
 #[derive(Clone, Debug)]
@@ -111,11 +115,6 @@ impl Keyspace {
         format!("{}records:index", self.own)
     }
 
-    /// v1's set of leases of a key's running requests.
-    pub(crate) fn concurrency(&self, key: &KeyId) -> String {
-        format!("concurrency:{key}")
-    }
-
     /// v1's sticky session. Its two schedulers have one name each.
     pub(crate) fn binding(&self, platform: Platform, affinity: &AffinityKey) -> String {
         match platform {
@@ -143,6 +142,32 @@ impl Keyspace {
     /// Digest to id, of deleted keys: v1 takes them out of its own map.
     pub(crate) fn deleted_key_digests(&self) -> String {
         format!("{}deleted_key_digests", self.own)
+    }
+
+    /// Digest to id, of secrets that were replaced and are good for a while. v1 would take one in its own
+    /// map for good.
+    pub(crate) fn retiring_key_digests(&self) -> String {
+        format!("{}retiring_key_digests", self.own)
+    }
+
+    /// The ids of the keys that were changed last, the latest first.
+    pub(crate) fn key_changes(&self) -> String {
+        format!("{}key_changes", self.own)
+    }
+
+    /// v1's rankings of keys by their cost, which it makes anew every few minutes.
+    pub(crate) fn cost_rankings(&self) -> [&'static str; 4] {
+        ["cost_rank:today", "cost_rank:7days", "cost_rank:30days", "cost_rank:all"]
+    }
+
+    /// What is counted for a key and has no lifetime.
+    pub(crate) fn key_totals(&self, id: &str) -> [String; 2] {
+        [format!("usage:{id}"), format!("usage:cost:total:{id}")]
+    }
+
+    /// Groups of keys by id.
+    pub(crate) fn key_groups(&self) -> String {
+        format!("{}key_groups", self.own)
     }
 
     pub(crate) fn key_ids(&self) -> &'static str {
@@ -278,37 +303,61 @@ impl Keyspace {
         name.starts_with(&self.own)
     }
 
-    // Usage.
+    // Statistics.
 
-    /// The hash in which a scope's usage of a period is counted. v1 has no total of a model over all
-    /// keys, and no groups of keys: those are Relay's own.
-    pub(crate) fn counter(&self, scope: &UsageScope, period: Period) -> String {
-        let kind = match period.kind() {
-            PeriodKind::Total => {
-                return match scope {
-                    UsageScope::Key(key) => format!("usage:{key}"),
-                    UsageScope::Account(account) => format!("account_usage:{account}"),
-                    UsageScope::Model(model) => format!("{}usage:model:total:{model}", self.own),
-                    UsageScope::Group(group) => format!("{}usage:group:total:{group}", self.own),
-                };
-            }
-            PeriodKind::Month => "monthly",
-            PeriodKind::Day => "daily",
-            PeriodKind::Hour => "hourly",
-        };
-        match scope {
-            UsageScope::Key(key) => format!("usage:{kind}:{key}:{period}"),
-            UsageScope::Account(account) => format!("account_usage:{kind}:{account}:{period}"),
-            UsageScope::Model(model) => format!("usage:model:{kind}:{model}:{period}"),
-            UsageScope::Group(group) => format!("{}usage:group:{kind}:{group}:{period}", self.own),
-        }
+    /// How far segments have been made.
+    pub(crate) fn statistics_state(&self) -> String {
+        format!("{}stats:state", self.own)
+    }
+
+    /// What settlements have counted and no segment has yet.
+    pub(crate) fn statistics_fresh(&self) -> String {
+        format!("{}stats:fresh", self.own)
+    }
+
+    /// The parts of a segment.
+    pub(crate) fn statistics_segment(&self, segment: SegmentName) -> String {
+        format!("{}stats:{segment}", self.own)
     }
 
     // The operator.
 
+    /// Tokens of automation by id.
+    pub(crate) fn admin_tokens(&self) -> String {
+        format!("{}admin_tokens", self.own)
+    }
+
+    /// Digest to id, of those tokens.
+    pub(crate) fn admin_token_digests(&self) -> String {
+        format!("{}admin_token_digests", self.own)
+    }
+
+    /// The trail of changes by number.
+    pub(crate) fn audit(&self) -> String {
+        format!("{}audit", self.own)
+    }
+
+    /// The number of the last entry.
+    pub(crate) fn audit_sequence(&self) -> String {
+        format!("{}audit:sequence", self.own)
+    }
+
+    /// An answer that is given again.
+    pub(crate) fn idempotency(&self, name: &str) -> String {
+        format!("{}idempotency:{name}", self.own)
+    }
+
     /// v2's login.
     pub(crate) fn admin_credentials(&self) -> &'static str {
         "admin:credentials"
+    }
+
+    /// A document of settings.
+    pub(crate) fn settings(&self, name: SettingsName) -> String {
+        match name {
+            SettingsName::ServiceRates => "system:service_rates".to_owned(),
+            SettingsName::PriceOverrides => format!("{}settings:{}", self.own, name.as_str()),
+        }
     }
 
     /// v1's, which lasts a day and is made anew from its `init.json` at every start of it.
@@ -319,8 +368,6 @@ impl Keyspace {
 
 #[cfg(test)]
 mod tests {
-    use relay_domain::{AccountId, GroupId, ModelName};
-
     use super::*;
 
     const SPACE: &str = "relay:";
@@ -359,34 +406,6 @@ mod tests {
     }
 
     #[test]
-    fn counters_have_the_names_of_v1() {
-        let keyspace = Keyspace::new(SPACE);
-        let key = UsageScope::Key(KeyId::try_from("k").unwrap());
-        let account = UsageScope::Account(AccountId::try_from("a").unwrap());
-        let model = UsageScope::Model(ModelName::try_from("m:1").unwrap());
-        let group = UsageScope::Group(GroupId::try_from("g").unwrap());
-        let month = Period::Month { year: 2026, month: 11 };
-        let day = Period::Day { year: 2026, month: 11, day: 23 };
-        let hour = Period::Hour { year: 2026, month: 11, day: 23, hour: 9 };
-        let cases = [
-            (&key, Period::Total, "usage:k"),
-            (&key, month, "usage:monthly:k:2026-11"),
-            (&key, day, "usage:daily:k:2026-11-23"),
-            (&key, hour, "usage:hourly:k:2026-11-23:09"),
-            (&account, Period::Total, "account_usage:a"),
-            (&account, hour, "account_usage:hourly:a:2026-11-23:09"),
-            (&model, day, "usage:model:daily:m:1:2026-11-23"),
-            (&model, Period::Total, "relay:usage:model:total:m:1"),
-            (&group, Period::Total, "relay:usage:group:total:g"),
-            (&group, day, "relay:usage:group:daily:g:2026-11-23"),
-        ];
-        for (scope, period, name) in cases {
-            assert_eq!(keyspace.counter(scope, period), name);
-            assert_eq!(keyspace.counter_of(name), Some((scope.clone(), period)));
-        }
-    }
-
-    #[test]
     fn what_v1_has_no_name_for_has_our_prefix() {
         let keyspace = Keyspace::new("own:");
         let request = RequestId::new(relay_domain::Timestamp::EPOCH, 7);
@@ -398,6 +417,15 @@ mod tests {
             keyspace.records(),
             keyspace.record_index(),
             keyspace.deleted_key_digests(),
+            keyspace.retiring_key_digests(),
+            keyspace.key_changes(),
+            keyspace.key_groups(),
+            keyspace.admin_tokens(),
+            keyspace.admin_token_digests(),
+            keyspace.audit(),
+            keyspace.audit_sequence(),
+            keyspace.idempotency("n"),
+            keyspace.settings(SettingsName::PriceOverrides),
         ] {
             assert!(name.starts_with("own:"), "{name}");
         }

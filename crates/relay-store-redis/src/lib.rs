@@ -3,6 +3,10 @@
 //! What a v1 or v2 left is read as it is, and a v1 that comes back can read what Relay wrote: fields that
 //! Relay does not know are never touched. What v1 has no name for lives under a prefix of Relay's own.
 //!
+//! A settlement writes all that v1 writes of a request, in one atomic step: `counters/families.rs` says under
+//! which names, `scripts/settle.lua` with which fields and lifetimes. What a key has spent is read where v1
+//! reads it, so that both hold it to the same limits.
+//!
 //! Requests share one connection; everything else takes one from a pool. Lost connections are made anew
 //! by themselves. A command that gets no answer within 250 milliseconds fails as
 //! [`StoreError::Unavailable`].
@@ -12,38 +16,52 @@
 
 mod accounts;
 mod admin;
+mod admin_tokens;
 mod archive;
+mod audit;
+mod call;
 mod connection;
 mod counters;
 mod fault;
+mod groups;
 mod guarded_write;
 mod hash;
+mod idempotency;
 mod keys;
 mod keyspace;
 mod ledger;
 mod money;
 mod options;
+mod record_search;
 mod scan;
 mod scripts;
+mod settings;
 mod shared;
+mod statistics;
 mod takeover;
 mod usage;
 
 use std::sync::Arc;
 
 use relay_store::{StoreError, Stores};
+use tokio::sync::Mutex;
 
 pub use crate::options::{RedisAddress, RedisOptions};
 pub use crate::takeover::{Repair, Survey, Traces, Unreadable};
 
 use crate::accounts::RedisAccounts;
 use crate::admin::RedisAdmin;
+use crate::admin_tokens::RedisAdminTokens;
 use crate::archive::RedisArchive;
+use crate::audit::RedisAudit;
 use crate::connection::ConnectionPool;
+use crate::groups::RedisGroups;
+use crate::idempotency::RedisIdempotency;
 use crate::keys::RedisKeys;
 use crate::keyspace::Keyspace;
 use crate::ledger::RedisLedger;
 use crate::scripts::Scripts;
+use crate::settings::RedisSettings;
 use crate::shared::Shared;
 use crate::usage::RedisUsage;
 
@@ -83,6 +101,9 @@ impl RedisStore {
             scripts: Scripts::new(),
             calendar: options.calendar,
             record_capacity: options.record_capacity.max(1),
+            record_lifetime: options.record_lifetime,
+            key_listing: Mutex::default(),
+            billing_events: options.billing_events,
             keys_indexed: false.into(),
             accounts_indexed: false.into(),
         });
@@ -145,6 +166,11 @@ impl RedisStore {
             accounts: Arc::new(RedisAccounts { shared: Arc::clone(&shared) }),
             usage: Arc::new(RedisUsage { shared: Arc::clone(&shared) }),
             admin: Arc::new(RedisAdmin { shared: Arc::clone(&shared) }),
+            groups: Arc::new(RedisGroups { shared: Arc::clone(&shared) }),
+            admin_tokens: Arc::new(RedisAdminTokens { shared: Arc::clone(&shared) }),
+            audit: Arc::new(RedisAudit { shared: Arc::clone(&shared) }),
+            idempotency: Arc::new(RedisIdempotency { shared: Arc::clone(&shared) }),
+            settings: Arc::new(RedisSettings { shared: Arc::clone(&shared) }),
             archive: Arc::new(RedisArchive { shared: Arc::clone(&shared) }),
             ledger: Arc::new(RedisLedger::new(Arc::clone(&shared))),
         };

@@ -1,6 +1,11 @@
 //! Where Redis is and how the store is to behave.
 
-use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
+use std::time::Duration;
+
+use redis::{
+    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo,
+    TlsCertificates,
+};
 use relay_domain::Calendar;
 use relay_store::StoreError;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -16,6 +21,10 @@ pub struct RedisOptions {
     pub calendar: Calendar,
     /// How many records of requests are kept. The oldest go first.
     pub record_capacity: usize,
+    /// How long records are kept at most.
+    pub record_lifetime: Duration,
+    /// Whether what is charged is also told in v1's stream of billing events.
+    pub billing_events: bool,
     /// What the names begin with that v1 does not know, such as `relay:`.
     pub prefix: String,
 }
@@ -39,6 +48,13 @@ pub enum RedisAddress {
         /// The password, if Redis asks for one.
         password: Option<SecretString>,
     },
+    /// One of the others that is no socket, reached by TLS.
+    Tls {
+        /// Which.
+        place: Box<Self>,
+        /// Certificates of the authorities that are trusted, as PEM. `None`: those that browsers trust.
+        authorities: Option<Vec<u8>>,
+    },
 }
 
 impl RedisAddress {
@@ -46,9 +62,20 @@ impl RedisAddress {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Refused`] if the address is none.
+    /// [`StoreError::Refused`] if the address is none, or what is trusted is no certificate.
     pub(crate) fn client(&self) -> Result<Client, StoreError> {
-        Client::open(self.connection_info()?).map_err(fault::of_redis)
+        let info = self.connection_info()?;
+        if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+            return Client::open(info).map_err(fault::of_redis);
+        }
+        // The library takes the process's; whoever was first has installed the same one.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let authorities = match self {
+            Self::Tls { authorities, .. } => authorities.clone(),
+            Self::Url(_) | Self::Host { .. } => None,
+        };
+        let certificates = TlsCertificates { client_tls: None, root_cert: authorities };
+        Client::build_with_tls(info, certificates).map_err(fault::of_redis)
     }
 
     fn connection_info(&self) -> Result<ConnectionInfo, StoreError> {
@@ -65,6 +92,17 @@ impl RedisAddress {
                 let address = ConnectionAddr::Tcp(host.clone(), *port);
                 let info = address.into_connection_info().map_err(fault::of_redis)?;
                 Ok(info.set_redis_settings(login))
+            }
+            Self::Tls { place, .. } => {
+                let info = place.connection_info()?;
+                match info.addr().clone() {
+                    ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+                        let (insecure, tls_params) = (false, None);
+                        let by_tls = ConnectionAddr::TcpTls { host, port, insecure, tls_params };
+                        Ok(info.set_addr(by_tls))
+                    }
+                    ConnectionAddr::Unix(_) | _ => Err(fault::no_tls()),
+                }
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Looking for names and reading many hashes, in pieces that never hold Redis up.
 
+use std::collections::BTreeSet;
+
 use redis::{Pipeline, Value};
 use relay_store::StoreError;
 
@@ -66,12 +68,72 @@ pub(crate) async fn names(pool: &ConnectionPool) -> Result<Vec<String>, StoreErr
     }
 }
 
-/// The members of a set.
+/// The members of a set, in steps. Each comes once.
 pub(crate) async fn members(pool: &ConnectionPool, name: &str) -> Result<Vec<String>, StoreError> {
-    let mut pipeline = Pipeline::with_capacity(1);
-    pipeline.cmd("SMEMBERS").arg(name);
-    let answer = pool.send(&pipeline).await?.pop().unwrap_or_default();
-    connection::read(answer, "SMEMBERS")
+    let (mut members, mut cursor) = (BTreeSet::new(), 0_u64);
+    loop {
+        let mut pipeline = Pipeline::with_capacity(1);
+        pipeline.cmd("SSCAN").arg(name).arg(cursor).arg("COUNT").arg(STEP);
+        let answer = pool.send(&pipeline).await?.pop().unwrap_or_default();
+        let (next, found): (u64, Vec<String>) = connection::read(answer, "SSCAN")?;
+        members.extend(found);
+        cursor = next;
+        if cursor == 0 {
+            return Ok(members.into_iter().collect());
+        }
+    }
+}
+
+/// The fields of a hash that is read in steps. A field may come twice.
+pub(crate) async fn fields(
+    pool: &ConnectionPool,
+    name: &str,
+) -> Result<Vec<(String, String)>, StoreError> {
+    let (mut fields, mut cursor) = (Vec::new(), 0_u64);
+    loop {
+        let mut pipeline = Pipeline::with_capacity(1);
+        pipeline.cmd("HSCAN").arg(name).arg(cursor).arg("COUNT").arg(STEP);
+        let answer = pool.send(&pipeline).await?.pop().unwrap_or_default();
+        let (next, found): (u64, Vec<(String, String)>) = connection::read(answer, "HSCAN")?;
+        fields.extend(found);
+        cursor = next;
+        if cursor == 0 {
+            return Ok(fields);
+        }
+    }
+}
+
+/// Some fields of the hashes under `names`, in their order. What is no hash reads as absent.
+pub(crate) async fn read_fields(
+    pool: &ConnectionPool,
+    names: &[String],
+    fields: &[&'static str],
+) -> Result<Vec<Hash>, StoreError> {
+    let mut hashes = Vec::with_capacity(names.len());
+    for names in names.chunks(AT_ONCE) {
+        let mut pipeline = Pipeline::with_capacity(names.len());
+        for name in names {
+            pipeline.cmd("HMGET").arg(name).arg(fields);
+        }
+        for answer in pool.send_leniently(&pipeline).await? {
+            hashes.push(if is_other(&answer) {
+                Hash::default()
+            } else {
+                let values: Vec<Option<String>> = connection::read(answer, "HMGET")?;
+                fields
+                    .iter()
+                    .zip(values)
+                    .filter_map(|(field, value)| Some((*field, value?)))
+                    .collect()
+            });
+        }
+    }
+    if hashes.len() == names.len() { Ok(hashes) } else { Err(fault::unexpected("HMGET")) }
+}
+
+/// Whether there is something else than a hash.
+fn is_other(answer: &Value) -> bool {
+    matches!(answer, Value::ServerError(error) if error.code() == "WRONGTYPE")
 }
 
 /// The hashes under `names`, in their order. What is no hash reads as absent.
@@ -86,9 +148,11 @@ pub(crate) async fn read_all(
             pipeline.cmd("HGETALL").arg(name);
         }
         for answer in pool.send_leniently(&pipeline).await? {
-            let is_other =
-                matches!(&answer, Value::ServerError(error) if error.code() == "WRONGTYPE");
-            hashes.push(if is_other { Hash::default() } else { Hash::from_value(answer)? });
+            hashes.push(if is_other(&answer) {
+                Hash::default()
+            } else {
+                Hash::from_value(answer)?
+            });
         }
     }
     if hashes.len() == names.len() { Ok(hashes) } else { Err(fault::unexpected("HGETALL")) }

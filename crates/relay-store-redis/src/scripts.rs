@@ -7,40 +7,67 @@ use crate::connection::{ConnectionPool, SharedConnection};
 
 /// The scripts of the store.
 pub(crate) struct Scripts {
-    /// Takes a slot of a key's concurrency limit and the hold.
+    /// Lets a request in.
     pub(crate) admit: Script,
+    /// Gives a held request to an account.
+    pub(crate) assign: Script,
+    /// Raises what a request holds.
+    pub(crate) extend: Script,
+    /// Gives parts of a hold back.
+    pub(crate) release: Script,
     /// Extends a lease and keeps what is known of the usage.
     pub(crate) checkpoint: Script,
-    /// Extends a slot of a key's concurrency limit.
+    /// Extends a slot.
     pub(crate) extend_slot: Script,
     /// Ends requests and counts their usage.
     pub(crate) settle: Script,
+    /// Reads how far limits are used.
+    pub(crate) standing: Script,
+    /// Starts limits anew.
+    pub(crate) restart: Script,
+    /// Keeps what had been spent when a period began.
+    pub(crate) begin_period: Script,
     /// Writes if what was read still holds.
     pub(crate) guarded_write: Script,
+    /// Writes segments of statistics.
+    pub(crate) roll_statistics: Script,
 }
 
 /// A script and the digest under which Redis keeps it.
 pub(crate) struct Script {
-    text: &'static str,
+    text: String,
     digest: String,
 }
+
+/// What stands before a script that reads limits.
+const LIMITS: &str = include_str!("scripts/limits.lua");
 
 impl Scripts {
     /// Reads the scripts.
     pub(crate) fn new() -> Self {
+        let of_limits = |text| Script::new([LIMITS, text].concat());
+        let plain = |text: &str| Script::new(text.to_owned());
         Self {
-            admit: Script::new(include_str!("scripts/admit.lua")),
-            checkpoint: Script::new(include_str!("scripts/checkpoint.lua")),
-            extend_slot: Script::new(include_str!("scripts/extend_slot.lua")),
-            settle: Script::new(include_str!("scripts/settle.lua")),
-            guarded_write: Script::new(include_str!("scripts/guarded_write.lua")),
+            admit: of_limits(include_str!("scripts/admit.lua")),
+            assign: of_limits(include_str!("scripts/assign.lua")),
+            extend: of_limits(include_str!("scripts/extend.lua")),
+            release: of_limits(include_str!("scripts/release.lua")),
+            checkpoint: plain(include_str!("scripts/checkpoint.lua")),
+            extend_slot: plain(include_str!("scripts/extend_slot.lua")),
+            settle: of_limits(include_str!("scripts/settle.lua")),
+            standing: of_limits(include_str!("scripts/standing.lua")),
+            restart: of_limits(include_str!("scripts/restart.lua")),
+            begin_period: of_limits(include_str!("scripts/begin_period.lua")),
+            guarded_write: plain(include_str!("scripts/guarded_write.lua")),
+            roll_statistics: plain(include_str!("scripts/roll_statistics.lua")),
         }
     }
 }
 
 impl Script {
-    fn new(text: &'static str) -> Self {
-        Self { text, digest: redis::Script::new(text).get_hash().to_owned() }
+    fn new(text: String) -> Self {
+        let digest = redis::Script::new(&text).get_hash().to_owned();
+        Self { text, digest }
     }
 
     /// A call of this script with so many keys, which must follow first, and then its arguments.
@@ -82,7 +109,7 @@ impl Script {
 
     fn teach(&self) -> Pipeline {
         let mut pipeline = Pipeline::with_capacity(1);
-        pipeline.cmd("SCRIPT").arg("LOAD").arg(self.text);
+        pipeline.cmd("SCRIPT").arg("LOAD").arg(&self.text);
         pipeline
     }
 }
@@ -97,11 +124,26 @@ mod tests {
 
     #[test]
     fn every_script_says_what_it_takes_and_returns() {
-        let scripts = Scripts::new();
-        let Scripts { admit, checkpoint, extend_slot, settle, guarded_write } = scripts;
-        for script in [admit, checkpoint, extend_slot, settle, guarded_write] {
-            let header: String =
-                script.text.lines().take_while(|line| line.starts_with("--")).collect();
+        let Scripts {
+            admit,
+            assign,
+            extend,
+            release,
+            checkpoint,
+            extend_slot,
+            settle,
+            standing,
+            restart,
+            begin_period,
+            guarded_write,
+            roll_statistics,
+        } = Scripts::new();
+        let limited = [admit, assign, extend, release, settle, standing, restart, begin_period];
+        for script in
+            limited.into_iter().chain([checkpoint, extend_slot, guarded_write, roll_statistics])
+        {
+            let text = script.text.strip_prefix(LIMITS).unwrap_or(&script.text);
+            let header: String = text.lines().take_while(|line| line.starts_with("--")).collect();
             for word in ["KEYS", "ARGV", "Returns"] {
                 assert!(header.contains(word), "{word} is missing in: {header}");
             }

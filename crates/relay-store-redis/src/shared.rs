@@ -1,9 +1,12 @@
 //! What every handle of one store shares.
 
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use redis::Client;
 use relay_domain::Calendar;
+use relay_store::KeyListing;
+use tokio::sync::Mutex;
 
 use crate::connection::ConnectionPool;
 use crate::keyspace::Keyspace;
@@ -17,6 +20,11 @@ pub(crate) struct Shared {
     pub(crate) scripts: Scripts,
     pub(crate) calendar: Calendar,
     pub(crate) record_capacity: usize,
+    pub(crate) record_lifetime: Duration,
+    /// The API keys as of when they were last listed.
+    pub(crate) key_listing: Mutex<KeyListing>,
+    /// Whether there are v1's billing events.
+    pub(crate) billing_events: bool,
     /// Whether this process has looked for API keys that are in no index.
     pub(crate) keys_indexed: AtomicBool,
     /// The same for accounts.

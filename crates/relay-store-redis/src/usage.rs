@@ -4,14 +4,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use redis::Pipeline;
-use relay_domain::{Period, RequestId, RequestRecord};
-use relay_store::{StoreError, StoredRecord, UsageRepository, UsageScope, UsageTotals};
+use relay_domain::{Calendar, Period, RequestId, RequestRecord};
+use relay_store::statistics::{Statistics, StatisticsQuery};
+use relay_store::{
+    RecordPage, RecordQuery, StoreError, StoredRecord, UsageRepository, UsageScope, UsageTotals,
+};
 
 use crate::connection;
 use crate::counters;
 use crate::fault;
 use crate::hash::Hash;
 use crate::shared::Shared;
+use crate::statistics;
 
 /// Usage and records.
 pub(crate) struct RedisUsage {
@@ -20,7 +24,7 @@ pub(crate) struct RedisUsage {
 
 impl RedisUsage {
     /// The records with these ids, in their order, of those that are kept.
-    async fn records(&self, ids: &[String]) -> Result<Vec<RequestRecord>, StoreError> {
+    pub(crate) async fn records(&self, ids: &[String]) -> Result<Vec<RequestRecord>, StoreError> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
@@ -42,7 +46,7 @@ impl RedisUsage {
 impl UsageRepository for RedisUsage {
     async fn totals(&self, scope: &UsageScope, period: Period) -> Result<UsageTotals, StoreError> {
         let mut pipeline = Pipeline::with_capacity(1);
-        pipeline.cmd("HGETALL").arg(self.shared.keyspace.counter(scope, period));
+        pipeline.cmd("HGETALL").arg(counters::name(scope, period, &self.shared.keyspace));
         let answer = self.shared.pool.send(&pipeline).await?.pop();
         let hash = Hash::from_value(answer.ok_or_else(|| fault::unexpected("HGETALL"))?)?;
         Ok(counters::totals(&hash, scope, period))
@@ -59,5 +63,17 @@ impl UsageRepository for RedisUsage {
         let answer = self.shared.pool.send(&pipeline).await?.pop();
         let ids: Vec<String> = connection::read(answer.unwrap_or_default(), "ZREVRANGE")?;
         self.records(&ids).await
+    }
+
+    async fn search(&self, query: &RecordQuery) -> Result<RecordPage, StoreError> {
+        self.search_records(query).await
+    }
+
+    async fn statistics(&self, query: &StatisticsQuery) -> Result<Statistics, StoreError> {
+        statistics::answer(&self.shared, query).await
+    }
+
+    fn calendar(&self) -> Calendar {
+        self.shared.calendar
     }
 }

@@ -3,8 +3,9 @@
 //! `taskset -c 0 cargo run --release -p relay-store-sqlite --example sqlite_ledger_bench [seconds] [keys]`
 //!
 //! Requests come from as many tasks as stated, each one after the other; a task goes on while its last
-//! settlement is being written, as the engine does, except where it says that it waits. Linux only: the
-//! time is read from `/proc`.
+//! settlement is being written, as the engine does, except where it says that it waits. All of it is done
+//! without limits, and with three on each key: requests in a window, cost in a day and in all. Linux only:
+//! the time is read from `/proc`.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
 
@@ -12,9 +13,9 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use relay_domain::{
-    AccountId, AffinityKey, AttemptOutcome, AttemptRecord, Calendar, KeyId, Limits, ModelName,
-    NanoUsd, Outcome, Platform, RequestId, RequestRecord, RequestTimes, Timestamp, TokenCount,
-    TokenUsage, UsageSource,
+    AccountId, AffinityKey, AttemptOutcome, AttemptRecord, Calendar, KeyId, LimitScope, Limits,
+    ModelName, NanoUsd, Outcome, Platform, RateWindow, RequestId, RequestRecord, RequestTimes,
+    Timestamp, TokenCount, TokenUsage, UsageSource,
 };
 use relay_store::{
     AdmitRequest, Binding, Charge, Estimate, Rebind, Settlement, StoreError, Stores,
@@ -29,7 +30,20 @@ struct Load {
     tasks: u32,
     waits: bool,
     keys: u32,
+    limits: Limits,
     length: Duration,
+}
+
+/// Limits that nobody reaches here.
+fn three_limits() -> Limits {
+    let window = RateWindow {
+        length: Duration::from_hours(1),
+        requests: Some(u64::MAX),
+        tokens: None,
+        cost: None,
+    };
+    let plenty = Some(NanoUsd::from_nanos(i64::MAX));
+    Limits { window: Some(window), daily_cost: plenty, total_cost: plenty, ..Limits::default() }
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -37,15 +51,23 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let length = Duration::from_secs(arguments.next().map_or(Ok(3), |text| text.parse())?);
     let keys = arguments.next().map_or(Ok(3), |text| text.parse())?;
-    println!("tasks  settles   pairs/s  CPU µs/pair  admit µs (median, p99)  idle RSS");
-    for (tasks, waits) in [(1, true), (1, false), (16, true), (16, false), (64, true), (64, false)]
+    println!("limits  tasks  settles   pairs/s  CPU µs/pair  admit µs (median, p99)  idle RSS");
+    let loads = [(1, true), (1, false), (16, true), (16, false), (64, true), (64, false)];
+    let limited = [Limits::default(), three_limits()];
+    for (limits, (tasks, waits)) in
+        limited.into_iter().flat_map(|limits| loads.map(|load| (limits, load)))
     {
         let folder = tempfile::tempdir()?;
         let calendar = Calendar::with_offset_minutes(480).ok_or("no such calendar")?;
-        let options = SqliteOptions { calendar, record_capacity: 100_000, access: Access::Serve };
+        let options = SqliteOptions {
+            calendar,
+            record_capacity: 100_000,
+            record_lifetime: Duration::from_hours(24 * 30),
+            access: Access::Serve,
+        };
         let store = SqliteStore::open(&folder.path().join("relay.db"), options)?;
         let idle_kib = rss_kib()?;
-        let load = Load { tasks, waits, keys, length };
+        let load = Load { tasks, waits, keys, limits, length };
         let (before, began) = (cpu()?, Instant::now());
         let mut admissions = run(&store.stores(), load).await?;
         let (cpu, took) = (cpu()?.saturating_sub(before), began.elapsed());
@@ -53,7 +75,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let pairs = u32::try_from(admissions.len())?;
         let at = |percent: usize| admissions.get(admissions.len() * percent / 100);
         println!(
-            "{tasks:>5}  {:<8} {:>8.0}  {:>11.1}  {:>9.1?} {:>12.1?}  {idle_kib} KiB",
+            "{:<6}  {tasks:>5}  {:<8} {:>8.0}  {:>11.1}  {:>9.1?} {:>12.1?}  {idle_kib} KiB",
+            if limits.are_none() { "none" } else { "three" },
             if waits { "awaited" } else { "behind" },
             f64::from(pairs) / took.as_secs_f64(),
             cpu.as_secs_f64() * 1e6 / f64::from(pairs),
@@ -96,7 +119,7 @@ async fn drive(
         number += 1;
         let passed = u64::try_from(began.elapsed().as_millis())?;
         let now = Timestamp::from_millis(START.as_millis() + passed);
-        let asked = request(task, number, load.keys, now)?;
+        let asked = request(task, number, load, now)?;
         let asked_at = Instant::now();
         let admission = stores.ledger.admit(&asked).await?;
         admissions.push(asked_at.elapsed());
@@ -125,14 +148,14 @@ async fn drive(
 fn request(
     task: u32,
     number: u32,
-    keys: u32,
+    load: Load,
     now: Timestamp,
 ) -> Result<AdmitRequest, Box<dyn Error + Send + Sync>> {
-    let key = format!("0f8fad5b-d9cb-469f-a165-{:012x}", number % keys);
+    let key = format!("0f8fad5b-d9cb-469f-a165-{:012x}", number % load.keys);
     Ok(AdmitRequest {
         request: RequestId::new(now, u128::from(task) << 32 | u128::from(number)),
         key: KeyId::try_from(key)?,
-        limits: Limits { concurrency: Some(100_000), ..Limits::default() },
+        limits: load.limits,
         platform: Platform::ClaudeConsole,
         model: ModelName::try_from("claude-sonnet-4-5")?,
         stream: true,
@@ -185,6 +208,7 @@ fn settlement(
             end_us: Some(2_345_678),
             longest_stall_us: 45_678,
             added_us: Some(210),
+            ..RequestTimes::default()
         },
         usage: TokenUsage {
             input: count(1_234),
@@ -198,8 +222,14 @@ fn settlement(
         charged: Some(NanoUsd::from_nanos(5_000_000)),
         attempts: vec![attempt],
         edits: Vec::new(),
+        decision: Vec::new(),
     };
-    Ok(Settlement { record, charge: Charge::Count, bind, budgets: Vec::new(), now: asked.now })
+    let budgets = if asked.limits.has_budget() {
+        vec![(LimitScope::Key(asked.key.clone()), asked.limits)]
+    } else {
+        Vec::new()
+    };
+    Ok(Settlement { record, charge: Charge::Count, bind, budgets, now: asked.now })
 }
 
 /// The processor time of the process so far, in ticks of ten milliseconds.

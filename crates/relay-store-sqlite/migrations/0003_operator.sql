@@ -14,12 +14,14 @@ ALTER TABLE account ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
 
 DROP TRIGGER api_key_created;
 DROP TRIGGER api_key_changed;
+-- When the first use came is in the settings, with the end that it set.
+ALTER TABLE api_key DROP COLUMN activated_at;
 CREATE TRIGGER api_key_created AFTER INSERT ON api_key BEGIN
     UPDATE config_version SET keys = keys + 1;
     UPDATE api_key SET version = (SELECT keys FROM config_version) WHERE id = NEW.id;
 END;
 CREATE TRIGGER api_key_changed
-AFTER UPDATE OF digest, activated_at, settings, revision, retiring_digest, retiring_until ON api_key BEGIN
+AFTER UPDATE OF digest, settings, revision, retiring_digest, retiring_until ON api_key BEGIN
     UPDATE config_version SET keys = keys + 1;
     UPDATE api_key SET version = (SELECT keys FROM config_version) WHERE id = NEW.id;
 END;

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use relay_domain::{Account, AccountHealth, AccountId, HealthEvent, Priority, Timestamp};
-use relay_store::{AccountRepository, AccountSecrets, StoreError};
+use relay_store::{AccountRepository, AccountSecrets, StoreError, Update};
 use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
 
 use crate::counters::ACCOUNT_SCOPE;
@@ -33,7 +33,7 @@ impl AccountRepository for SqliteStore {
         self.core().queue.run(read).await
     }
 
-    async fn update(&self, account: &Account) -> Result<bool, StoreError> {
+    async fn update(&self, account: &Account) -> Result<Update, StoreError> {
         let account = account.clone();
         self.core().queue.run(move |connection| Ok(update(connection, &account)?)).await
     }
@@ -94,13 +94,19 @@ fn create(connection: &Connection, account: &Account) -> Result<(), StoreError> 
     }
 }
 
-fn update(connection: &Connection, account: &Account) -> Result<bool, SqliteError> {
-    let settings = serde_json::to_string(&SettingsForm::of(account))?;
+fn update(connection: &Connection, account: &Account) -> Result<Update, SqliteError> {
+    let (id, settings) = (account.id.as_str(), serde_json::to_string(&SettingsForm::of(account))?);
     let changed = connection.execute(
-        "UPDATE account SET priority = ?2, settings = ?3 WHERE id = ?1",
-        params![account.id.as_str(), u8::from(account.priority), settings],
+        "UPDATE account SET priority = ?3, settings = ?4, revision = revision + 1
+         WHERE id = ?1 AND revision = ?2",
+        params![id, whole(account.revision), u8::from(account.priority), settings],
     )?;
-    Ok(0 < changed)
+    if 0 < changed {
+        return Ok(Update::Done { revision: account.revision.saturating_add(1) });
+    }
+    let sql = "SELECT revision FROM account WHERE id = ?1";
+    let current = connection.query_row(sql, [id], |row| row.get(0)).optional()?.map(number);
+    Ok(current.map_or(Update::Absent, |current| Update::Stale { current }))
 }
 
 fn reseal(
@@ -116,9 +122,9 @@ fn reseal(
     let Some(account) = found.filter(|account| AccountSecrets::of(account) == *expected) else {
         return Ok(false);
     };
-    let changed = update(&transaction, &next.put_into(account))?;
+    let updated = update(&transaction, &next.put_into(account))?;
     transaction.commit().map_err(SqliteError::from)?;
-    Ok(changed)
+    Ok(matches!(updated, Update::Done { .. }))
 }
 
 fn apply(

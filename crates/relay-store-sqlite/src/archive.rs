@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use relay_domain::{AccountId, GroupId, KeyId, ModelName, Period, RequestRecord};
-use relay_store::{Archive, Counted, Page, StoreError, StoredRecord, UsageScope};
+use relay_store::{Archive, ArchivePage, Counted, StoreError, StoredRecord, UsageScope};
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use crate::batch::{blob, request_id};
@@ -15,11 +15,14 @@ const PAGE: usize = 1_000;
 
 #[async_trait]
 impl Archive for SqliteStore {
-    async fn counters(&self, position: Option<String>) -> Result<Page<Counted>, StoreError> {
+    async fn counters(&self, position: Option<String>) -> Result<ArchivePage<Counted>, StoreError> {
         self.core().queue.run(move |connection| counter_page(connection, position)).await
     }
 
-    async fn records(&self, position: Option<String>) -> Result<Page<RequestRecord>, StoreError> {
+    async fn records(
+        &self,
+        position: Option<String>,
+    ) -> Result<ArchivePage<RequestRecord>, StoreError> {
         self.core().queue.run(move |connection| record_page(connection, position)).await
     }
 
@@ -42,7 +45,7 @@ type CounterKey = (i64, String, i64, String);
 fn counter_page(
     connection: &Connection,
     position: Option<String>,
-) -> Result<Page<Counted>, StoreError> {
+) -> Result<ArchivePage<Counted>, StoreError> {
     let start: CounterKey = match position {
         None => (-1, String::new(), 0, String::new()),
         Some(text) => serde_json::from_str(&text)
@@ -69,7 +72,7 @@ fn counter_page(
         let (scope, period) = names(key)?;
         items.push(counters::counted(connection, scope, period).map_err(SqliteError::from)?);
     }
-    Ok(Page { items, next })
+    Ok(ArchivePage { items, next })
 }
 
 fn names((_, period, scope, id): &CounterKey) -> Result<(UsageScope, Period), StoreError> {
@@ -98,7 +101,7 @@ fn add_counters(connection: &mut Connection, counters: &[Counted]) -> Result<usi
 fn record_page(
     connection: &Connection,
     position: Option<String>,
-) -> Result<Page<RequestRecord>, StoreError> {
+) -> Result<ArchivePage<RequestRecord>, StoreError> {
     let after: i64 = position.and_then(|text| text.parse().ok()).unwrap_or(i64::MIN);
     let read = || -> rusqlite::Result<Vec<(i64, [u8; 16], String)>> {
         let mut read = connection.prepare_cached(
@@ -117,7 +120,7 @@ fn record_page(
             .map_err(|why| corrupt(format!("the record of {}", request_id(id)), why))
     };
     let items = rows.into_iter().map(record).collect::<Result<_, _>>()?;
-    Ok(Page { items, next })
+    Ok(ArchivePage { items, next })
 }
 
 fn add_records(

@@ -1,7 +1,10 @@
 //! What one commit writes: every settlement, checkpoint and hold that came up meanwhile.
 
-use relay_domain::{AccountId, Calendar, LimitPeriod, LimitScope, RequestId, Timestamp};
+use relay_domain::{
+    AccountId, Calendar, LimitPeriod, LimitScope, ModelName, NanoUsd, RequestId, Timestamp,
+};
 use relay_store::budgets::spent_by;
+use relay_store::statistics::CommitCells;
 use relay_store::{Charge, Rebind, Settlement, StoreError, StoredRecord};
 use rusqlite::{Connection, TransactionBehavior, params};
 
@@ -9,7 +12,8 @@ use crate::counters::Counters;
 use crate::error::{SqliteError, corrupt};
 use crate::holds::Hold;
 use crate::limit_rows::{self, count_in_window, count_own_day};
-use crate::stored::{HoldForm, millis, moment};
+use crate::statistics;
+use crate::stored::{HoldForm, millis, moment, outcome_name};
 use crate::windows::Window;
 
 /// What one commit writes.
@@ -77,19 +81,34 @@ impl Batch {
     ) -> Result<Vec<RequestId>, SqliteError> {
         let mut settled_before = Vec::new();
         let mut counters = Counters::new(calendar);
+        let mut cells = CommitCells::new(calendar);
         let mut keep = connection.prepare_cached(
-            "INSERT INTO request (id, record) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING",
+            "INSERT INTO request (id, record, key_id, account_id, model, served_model, status,
+                 outcome, cost)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING",
         )?;
         for Settling { settlement, windows, own_day, .. } in &self.settlements {
             let record = &settlement.record;
             let form = serde_json::to_string(&StoredRecord::from(record.clone()))?;
-            if keep.execute(params![blob(record.id), form])? == 0 {
+            let columns = params![
+                blob(record.id),
+                form,
+                record.key.as_str(),
+                record.account.as_ref().map(AccountId::as_str),
+                record.model.as_str(),
+                record.served_model.as_ref().map(ModelName::as_str),
+                record.status,
+                outcome_name(record.outcome)?,
+                record.cost.map(NanoUsd::as_nanos),
+            ];
+            if keep.execute(columns)? == 0 {
                 settled_before.push(record.id);
                 continue;
             }
             match settlement.charge {
                 Charge::Count => {
                     counters.count(record, settlement.now);
+                    cells.count(record, settlement.now);
                     for scope in windows {
                         let amounts = (record.usage.total().get(), spent_by(record, scope));
                         count_in_window(connection, scope, amounts, settlement.now)?;
@@ -105,6 +124,7 @@ impl Batch {
             }
         }
         counters.write(connection)?;
+        statistics::append(connection, &cells)?;
         Ok(settled_before)
     }
 

@@ -1,38 +1,51 @@
 //! API keys.
 
+mod listing;
+
 use async_trait::async_trait;
-use relay_domain::{ApiKey, KeyDigest, KeyId, RetiringSecret, Timestamp};
-use relay_store::{KeyRepository, StoreError};
+use relay_domain::{ApiKey, Expiry, ExpiryMode, KeyDigest, KeyId, RetiringSecret, Timestamp};
+use relay_store::{KeyQuery, KeyRepository, Page, StoreError, Update};
 use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
+
+pub(crate) use listing::Listing;
 
 use crate::counters::KEY_SCOPE;
 use crate::error::{SqliteError, corrupt, is_taken};
 use crate::store::SqliteStore;
 use crate::stored::{KeyColumns, KeyForm, millis, moment, number, whole};
 
+/// How many keys are added in one transaction.
+const CREATED_AT_ONCE: usize = 100;
+
 #[async_trait]
 impl KeyRepository for SqliteStore {
     async fn create(&self, key: &ApiKey) -> Result<(), StoreError> {
-        let key = key.clone();
-        self.core().queue.run(move |connection| create(connection, &key)).await
+        self.create_many(std::slice::from_ref(key)).await
+    }
+
+    async fn create_many(&self, keys: &[ApiKey]) -> Result<(), StoreError> {
+        for keys in keys.chunks(CREATED_AT_ONCE) {
+            let keys = keys.to_vec();
+            self.core().queue.run(move |connection| create(connection, &keys)).await?;
+        }
+        Ok(())
     }
 
     async fn get(&self, id: &KeyId) -> Result<Option<ApiKey>, StoreError> {
         let id = id.clone();
-        let read = move |connection: &mut Connection| {
-            let found = select(connection, "WHERE api_key.id = ?1", [id.as_str()])?;
-            Ok(found.into_iter().next())
-        };
-        self.core().queue.run(read).await
+        self.core().queue.run(move |connection| read(connection, &id)).await
     }
 
     async fn find_by_digest(&self, digests: &[KeyDigest]) -> Result<Option<ApiKey>, StoreError> {
         let digests = digests.to_vec();
         let read = move |connection: &mut Connection| {
             for digest in digests {
-                let found = select(connection, "WHERE digest = ?1", [digest.as_bytes()])?;
-                if let Some(key) = found.into_iter().next() {
-                    return Ok(Some(key));
+                for column in ["digest", "retiring_digest"] {
+                    let which = format!("WHERE {column} = ?1");
+                    let found = select(connection, &which, [digest.as_bytes()])?;
+                    if let Some(key) = found.into_iter().next() {
+                        return Ok(Some(key));
+                    }
                 }
             }
             Ok(None)
@@ -47,9 +60,18 @@ impl KeyRepository for SqliteStore {
         self.core().queue.run(read).await
     }
 
-    async fn update(&self, key: &ApiKey) -> Result<bool, StoreError> {
+    async fn page(&self, query: &KeyQuery) -> Result<Page<ApiKey>, StoreError> {
+        self.page_of_keys(query).await
+    }
+
+    async fn update(&self, key: &ApiKey) -> Result<Update, StoreError> {
         let key = key.clone();
         self.core().queue.run(move |connection| update(connection, &key)).await
+    }
+
+    async fn purge(&self, id: &KeyId, revision: u64) -> Result<Update, StoreError> {
+        let id = id.clone();
+        self.core().queue.run(move |connection| purge(connection, &id, revision)).await
     }
 
     async fn activate(
@@ -63,66 +85,79 @@ impl KeyRepository for SqliteStore {
     }
 }
 
-fn create(connection: &Connection, key: &ApiKey) -> Result<(), StoreError> {
-    let settings = serde_json::to_string(&KeyForm::of(key)).map_err(SqliteError::from)?;
-    let created = connection.execute(
-        "INSERT INTO api_key (id, digest, created_at, last_used_at, settings, revision,
-             retiring_digest, retiring_until)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        params![
-            key.id.as_str(),
-            key.digest.as_bytes(),
-            millis(key.created_at),
-            key.last_used_at.map(millis),
-            settings,
-            whole(key.revision),
-            key.retiring.map(|retiring| *retiring.digest.as_bytes()),
-            key.retiring.map(|retiring| millis(retiring.until)),
-        ],
-    );
-    match created {
-        Ok(_) => Ok(()),
-        Err(error) if is_taken(&error) => {
-            Err(StoreError::Duplicate { what: format!("API key {}", key.id) })
+fn create(connection: &mut Connection, keys: &[ApiKey]) -> Result<(), StoreError> {
+    let transaction = begin(connection)?;
+    for key in keys {
+        check_digests(&transaction, key)?;
+        let settings = serde_json::to_string(&KeyForm::of(key)).map_err(SqliteError::from)?;
+        let created = transaction.execute(
+            "INSERT INTO api_key (id, digest, created_at, last_used_at, settings, revision,
+                 retiring_digest, retiring_until)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            params![
+                key.id.as_str(),
+                key.digest.as_bytes(),
+                millis(key.created_at),
+                key.last_used_at.map(millis),
+                settings,
+                whole(key.revision),
+                key.retiring.map(|retiring| *retiring.digest.as_bytes()),
+                key.retiring.map(|retiring| millis(retiring.until)),
+            ],
+        );
+        match created {
+            Ok(_) => {}
+            Err(error) if is_taken(&error) => return Err(duplicate(key)),
+            Err(error) => return Err(SqliteError::from(error).into()),
         }
-        Err(error) => Err(SqliteError::from(error).into()),
     }
+    Ok(transaction.commit().map_err(SqliteError::from)?)
 }
 
-fn update(connection: &mut Connection, key: &ApiKey) -> Result<bool, StoreError> {
-    let transaction = connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(SqliteError::from)?;
-    let Some((stored, has_begun)) = settings_of(&transaction, &key.id)? else { return Ok(false) };
-    let mut form = KeyForm::of(key);
-    let mut end_stands = false;
-    if has_begun {
-        // An end that use has set is replaced by another one, but never taken back.
-        let before = read_form(&key.id, &stored)?.expiry();
-        if form.expiry().due().is_some() {
-            form.set_expiry(before);
-        }
-        end_stands = form.expiry() == before;
+fn update(connection: &mut Connection, key: &ApiKey) -> Result<Update, StoreError> {
+    let transaction = begin(connection)?;
+    match revision_of(&transaction, &key.id)? {
+        None => return Ok(Update::Absent),
+        Some(current) if current != key.revision => return Ok(Update::Stale { current }),
+        Some(_) => check_digests(&transaction, key)?,
     }
-    let settings = serde_json::to_string(&form).map_err(SqliteError::from)?;
+    let settings = serde_json::to_string(&KeyForm::of(key)).map_err(SqliteError::from)?;
+    let revision = key.revision.saturating_add(1);
     let write = || {
         transaction.execute(
-            "UPDATE api_key SET settings = ?2, activated_at = iif(?3, activated_at, NULL)
+            "UPDATE api_key SET digest = ?2, settings = ?3, revision = ?4, retiring_digest = ?5,
+                 retiring_until = ?6
              WHERE id = ?1",
-            params![key.id.as_str(), settings, end_stands],
+            params![
+                key.id.as_str(),
+                key.digest.as_bytes(),
+                settings,
+                whole(revision),
+                key.retiring.map(|retiring| *retiring.digest.as_bytes()),
+                key.retiring.map(|retiring| millis(retiring.until)),
+            ],
         )?;
         transaction.commit()
     };
     write().map_err(SqliteError::from)?;
-    Ok(true)
+    Ok(Update::Done { revision })
 }
 
-/// The settings of a key, and whether its first use has set its end.
-fn settings_of(connection: &Connection, id: &KeyId) -> Result<Option<(String, bool)>, SqliteError> {
-    let mut read = connection
-        .prepare_cached("SELECT settings, activated_at IS NOT NULL FROM api_key WHERE id = ?1")?;
-    let found = read.query_row([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)));
-    Ok(found.optional()?)
+fn purge(connection: &mut Connection, id: &KeyId, revision: u64) -> Result<Update, StoreError> {
+    let transaction = begin(connection)?;
+    match revision_of(&transaction, id)? {
+        None => return Ok(Update::Absent),
+        Some(current) if current != revision => return Ok(Update::Stale { current }),
+        Some(_) => {}
+    }
+    let write = || {
+        transaction.execute("DELETE FROM api_key WHERE id = ?1", [id.as_str()])?;
+        let counted = "DELETE FROM usage WHERE kind = 0 AND period = '' AND scope = ?1 AND id = ?2";
+        transaction.execute(counted, params![KEY_SCOPE, id.as_str()])?;
+        transaction.commit()
+    };
+    write().map_err(SqliteError::from)?;
+    Ok(Update::Done { revision })
 }
 
 fn activate(
@@ -131,28 +166,63 @@ fn activate(
     now: Timestamp,
     end: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
-    let transaction = connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(SqliteError::from)?;
-    let Some((settings, activated)) = settings_of(&transaction, id)? else { return Ok(None) };
+    let transaction = begin(connection)?;
+    let read =
+        transaction.query_row("SELECT settings FROM api_key WHERE id = ?1", [id.as_str()], |row| {
+            row.get(0)
+        });
+    let settings: Option<String> = read.optional().map_err(SqliteError::from)?;
+    let Some(settings) = settings else { return Ok(None) };
     let mut form = read_form(id, &settings)?;
     let expiry = form.expiry();
-    if expiry.due().is_none() {
-        return Ok(expiry.end().filter(|_| activated));
+    if expiry.mode == ExpiryMode::Fixed {
+        return Ok(None);
     }
-    form.set_expiry(expiry.activated(now));
-    form.set_end(end);
+    if expiry.due().is_none() {
+        return Ok(expiry.end());
+    }
+    form.set_expiry(Expiry { at: Some(end), ..expiry.activated(now) });
     let settings = serde_json::to_string(&form).map_err(SqliteError::from)?;
     let write = || {
         transaction.execute(
-            "UPDATE api_key SET settings = ?2, activated_at = ?3, revision = revision + 1
-             WHERE id = ?1",
-            params![id.as_str(), settings, millis(now)],
+            "UPDATE api_key SET settings = ?2, revision = revision + 1 WHERE id = ?1",
+            params![id.as_str(), settings],
         )?;
         transaction.commit()
     };
     write().map_err(SqliteError::from)?;
     Ok(Some(end))
+}
+
+fn begin(connection: &mut Connection) -> Result<rusqlite::Transaction<'_>, SqliteError> {
+    Ok(connection.transaction_with_behavior(TransactionBehavior::Immediate)?)
+}
+
+fn revision_of(connection: &Connection, id: &KeyId) -> Result<Option<u64>, SqliteError> {
+    let mut read = connection.prepare_cached("SELECT revision FROM api_key WHERE id = ?1")?;
+    Ok(read.query_row([id.as_str()], |row| row.get(0)).optional()?.map(number))
+}
+
+/// A secret opens one key only, in whichever of the two places it is.
+fn check_digests(connection: &Connection, key: &ApiKey) -> Result<(), StoreError> {
+    let taken = || {
+        let mut read = connection.prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM api_key WHERE id != ?1 AND digest IN (?2, ?3))
+                 OR EXISTS (SELECT 1 FROM api_key WHERE id != ?1 AND retiring_digest IN (?2, ?3))",
+        )?;
+        let retiring = key.retiring.map_or(key.digest, |retiring| retiring.digest);
+        let columns = params![key.id.as_str(), key.digest.as_bytes(), retiring.as_bytes()];
+        read.query_row(columns, |row| row.get::<_, bool>(0))
+    };
+    if taken().map_err(SqliteError::from)? { Err(duplicate(key)) } else { Ok(()) }
+}
+
+fn duplicate(key: &ApiKey) -> StoreError {
+    StoreError::Duplicate { what: format!("API key {}", key.id) }
+}
+
+fn read(connection: &Connection, id: &KeyId) -> Result<Option<ApiKey>, StoreError> {
+    Ok(select(connection, "WHERE api_key.id = ?1", [id.as_str()])?.into_iter().next())
 }
 
 /// The keys that `which` names, with the last use that was counted.
@@ -198,11 +268,11 @@ fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
 
 fn into_key(columns: Columns) -> Result<ApiKey, StoreError> {
     let Columns { id, digest, created_at, last_used_at, settings, revision, retiring } = columns;
+    let id = KeyId::try_from(id.as_str()).map_err(|why| corrupt(format!("API key {id}"), why))?;
     let retiring = retiring.map(|(digest, until)| RetiringSecret {
         digest: KeyDigest::new(digest),
         until: moment(until),
     });
-    let id = KeyId::try_from(id.as_str()).map_err(|why| corrupt(format!("API key {id}"), why))?;
     let form = read_form(&id, &settings)?;
     Ok(form.into_key(KeyColumns {
         id,

@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use relay_domain::{LimitScope, LimitState, Limits, RequestRecord, Timestamp};
+use relay_domain::{LimitScope, LimitState, Limits, RequestId, RequestRecord, Timestamp};
 use relay_store::{
     Admission, AdmitRequest, Assignment, Binding, Checkpoint, ConfigVersion, Extension, Grant,
     HoldAnswer, Ledger, Settled, Settlement, StoreError,
 };
 use rusqlite::{Connection, params};
 
+use crate::batch::blob;
 use crate::bindings::Unknown;
 use crate::error::SqliteError;
 use crate::queue::State;
 use crate::reader::read_version;
 use crate::spent::Unread;
-use crate::store::{Access, Core, SqliteStore};
+use crate::store::{Access, Core, SqliteOptions, SqliteStore};
 use crate::stored::millis;
 use crate::writer::{read_all, settle_orphans};
 use crate::{counters, limit_rows};
@@ -133,11 +134,11 @@ impl Ledger for SqliteStore {
             Ok(reaped)
         };
         let reaped = core.queue.run(reap).await?;
-        let drop_some = move |connection: &mut Connection| {
-            Ok(drop_records(connection, options.record_capacity)?)
-        };
+        let drop_some =
+            move |connection: &mut Connection| Ok(drop_records(connection, &options, now)?);
         // Between two of these the writer does what has come up meanwhile.
         while core.queue.run(drop_some).await? == RECORDS_DROPPED_AT_ONCE {}
+        core.roll_statistics(now).await?;
         Ok(reaped)
     }
 
@@ -187,16 +188,32 @@ impl Core {
     }
 }
 
-/// Drops the oldest records beyond `capacity`, at most so many at once. Returns how many.
-fn drop_records(connection: &Connection, capacity: usize) -> Result<usize, SqliteError> {
+/// Drops the oldest records beyond the capacity, and those beyond their age, at most so many at once.
+/// Returns how many.
+fn drop_records(
+    connection: &Connection,
+    options: &SqliteOptions,
+    now: Timestamp,
+) -> Result<usize, SqliteError> {
     let limit = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    let lifetime = u64::try_from(options.record_lifetime.as_millis()).unwrap_or(u64::MAX);
+    let oldest = Timestamp::from_millis(now.as_millis().saturating_sub(lifetime));
+    let outlived = connection
+        .prepare_cached(
+            "DELETE FROM request WHERE seq IN (
+                 SELECT seq FROM request WHERE id < ?1 ORDER BY id LIMIT ?2)",
+        )?
+        .execute(params![blob(RequestId::new(oldest, 0)), limit(RECORDS_DROPPED_AT_ONCE)])?;
+    if outlived == RECORDS_DROPPED_AT_ONCE {
+        return Ok(outlived);
+    }
     let dropped = connection
         .prepare_cached(
             "DELETE FROM request WHERE seq IN (
                  SELECT seq FROM request
                  WHERE seq <= (SELECT max(seq) FROM request) - ?1 ORDER BY seq LIMIT ?2)",
         )?
-        .execute(params![limit(capacity), limit(RECORDS_DROPPED_AT_ONCE)])?;
+        .execute(params![limit(options.record_capacity), limit(RECORDS_DROPPED_AT_ONCE)])?;
     Ok(dropped)
 }
 
@@ -210,20 +227,25 @@ fn drop_bindings(connection: &Connection, now: Timestamp) -> Result<(), SqliteEr
 mod tests {
     use std::time::{Duration, Instant};
 
-    use relay_domain::{Calendar, Limits, Period};
+    use relay_domain::{Calendar, LimitKind, Limits, Period};
     use relay_store::contract::fixture::{
         admit_request, admitted, at, checkpoint, key_id, record, request_id, settlement, usage,
     };
+    use relay_store::contract::spender::{Spender, Whose, amount, with_limit};
     use relay_store::{UsageRepository as _, UsageScope};
 
     use super::*;
     use crate::batch::{Batch, Settling, read_holds};
     use crate::holds::Hold;
-    use crate::store::SqliteOptions;
 
     fn store() -> SqliteStore {
         let calendar = Calendar::UTC;
-        let options = SqliteOptions { calendar, record_capacity: 10, access: Access::Serve };
+        let options = SqliteOptions {
+            calendar,
+            record_capacity: 10,
+            record_lifetime: Duration::from_hours(24),
+            access: Access::Serve,
+        };
         SqliteStore::in_memory(options).unwrap()
     }
 
@@ -265,12 +287,19 @@ mod tests {
         assert!(store.admit(&one_at_a_time(2)).await.unwrap().decision.is_ok());
     }
 
+    /// Ten of everything that is weighed in a window and in a day.
+    fn budgets() -> Limits {
+        let kinds = [LimitKind::WindowTokens, LimitKind::WindowCost, LimitKind::DailyCost];
+        let set = |limits, kind| with_limit(limits, kind, Some(10));
+        kinds.into_iter().fold(Limits::default(), set)
+    }
+
     /// Writes a settlement as by a commit that reports a failure and yet happened: memory is not told.
     async fn commit_unnoticed(store: &SqliteStore, end: &Settlement) {
         let settling = Settling {
             settlement: end.clone(),
             hold_is_stored: true,
-            windows: Vec::new(),
+            windows: vec![LimitScope::Key(end.record.key.clone())],
             own_day: None,
         };
         let batch = Batch { settlements: vec![settling], ..Batch::default() };
@@ -279,6 +308,70 @@ mod tests {
             Ok(())
         };
         store.core().queue.run(write).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_settlement_that_failed_still_holds_its_budget() {
+        let store = store();
+        let spender = Spender::new(&store.stores(), Whose::Group, "failed", budgets());
+        spender.enter(0, 6, at(0)).await.unwrap();
+        refuse_writes(&store, true).await;
+        assert!(store.settle(&spender.end(0, 1, at(1))).await.is_err());
+        assert!(spender.enter(1, 5, at(1)).await.is_err(), "it is not known that it came to less");
+        refuse_writes(&store, false).await;
+        spender.finish(0, 1, at(1)).await;
+        spender.enter(1, 9, at(1)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_happened_though_it_failed_is_spent_once() {
+        for reaped in [false, true] {
+            let store = store();
+            let spender = Spender::new(&store.stores(), Whose::Key, "happened", budgets());
+            spender.enter(0, 6, at(0)).await.unwrap();
+            // The window is in the file, and the first look at what is spent is behind us.
+            spender.enter(1, 1, at(0)).await.unwrap();
+            spender.finish(1, 1, at(0)).await;
+            commit_unnoticed(&store, &spender.end(0, 3, at(1))).await;
+            assert!(spender.enter(2, 5, at(1)).await.is_err(), "it holds what it held");
+            if reaped {
+                assert_eq!(store.reap(at(60_000), 9).await.unwrap(), []);
+            } else {
+                assert!(!spender.settle(0, 3, at(2)).await.is_first());
+            }
+            let standing = spender.standing(at(60_000)).await;
+            let used = |state: &LimitState| state.used / amount(state.limit, 1);
+            assert_eq!(standing.iter().map(used).collect::<Vec<_>>(), [4, 4, 4], "{standing:?}");
+            assert!(standing.iter().all(|state| state.held == 0), "{standing:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hold_of_a_budget_is_written_with_the_next_commit() {
+        let store = store();
+        let spender = Spender::new(&store.stores(), Whose::Key, "next", budgets());
+        admitted(&store.stores(), 9, "k", at(0)).await;
+        spender.enter(0, 6, at(0)).await.unwrap();
+        store.settle(&settlement(record(9, "k"), at(1))).await.unwrap();
+        let read = |connection: &mut Connection| read_holds(connection);
+        let holds = store.core().queue.run(read).await.unwrap();
+        let weights: Vec<_> = holds.iter().map(|(_, hold)| hold.estimate.tokens).collect();
+        assert_eq!(weights, [6]);
+    }
+
+    #[tokio::test]
+    async fn a_window_that_could_not_be_written_is_written_later() {
+        let store = store();
+        let spender = Spender::new(&store.stores(), Whose::Key, "later", budgets());
+        spender.enter(0, 1, at(0)).await.unwrap();
+        refuse_writes(&store, true).await;
+        assert!(store.settle(&spender.end(0, 1, at(1))).await.is_err());
+        refuse_writes(&store, false).await;
+        spender.finish(0, 1, at(1)).await;
+        let read = |connection: &mut Connection| limit_rows::read_windows(connection);
+        let windows = store.core().queue.run(read).await.unwrap();
+        let window = windows.get(&spender.scope()).unwrap();
+        assert_eq!((window.requests, window.tokens), (1, 1));
     }
 
     #[tokio::test]
@@ -382,7 +475,7 @@ mod tests {
             store.settle(&settlement(record(number, "k"), at(0))).await.unwrap().is_first();
         }
         let after = store.core().queue.run(written).await.unwrap();
-        // A record, and a counter of key, account and model in four periods.
-        assert_eq!(after - before, 20 * (1 + 3 * 4));
+        // A record, its statistic, and a counter of key, account and model in four periods.
+        assert_eq!(after - before, 20 * (1 + 1 + 3 * 4));
     }
 }

@@ -1,36 +1,50 @@
 //! Relay's store in one embedded `SQLite` file.
 //!
-//! One process serves on a file, so what decides about a request is in that process's memory
-//! (`holds`), and an admission waits for no disk. One thread writes (`writer`): settlements that come
-//! up at the same time share a transaction, in which each counter is written once. A settlement returns
-//! when its transaction is committed.
+//! One process serves on a file, so what decides about a request is in that process's memory: who is in
+//! (`holds`) and how every limit stands (`limit_book`). An admission waits for no disk, but for the first
+//! look at what somebody with budgets has spent. One thread writes (`writer`): settlements that come up at
+//! the same time share a transaction, in which each counter is written once. A settlement returns when its
+//! transaction is committed.
+//!
+//! Statistics and searches read on connections and threads of their own (`long_reads`).
 //!
 //! Other processes may administer the same file meanwhile. What they commit is seen by the next
 //! admission (`change_watch`).
 //!
-//! The death of the process loses nothing that was committed. The death of the machine may lose the last
+//! The death of the process loses nothing that was committed. A request that it had let in is in the file
+//! after a tenth of a second, one that holds a budget after half of that or with the first commit that
+//! comes before; the next process weighs it until its lease has ended and it is settled. Of younger ones
+//! nothing is left, nor of their places in a rate window. The death of the machine may lose the last
 //! commits before it, and damages nothing: the write-ahead log is not flushed with every commit.
 
 mod accounts;
 mod admin;
+mod admin_tokens;
 mod archive;
+mod audit;
 mod batch;
 mod bindings;
 mod change_watch;
 mod counters;
 mod error;
+mod groups;
 mod holds;
+mod idempotency;
 mod in_flight;
 mod keys;
 mod ledger;
 mod limit_book;
 mod limit_rows;
+mod long_reads;
 mod owner_lock;
 mod queue;
 mod reader;
 mod recent;
+mod record_search;
 mod schema;
+mod settings;
 mod spent;
+mod statistics;
 mod store;
 mod stored;
 mod usage;

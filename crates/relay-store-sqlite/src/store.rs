@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use relay_domain::Calendar;
 use relay_store::{StoreError, Stores};
@@ -12,8 +13,10 @@ use rusqlite::Connection;
 use crate::batch::read_holds;
 use crate::error::SqliteError;
 use crate::holds::Holds;
+use crate::keys::Listing;
 use crate::limit_book::LimitBook;
 use crate::limit_rows::read_windows;
+use crate::long_reads::LongReads;
 use crate::owner_lock::OwnerLock;
 use crate::queue::Queue;
 use crate::reader::Reader;
@@ -28,6 +31,8 @@ pub struct SqliteOptions {
     pub calendar: Calendar,
     /// How many records of requests are kept; the oldest are dropped first, when the ledger is reaped.
     pub record_capacity: usize,
+    /// How long records are kept at most.
+    pub record_lifetime: Duration,
     /// What for.
     pub access: Access,
 }
@@ -50,6 +55,8 @@ pub struct SqliteStore(Arc<Core>);
 pub(crate) struct Core {
     pub(crate) queue: Arc<Queue>,
     pub(crate) options: SqliteOptions,
+    pub(crate) long_reads: LongReads,
+    pub(crate) listing: Listing,
     writer: Option<JoinHandle<()>>,
     reader: Option<Mutex<Reader>>,
     // Dropped after the connections are closed.
@@ -96,6 +103,11 @@ impl SqliteStore {
             accounts: Arc::new(self.clone()),
             usage: Arc::new(self.clone()),
             admin: Arc::new(self.clone()),
+            groups: Arc::new(self.clone()),
+            admin_tokens: Arc::new(self.clone()),
+            audit: Arc::new(self.clone()),
+            idempotency: Arc::new(self.clone()),
+            settings: Arc::new(self.clone()),
             archive: Arc::new(self.clone()),
             ledger: Arc::new(self.clone()),
         }
@@ -127,8 +139,16 @@ impl SqliteStore {
                 .spawn(move || write_until_closed(&queue, connection, calendar))
                 .map_err(|cause| StoreError::Unavailable(Box::new(cause)))?
         };
-        let core =
-            Core { queue, options, writer: Some(writer), reader, _owner: owner, _name: name };
+        let core = Core {
+            queue,
+            options,
+            listing: Listing::default(),
+            long_reads: LongReads::new(place),
+            writer: Some(writer),
+            reader,
+            _owner: owner,
+            _name: name,
+        };
         Ok(Self(Arc::new(core)))
     }
 }

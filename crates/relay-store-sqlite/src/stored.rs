@@ -8,7 +8,7 @@ mod account;
 mod hold;
 mod key;
 
-use relay_domain::Timestamp;
+use relay_domain::{Outcome, Timestamp};
 
 pub(crate) use account::{AccountColumns, HealthForm, SettingsForm};
 pub(crate) use hold::HoldForm;
@@ -17,6 +17,11 @@ pub(crate) use key::{KeyColumns, KeyForm};
 /// A moment as a column has it: milliseconds since 1970.
 pub(crate) fn millis(moment: Timestamp) -> i64 {
     i64::try_from(moment.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// An outcome as a column has it: as it stands in the record.
+pub(crate) fn outcome_name(outcome: Outcome) -> Result<String, serde_json::Error> {
+    serde_json::to_string(&outcome).map(|json| json.trim_matches('"').to_owned())
 }
 
 /// A number as a column has it.

@@ -1,14 +1,17 @@
 //! What was used, and the records of single requests.
 
 use async_trait::async_trait;
-use relay_domain::{Period, RequestId, RequestRecord};
-use relay_store::{StoreError, StoredRecord, UsageRepository, UsageScope, UsageTotals};
+use relay_domain::{Calendar, Period, RequestId, RequestRecord};
+use relay_store::statistics::{Statistics, StatisticsQuery};
+use relay_store::{
+    RecordPage, RecordQuery, StoreError, StoredRecord, UsageRepository, UsageScope, UsageTotals,
+};
 use rusqlite::{OptionalExtension as _, Row};
 
 use crate::batch::{blob, request_id};
-use crate::counters;
 use crate::error::{SqliteError, corrupt};
 use crate::store::SqliteStore;
+use crate::{counters, record_search, statistics};
 
 #[async_trait]
 impl UsageRepository for SqliteStore {
@@ -43,15 +46,32 @@ impl UsageRepository for SqliteStore {
         };
         self.core().queue.run(read).await
     }
+
+    async fn search(&self, query: &RecordQuery) -> Result<RecordPage, StoreError> {
+        let query = query.clone();
+        self.core().long_reads.run(move |file| record_search::search(file, &query)).await
+    }
+
+    async fn statistics(&self, query: &StatisticsQuery) -> Result<Statistics, StoreError> {
+        let (query, calendar) = (query.clone(), self.core().options.calendar);
+        self.core().long_reads.run(move |file| statistics::answer(file, &query, calendar)).await
+    }
+
+    fn calendar(&self) -> Calendar {
+        self.core().options.calendar
+    }
 }
 
-type Columns = ([u8; 16], String);
+/// A record's id and the record, as the file has them.
+pub(crate) type Columns = ([u8; 16], String);
 
-fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
+/// A record as the file has it.
+pub(crate) fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
     Ok((row.get(0)?, row.get(1)?))
 }
 
-fn into_record((id, record): Columns) -> Result<RequestRecord, StoreError> {
+/// The record that the file has.
+pub(crate) fn into_record((id, record): Columns) -> Result<RequestRecord, StoreError> {
     let id = request_id(id);
     let form: StoredRecord =
         serde_json::from_str(&record).map_err(|why| corrupt(format!("the record of {id}"), why))?;

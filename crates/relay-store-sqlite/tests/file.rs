@@ -9,8 +9,8 @@ use relay_domain::{
     Account, Limits, NanoUsd, Outcome, Period, TokenCount, TokenUsage, UsageSource,
 };
 use relay_store::contract::fixture::{
-    account, account_id, admit_request, admitted, affinity, at, calendar, checkpoint, key_id,
-    rebind, record, request_id, rich_account, rich_key, settlement, usage,
+    RECORD_LIFETIME, account, account_id, admit_request, admitted, affinity, at, calendar,
+    checkpoint, key_id, rebind, record, request_id, rich_account, rich_key, settlement, usage,
 };
 use relay_store::{AdmitRequest, Settlement, StoreError, Stores, UsageScope};
 use relay_store_sqlite::{Access, SqliteOptions, SqliteStore};
@@ -20,7 +20,12 @@ fn open(path: &Path) -> Stores {
 }
 
 fn open_with(path: &Path, record_capacity: usize) -> Result<SqliteStore, StoreError> {
-    let options = SqliteOptions { calendar: calendar(), record_capacity, access: Access::Serve };
+    let options = SqliteOptions {
+        calendar: calendar(),
+        record_capacity,
+        record_lifetime: RECORD_LIFETIME,
+        access: Access::Serve,
+    };
     SqliteStore::open(path, options)
 }
 

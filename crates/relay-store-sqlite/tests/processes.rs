@@ -12,17 +12,24 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use relay_domain::{Outcome, Period, RequestId};
+use relay_domain::{ApiKey, LimitKind, NanoUsd, Outcome, Period, RequestId};
 use relay_store::contract::fixture::{
-    account, admit_request, at, calendar, checkpoint, key, key_id, record, settlement, usage,
+    RECORD_LIFETIME, account, admit_request, at, calendar, checkpoint, group_id, key, key_id,
+    record, settlement, usage,
 };
-use relay_store::{AdmitRequest, Checkpoint, StoreError, Stores, UsageScope};
+use relay_store::contract::spender::{Spender, Whose, dimes, limit};
+use relay_store::{AdmitRequest, Checkpoint, Progress, StoreError, Stores, UsageScope};
 use relay_store_sqlite::{Access, SqliteOptions, SqliteStore};
 
 const DATABASE: &str = "RELAY_STORE_SQLITE_TEST_DATABASE";
 
 fn open(path: &Path, access: Access) -> Result<SqliteStore, StoreError> {
-    let options = SqliteOptions { calendar: calendar(), record_capacity: 1_000_000, access };
+    let options = SqliteOptions {
+        calendar: calendar(),
+        record_capacity: 1_000_000,
+        record_lifetime: RECORD_LIFETIME,
+        access,
+    };
     SqliteStore::open(path, options)
 }
 
@@ -165,7 +172,8 @@ async fn every_change_is_seen_by_the_next_admission_also_under_load() {
     administering.keys.create(&key("k", 1)).await.unwrap();
     let mut settling = tokio::task::JoinSet::new();
     for round in 0..200_u8 {
-        assert!(administering.keys.update(&key("k", 1)).await.unwrap());
+        let changed = ApiKey { revision: round.into(), ..key("k", 1) };
+        assert!(administering.keys.update(&changed).await.unwrap().is_done());
         let expected = administering.ledger.version().await.unwrap();
         let admission = serving.ledger.admit(&admit_request(round, "k", at(0))).await.unwrap();
         assert_eq!(admission.version, expected, "round {round}");
@@ -224,4 +232,100 @@ fn processes_that_make_the_file_at_once_all_find_it_whole() {
         assert!(opening.wait().unwrap().success());
     }
     open(&path, Access::Serve).unwrap();
+}
+
+/// What the key and the team of [`a_process_that_spends`] may spend in all: some thousand requests' worth.
+const BUDGET: u64 = 5_000;
+
+/// Lets requests of a budget in without end, many at a time, and settles two of three for less than they
+/// hold; of the third something is known. A request that there is no room for is given up.
+#[tokio::test]
+async fn a_process_that_spends() {
+    let Some(path) = told_database() else { return };
+    let store = open(&path, Access::Serve).unwrap();
+    let spender = spender(&store.stores());
+    let mut running = tokio::task::JoinSet::new();
+    for number in 0.. {
+        let (stores, spender) = (store.stores(), spender.clone());
+        running.spawn(async move { spend(&stores, &spender, number).await });
+        if 30 <= running.len() {
+            running.join_next().await.unwrap().unwrap();
+        }
+    }
+}
+
+fn spender(stores: &Stores) -> Spender {
+    Spender::new(stores, Whose::Group, "spends", limit(LimitKind::TotalCost, BUDGET))
+}
+
+async fn spend(stores: &Stores, spender: &Spender, number: u64) {
+    let id = RequestId::new(at(number), u128::from(std::process::id()) << 32 | u128::from(number));
+    let asked = AdmitRequest { request: id, ..spender.ask(number, 9, at(number)) };
+    if stores.ledger.admit(&asked).await.unwrap().decision.is_err() {
+        return say("denied", id);
+    }
+    let mut ended = spender.record(number, number % 9);
+    ended.id = id;
+    if number.is_multiple_of(3) {
+        let progress = Progress {
+            account: account("account-one").id,
+            served_model: None,
+            usage: ended.usage,
+            cost: ended.cost,
+            charged: ended.charged,
+        };
+        let told =
+            Checkpoint { request: id, lease_until: asked.lease_until, progress: Some(progress) };
+        assert!(stores.ledger.checkpoint(&told).await.unwrap());
+        say("checkpointed", id);
+    } else {
+        assert!(stores.ledger.settle(&settlement(ended, at(number))).await.unwrap().is_first());
+        say("settled", id);
+    }
+}
+
+/// Killed again and again, the processes never spend more together than there is, and what each has said
+/// is spent is.
+#[tokio::test]
+async fn a_budget_is_exact_however_often_the_process_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("relay.db");
+    let mut promised = BTreeSet::new();
+    let mut was_full = false;
+    for round in 0..6 {
+        let mut child = start("a_process_that_spends", &path);
+        let mut said = 0;
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        for line in lines.map_while(Result::ok) {
+            let Some((word, id)) = line.split_once(" req_") else { continue };
+            was_full |= word == "denied";
+            if word != "denied" {
+                promised.insert(RequestId::try_from(format!("req_{id}")).unwrap());
+            }
+            said += 1;
+            if said == 150 + 31 * round {
+                child.kill().unwrap();
+            }
+        }
+        child.wait().unwrap();
+        let store = open(&path, Access::Serve).unwrap();
+        let (used, held) = spender(&store.stores()).used_and_held(at(1)).await;
+        assert!(used + held <= BUDGET, "round {round}: {used} and {held}");
+    }
+    assert!(was_full, "the processes have come to the end of the budget");
+
+    let stores = open(&path, Access::Serve).unwrap().stores();
+    stores.ledger.reap(at(10_000_000), 1_000_000).await.unwrap();
+    let (used, held) = spender(&stores).used_and_held(at(1)).await;
+    assert_eq!(held, 0, "nothing runs");
+    assert!(used <= BUDGET);
+    let records = stores.usage.recent(1_000_000).await.unwrap();
+    let kept: BTreeSet<_> = records.iter().map(|record| record.id).collect();
+    assert!(promised.is_subset(&kept), "what a process has said is done is in the records");
+    assert_eq!(kept.len(), records.len(), "once");
+    let charged: NanoUsd = records.iter().filter_map(|record| record.charged).sum();
+    assert_eq!(charged, dimes(used), "the records add up to what is spent");
+    let scope = UsageScope::Group(group_id("spends-Group"));
+    let totals = stores.usage.totals(&scope, Period::Total).await.unwrap();
+    assert_eq!(totals.charged, charged, "and to the counters");
 }

@@ -5,7 +5,7 @@ use relay_domain::{
     Account, AccountHealth, AccountId, HealthEvent, ProxySetting, SealedSecret, Timestamp,
 };
 
-use crate::StoreError;
+use crate::{StoreError, Update};
 
 /// What is sealed of an account.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -63,9 +63,9 @@ pub trait AccountRepository: Send + Sync {
     /// Every account of every platform, by priority and then by id.
     async fn list(&self) -> Result<Vec<Account>, StoreError>;
 
-    /// Writes what an operator may change (not `health`, `last_used_at`, `created_at`). `false`: there
-    /// is no such account.
-    async fn update(&self, account: &Account) -> Result<bool, StoreError>;
+    /// Writes everything but `platform`, `health`, `last_used_at` and `created_at`, if the stored revision
+    /// still is `account.revision`, and raises it.
+    async fn update(&self, account: &Account) -> Result<Update, StoreError>;
 
     /// Replaces what is sealed of an account by the same in another form, if it still is `expected`.
     /// `false`: it is not, or there is no such account, and nothing happened.

@@ -24,7 +24,7 @@ pub struct Counted {
 
 /// A part of what there is.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Page<T> {
+pub struct ArchivePage<T> {
     /// What is on it; nothing, perhaps, though more follows.
     pub items: Vec<T>,
     /// Where the next page begins; `None`: this was the last. Only for the store that gave it.
@@ -41,10 +41,13 @@ pub struct Page<T> {
 pub trait Archive: Send + Sync {
     /// A page of every counter that is kept, in no order; the first without a `position`. What is counted
     /// at all times meanwhile is on a page, perhaps on more than one.
-    async fn counters(&self, position: Option<String>) -> Result<Page<Counted>, StoreError>;
+    async fn counters(&self, position: Option<String>) -> Result<ArchivePage<Counted>, StoreError>;
 
     /// A page of the records that are kept, the oldest first.
-    async fn records(&self, position: Option<String>) -> Result<Page<RequestRecord>, StoreError>;
+    async fn records(
+        &self,
+        position: Option<String>,
+    ) -> Result<ArchivePage<RequestRecord>, StoreError>;
 
     /// Takes in those of `counters` that the store has not, and returns how many. Counters by the same
     /// name are not added up.

@@ -1,9 +1,7 @@
 //! The arithmetic of limits, said once for every ledger: which there are, what a request weighs on each,
 //! when there is no room, and which thresholds are passed.
 
-use relay_domain::{
-    LimitKind, LimitScope, LimitState, Limits, ModelName, NanoUsd, RequestRecord, Timestamp,
-};
+use relay_domain::{LimitKind, LimitScope, LimitState, Limits, ModelName, NanoUsd, RequestRecord};
 
 use crate::{Crossing, Denial, Estimate, THRESHOLDS};
 
@@ -136,11 +134,6 @@ impl Crossing {
     }
 }
 
-/// The state of a limit of which nothing is used or held.
-pub fn unused(limit: LimitKind, allowed: u64, resets_at: Option<Timestamp>) -> LimitState {
-    LimitState { limit, used: 0, held: 0, allowed, resets_at }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -154,7 +147,7 @@ mod tests {
     }
 
     fn state(used: u64, held: u64, allowed: u64) -> LimitState {
-        LimitState { used, held, ..unused(LimitKind::DailyCost, allowed, None) }
+        LimitState { limit: LimitKind::DailyCost, used, held, allowed, resets_at: None }
     }
 
     #[test]
@@ -192,8 +185,8 @@ mod tests {
             ]
         );
         assert_eq!(window_millis(&limits), Some(90_001));
-        let unused = RateWindow { requests: None, tokens: None, cost: None, ..window };
-        assert_eq!(window_millis(&Limits { window: Some(unused), ..limits }), None);
+        let empty = RateWindow { requests: None, tokens: None, cost: None, ..window };
+        assert_eq!(window_millis(&Limits { window: Some(empty), ..limits }), None);
         assert_eq!(limits_in_order(&Limits::default()).count(), 0);
     }
 

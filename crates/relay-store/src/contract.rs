@@ -16,11 +16,22 @@ pub mod admission;
 pub mod archive;
 pub mod budgets;
 pub mod fixture;
+pub mod history;
+pub mod key_pages;
 pub mod keys;
+pub mod limit_model;
+pub mod listing_load;
+pub mod operator;
+mod random;
 pub mod reaping;
+pub mod record_search;
 pub mod scopes;
+pub mod sequences;
+pub mod settings;
 pub mod settlement;
 pub mod spender;
+pub mod standing;
+pub mod statistics;
 pub mod thresholds;
 pub mod windows;
 
@@ -57,13 +68,23 @@ macro_rules! contract_suite {
             keys::first_uses_at_once_agree_on_the_end,
             keys::only_an_end_after_first_use_is_set_by_use,
             keys::an_operator_may_change_an_end_that_use_has_set,
-            keys::an_update_on_old_knowledge_does_not_undo_the_first_use,
+            keys::an_update_on_old_knowledge_is_refused,
+            keys::of_updates_at_once_one_is_made,
+            keys::a_deleted_key_comes_back,
+            keys::a_purged_key_is_gone_and_its_secret_free,
+            keys::a_secret_may_be_replaced_and_retire,
+            keys::many_keys_are_added_at_once,
             keys::changes_of_keys_raise_their_version,
+            key_pages::keys_are_found_by_what_they_are,
+            key_pages::pages_of_keys_follow_each_other,
+            key_pages::a_page_is_never_old,
+            key_pages::keys_are_sorted_by_their_use,
             accounts::an_account_reads_back_in_every_field,
             accounts::an_absent_account_is_none,
             accounts::an_account_id_is_taken_once,
             accounts::accounts_are_listed_by_priority_and_id,
             accounts::an_update_of_an_account_writes_what_an_operator_may_change,
+            accounts::an_update_of_an_account_on_old_knowledge_is_refused,
             accounts::secrets_are_replaced_if_they_still_are_as_they_were,
             accounts::a_deleted_account_is_gone,
             accounts::health_follows_events,
@@ -82,6 +103,14 @@ macro_rules! contract_suite {
             admin::a_login_can_be_replaced,
             admin::a_login_that_has_changed_is_not_replaced,
             admin::of_replacements_at_once_one_wins,
+            operator::a_group_reads_back_and_changes_by_revision,
+            operator::changes_of_groups_raise_the_version_of_keys,
+            operator::a_token_is_found_and_revoked,
+            operator::the_trail_is_read_newest_first,
+            operator::an_answer_is_given_again,
+            settings::documents_read_back_each_for_itself,
+            settings::a_document_that_has_changed_is_not_replaced,
+            settings::of_changes_at_once_one_is_made,
             admission::a_request_without_limits_is_in,
             admission::the_concurrency_limit_is_exact,
             admission::the_limit_is_exact_under_parallel_requests,
@@ -106,8 +135,8 @@ macro_rules! contract_suite {
             budgets::what_is_reaped_counts_its_progress_and_holds_nothing,
             budgets::a_lease_that_has_ended_still_holds_its_budget,
             budgets::asking_again_holds_once,
-            budgets::a_restart_starts_every_limit_anew,
-            budgets::a_grant_tells_how_the_limits_stand,
+            standing::a_restart_starts_every_limit_anew,
+            standing::a_grant_tells_how_the_limits_stand,
             windows::a_window_counts_requests_until_it_closes,
             windows::first_requests_at_once_open_one_window,
             windows::a_denied_request_counts_in_no_window,
@@ -129,6 +158,7 @@ macro_rules! contract_suite {
             thresholds::a_threshold_is_told_once,
             thresholds::every_watched_budget_tells_its_own,
             thresholds::thresholds_are_told_again_when_a_limit_starts_anew,
+            sequences::every_history_is_as_the_model_says,
             settlement::what_is_not_held_cannot_be_settled,
             settlement::a_request_counts_once,
             settlement::settlements_at_once_count_once,
@@ -148,6 +178,12 @@ macro_rules! contract_suite {
             reaping::a_reaper_takes_no_more_than_it_is_told,
             reaping::a_late_settlement_counts_nothing,
             reaping::reapers_and_settlements_at_once_count_once,
+            record_search::records_are_found_by_any_condition,
+            record_search::a_page_goes_on_where_the_last_ended,
+            record_search::records_are_dropped_by_age,
+            statistics::any_question_is_answered_as_the_records_say,
+            statistics::old_months_stay_and_old_days_are_refused,
+            statistics::a_release_is_in_no_statistic,
         }
     };
     (@tests $factory:path; $($area:ident::$behaviour:ident,)+) => {

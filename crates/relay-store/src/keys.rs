@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use relay_domain::{ApiKey, KeyDigest, KeyId, Timestamp};
 
-use crate::StoreError;
+use crate::{KeyQuery, Page, StoreError, Update};
 
 /// API keys, deleted ones included. Every change that a relaying process must see raises
 /// [`ConfigVersion::keys`](crate::ConfigVersion::keys) in the same step.
@@ -18,26 +18,46 @@ pub trait KeyRepository: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Duplicate`] if its id or digest is taken.
+    /// [`StoreError::Duplicate`] if its id or one of its digests is taken.
     async fn create(&self, key: &ApiKey) -> Result<(), StoreError>;
+
+    /// Adds keys, a few at a time so that nobody else waits for long. If one cannot be added, some of the
+    /// others may have been.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create).
+    async fn create_many(&self, keys: &[ApiKey]) -> Result<(), StoreError>;
 
     /// The key with this id, deleted or not.
     async fn get(&self, id: &KeyId) -> Result<Option<ApiKey>, StoreError>;
 
     /// The first key that is stored under one of `digests`, in their order. A presented key has two:
-    /// v1 salted its digests and v2 did not.
+    /// v1 salted its digests and v2 did not. A secret that is retiring is found too, also after its
+    /// time: [`ApiKey::has_secret`] says whether it is still good.
     async fn find_by_digest(&self, digests: &[KeyDigest]) -> Result<Option<ApiKey>, StoreError>;
 
-    /// Every key, the newest first.
+    /// Every key, the newest first. Reads all of them: for exports and the command line.
     async fn list(&self) -> Result<Vec<ApiKey>, StoreError>;
 
-    /// Writes what an operator may change (not `last_used_at`, `digest`, `created_at`). `false`: there
-    /// is no such key. An end that the first use has set is not taken back: whoever still asks for one
-    /// after first use knows the key as it was before, and the end stays.
-    async fn update(&self, key: &ApiKey) -> Result<bool, StoreError>;
+    /// A part of the keys. Fast with tens of thousands of them.
+    async fn page(&self, query: &KeyQuery) -> Result<Page<ApiKey>, StoreError>;
 
-    /// Sets the end of a key whose time starts with its first use, unless another request was first.
-    /// Returns the end that now holds; `None` if there is no such key or its end is not of that kind.
+    /// Writes everything but `last_used_at` and `created_at`, if the stored revision still is
+    /// `key.revision`, and raises it. Deleting, restoring and giving another secret are updates too.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Duplicate`] if a new digest is taken.
+    async fn update(&self, key: &ApiKey) -> Result<Update, StoreError>;
+
+    /// Removes a key for good, with the totals that were counted for it, if its stored revision still is
+    /// `revision`. What was counted by day or month ends with its own lifetime.
+    async fn purge(&self, id: &KeyId, revision: u64) -> Result<Update, StoreError>;
+
+    /// Sets the end of a key whose time starts with its first use, unless another request was first, and
+    /// raises its revision. Returns the end that now holds; `None` if there is no such key or its end is
+    /// not of that kind.
     async fn activate(
         &self,
         id: &KeyId,

@@ -8,26 +8,43 @@
 //! What no port offers, on purpose: a way to spend without [`Ledger::admit`], or to read a secret in
 //! clear.
 
+mod account_listing;
 mod accounts;
 mod admin;
+mod admin_tokens;
 mod archive;
+mod audit;
 pub mod budgets;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod error;
+mod groups;
+mod idempotency;
+mod key_listing;
 mod keys;
 mod ledger;
 mod limits_form;
 mod orphan;
+mod page;
 mod record_form;
+mod record_search;
+mod settings;
+pub mod statistics;
+mod update;
 mod usage;
 
 use std::sync::Arc;
 
+pub use account_listing::{AccountQuery, AccountSort};
 pub use accounts::{AccountRepository, AccountSecrets};
 pub use admin::{AdminCredentials, AdminRepository, PasswordHash};
-pub use archive::{Archive, Counted, Page};
+pub use admin_tokens::AdminTokenRepository;
+pub use archive::{Archive, ArchivePage, Counted};
+pub use audit::{AUDIT_AGE, AUDIT_CAPACITY, AuditPage, AuditQuery, AuditRepository};
 pub use error::StoreError;
+pub use groups::GroupRepository;
+pub use idempotency::{ANSWER_KEPT, CLAIM_KEPT, Claim, IdempotencyRepository};
+pub use key_listing::{KeyEntry, KeyFilter, KeyListing, KeyQuery, KeySort};
 pub use keys::KeyRepository;
 pub use ledger::{
     Admission, AdmitRequest, Assignment, Binding, Charge, Checkpoint, ConfigVersion, Crossing,
@@ -36,12 +53,18 @@ pub use ledger::{
 };
 pub use limits_form::StoredLimits;
 pub use orphan::Orphan;
+pub use page::{Cursor, Order, Page, SortValue};
 pub use record_form::StoredRecord;
+pub use record_search::{RecordPage, RecordQuery};
+pub use settings::{SettingsChange, SettingsName, SettingsRepository};
+pub use update::Update;
 pub use usage::{UsageRepository, UsageScope, UsageTotals};
 #[cfg(feature = "mock")]
 pub use {
-    accounts::MockAccountRepository, admin::MockAdminRepository, archive::MockArchive,
-    keys::MockKeyRepository, ledger::MockLedger, usage::MockUsageRepository,
+    accounts::MockAccountRepository, admin::MockAdminRepository,
+    admin_tokens::MockAdminTokenRepository, archive::MockArchive, audit::MockAuditRepository,
+    groups::MockGroupRepository, idempotency::MockIdempotencyRepository, keys::MockKeyRepository,
+    ledger::MockLedger, settings::MockSettingsRepository, usage::MockUsageRepository,
 };
 
 /// Every port of one store.
@@ -55,6 +78,16 @@ pub struct Stores {
     pub usage: Arc<dyn UsageRepository>,
     /// The operator's login.
     pub admin: Arc<dyn AdminRepository>,
+    /// Groups of API keys.
+    pub groups: Arc<dyn GroupRepository>,
+    /// Tokens of automation.
+    pub admin_tokens: Arc<dyn AdminTokenRepository>,
+    /// The trail of changes.
+    pub audit: Arc<dyn AuditRepository>,
+    /// Answers that are given again.
+    pub idempotency: Arc<dyn IdempotencyRepository>,
+    /// What an operator has set while Relay runs.
+    pub settings: Arc<dyn SettingsRepository>,
     /// What was used, to be moved elsewhere.
     pub archive: Arc<dyn Archive>,
     /// Admission and settlement.

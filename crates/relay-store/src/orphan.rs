@@ -64,6 +64,7 @@ impl Settlement {
             charged,
             attempts: Vec::new(),
             edits: Vec::new(),
+            decision: Vec::new(),
         };
         Self { record, charge, bind: None, budgets: Vec::new(), now }
     }

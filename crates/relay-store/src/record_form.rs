@@ -2,7 +2,7 @@
 
 use relay_domain::{
     AccountId, AttemptRecord, Edit, GroupId, KeyId, ModelName, NanoUsd, Outcome, Platform,
-    RequestId, RequestRecord, RequestTimes, Timestamp, TokenUsage, UsageSource,
+    RequestId, RequestRecord, RequestTimes, Timestamp, TokenUsage, UsageSource, VerdictRecord,
 };
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,8 @@ pub struct StoredRecord {
     attempts: Vec<AttemptRecord>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     edits: Vec<Edit>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    decision: Vec<VerdictRecord>,
 }
 
 macro_rules! same_fields {
@@ -58,6 +60,7 @@ macro_rules! same_fields {
                     charged,
                     attempts,
                     edits,
+                    decision,
                 } = record;
                 Self {
                     id,
@@ -78,6 +81,7 @@ macro_rules! same_fields {
                     charged,
                     attempts,
                     edits,
+                    decision,
                 }
             }
         }

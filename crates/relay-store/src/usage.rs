@@ -2,10 +2,12 @@
 
 use async_trait::async_trait;
 use relay_domain::{
-    AccountId, GroupId, KeyId, ModelName, NanoUsd, Period, RequestId, RequestRecord, TokenUsage,
+    AccountId, Calendar, GroupId, KeyId, ModelName, NanoUsd, Period, RequestId, RequestRecord,
+    TokenUsage,
 };
 
-use crate::StoreError;
+use crate::statistics::{Statistics, StatisticsQuery};
+use crate::{RecordPage, RecordQuery, StoreError};
 
 /// Whose usage.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -51,4 +53,13 @@ pub trait UsageRepository: Send + Sync {
 
     /// The newest records, at most `limit`, the newest first.
     async fn recent(&self, limit: usize) -> Result<Vec<RequestRecord>, StoreError>;
+
+    /// The records that `query` asks for, the latest arrival first.
+    async fn search(&self, query: &RecordQuery) -> Result<RecordPage, StoreError>;
+
+    /// Adds up what was used. Every settlement that returned before is in it.
+    async fn statistics(&self, query: &StatisticsQuery) -> Result<Statistics, StoreError>;
+
+    /// The calendar by whose days, months and hours usage is counted.
+    fn calendar(&self) -> Calendar;
 }

@@ -10,4 +10,4 @@ mod redis_server;
 
 pub use deadline::{Deadline, eventually};
 pub use domain::{NOW, account, api_key};
-pub use redis_server::{Listen, Persistence, RedisServer};
+pub use redis_server::{Listen, Persistence, RedisServer, tls_authority};

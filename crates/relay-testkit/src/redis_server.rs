@@ -23,6 +23,16 @@ pub enum Listen {
     UnixSocket,
     /// On a free loopback port.
     Tcp,
+    /// On a free loopback port, by TLS, with a certificate for `localhost` and `127.0.0.1` of the authority
+    /// that [`tls_authority`] gives.
+    Tls,
+}
+
+/// The certificate of the authority that vouches for servers that [`Listen::Tls`], as PEM. Nobody else
+/// trusts it, and nobody has its key.
+#[must_use]
+pub fn tls_authority() -> &'static str {
+    include_str!("../fixtures/tls/ca.pem")
 }
 
 /// What a private server keeps when it is restarted.
@@ -56,7 +66,8 @@ enum Origin {
 struct Private {
     process: Child,
     folder: tempfile::TempDir,
-    port: Option<u16>,
+    listen: Listen,
+    port: u16,
     persistence: Persistence,
 }
 
@@ -96,13 +107,14 @@ impl RedisServer {
     pub fn private(listen: Listen, persistence: Persistence) -> Self {
         let folder = tempfile::tempdir()
             .unwrap_or_else(|error| panic!("no temporary folder for Redis: {error}"));
-        let port = (listen == Listen::Tcp).then(free_port);
-        let url = match port {
-            Some(port) => format!("redis://127.0.0.1:{port}/"),
-            None => format!("unix://{}", folder.path().join("redis.sock").display()),
+        let port = if listen == Listen::UnixSocket { 0 } else { free_port() };
+        let url = match listen {
+            Listen::UnixSocket => format!("unix://{}", folder.path().join("redis.sock").display()),
+            Listen::Tcp => format!("redis://127.0.0.1:{port}/"),
+            Listen::Tls => format!("rediss://127.0.0.1:{port}/"),
         };
-        let process = spawn(folder.path(), port, persistence);
-        let mut private = Private { process, folder, port, persistence };
+        let process = spawn(folder.path(), listen, port, persistence);
+        let mut private = Private { process, folder, listen, port, persistence };
         private.wait_until_it_answers();
         Self { url, origin: Origin::Private(private) }
     }
@@ -120,7 +132,8 @@ impl RedisServer {
     pub fn restart(&mut self) {
         let private = self.private_or_panic();
         private.stop();
-        private.process = spawn(private.folder.path(), private.port, private.persistence);
+        private.process =
+            spawn(private.folder.path(), private.listen, private.port, private.persistence);
         private.wait_until_it_answers();
     }
 
@@ -171,9 +184,12 @@ impl Private {
             if let Ok(Some(status)) = self.process.try_wait() {
                 panic!("redis-server ended at once: {status}");
             }
-            match self.port {
-                Some(port) => TcpStream::connect(("127.0.0.1", port)).is_ok_and(|s| ping(&s, &s)),
-                None => UnixStream::connect(self.folder.path().join("redis.sock"))
+            let connect = || TcpStream::connect(("127.0.0.1", self.port));
+            match self.listen {
+                Listen::Tcp => connect().is_ok_and(|s| ping(&s, &s)),
+                // It listens once it is ready; asking it takes more than this crate knows.
+                Listen::Tls => connect().is_ok(),
+                Listen::UnixSocket => UnixStream::connect(self.folder.path().join("redis.sock"))
                     .is_ok_and(|s| ping(&s, &s)),
             }
         });
@@ -202,19 +218,31 @@ impl Drop for Private {
     }
 }
 
-fn spawn(folder: &Path, port: Option<u16>, persistence: Persistence) -> Child {
+fn spawn(folder: &Path, listen: Listen, port: u16, persistence: Persistence) -> Child {
     let appendonly = if persistence == Persistence::AppendOnly { "yes" } else { "no" };
-    let port = port.unwrap_or(0).to_string();
+    let port = port.to_string();
+    let plain_port = if listen == Listen::Tls { "0" } else { &port };
     let mut command = Command::new("redis-server");
     command
         .current_dir(folder)
-        .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--daemonize", "no"])
+        .args(["--port", plain_port, "--bind", "127.0.0.1", "--save", "", "--daemonize", "no"])
         .args(["--appendonly", appendonly, "--appendfsync", "always"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    if port == "0" {
-        command.arg("--unixsocket").arg(folder.join("redis.sock"));
+    match listen {
+        Listen::Tcp => {}
+        Listen::UnixSocket => {
+            command.arg("--unixsocket").arg(folder.join("redis.sock"));
+        }
+        Listen::Tls => {
+            let file =
+                |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/tls").join(name);
+            command.args(["--tls-port", &port, "--tls-auth-clients", "no"]);
+            command.arg("--tls-cert-file").arg(file("server.pem"));
+            command.arg("--tls-key-file").arg(file("server.key"));
+            command.arg("--tls-ca-cert-file").arg(file("ca.pem"));
+        }
     }
     command.spawn().unwrap_or_else(|error| {
         assert!(

@@ -16,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct CommandOutput {
     /// The exit status was zero.
     pub success: bool,
+    /// The exit status; `None`: a signal ended it.
+    pub code: Option<i32>,
     /// Standard output.
     pub stdout: String,
     /// Standard error.
@@ -74,6 +76,7 @@ pub(crate) async fn run(environment: &BTreeMap<String, String>, words: &[&str]) 
     let output = output.unwrap_or_else(|error| panic!("relay-server does not start: {error}"));
     CommandOutput {
         success: output.status.success(),
+        code: output.status.code(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }

@@ -198,6 +198,18 @@ impl Relay {
         self.redis.as_ref()
     }
 
+    /// Its Redis, to be frozen or restarted.
+    ///
+    /// # Panics
+    ///
+    /// If that is not its store.
+    pub fn redis_mut(&mut self) -> &mut RedisServer {
+        match &mut self.redis {
+            Some(redis) => redis,
+            None => panic!("its store is not Redis"),
+        }
+    }
+
     /// Everything that its servers have printed so far.
     #[must_use]
     pub fn printed(&self) -> String {

@@ -125,6 +125,9 @@ async fn nothing_is_open_without_a_login(store: Store) {
         ("GET", "/api/v2/accounts/claude-console"),
         ("POST", "/api/v2/accounts/claude-console"),
         ("GET", "/api/v2/requests"),
+        ("GET", "/api/v2/prices"),
+        ("POST", "/api/v2/prices/reload"),
+        ("GET", "/api/v2/service-rates"),
     ];
     let bearer = |token: &str| Some(format!("Bearer {token}"));
     let forged = "eyJhbGciOiJub25lIn0.eyJ1c2VybmFtZSI6ImFkbWluIn0.";

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod admin;
+mod budgets;
 mod bytes;
 mod claude_code;
 mod cli;
@@ -11,8 +12,12 @@ mod conversation;
 mod crash;
 mod disconnect;
 mod failover;
+mod fresh_install;
 mod inspection;
 mod keepalive;
+mod outage;
+mod prices;
+mod queue;
 mod redis_client;
 mod refusals;
 mod secrets;

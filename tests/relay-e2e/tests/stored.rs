@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use relay_e2e::Relay;
 use relay_testkit::eventually;
 use rusqlite::{Connection, OpenFlags};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::redis_client::RedisClient;
 
@@ -96,7 +96,7 @@ pub(crate) fn checkpointed(relay: &Relay) -> bool {
         Some(redis) => {
             let mut client = RedisClient::connect(redis);
             let names = client.texts(&["KEYS", "relay:hold:*"]);
-            names.iter().filter_map(|name| client.text(&["GET", name])).collect()
+            names.iter().flat_map(|name| client.texts(&["HVALS", name])).collect()
         }
     };
     holds.iter().any(|hold| hold.contains("\"usage\""))
@@ -116,6 +116,46 @@ pub(crate) fn revoke(relay: &Relay, key: &str) {
             let name = format!("apikey:{key}");
             assert_eq!(client.text(&["HGET", &name, "isActive"]).as_deref(), Some("true"));
             client.text(&["HSET", &name, "isActive", "false"]);
+            client.text(&["INCR", "relay:version:keys"]);
+        }
+    }
+}
+
+/// What of a key the admin REST does not set yet.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Amendment {
+    /// Its budgets cannot be passed.
+    HardBudget,
+    /// So many of its requests may wait, for so many milliseconds.
+    Queue(u32, u64),
+}
+
+/// Changes a key as another program would: in the store, with the version raised.
+pub(crate) fn amend(relay: &Relay, key: &str, amendment: Amendment) {
+    match relay.redis() {
+        None => {
+            let connection = Connection::open(database(relay)).unwrap();
+            let patch = match amendment {
+                Amendment::HardBudget => json!({"limits": {"hard_budget": true}}),
+                Amendment::Queue(max_waiting, deadline_ms) => {
+                    json!({"queue": {"max_waiting": max_waiting, "deadline_ms": deadline_ms}})
+                }
+            };
+            let sql = "UPDATE api_key SET settings = json_patch(settings, ?2) WHERE id = ?1";
+            assert_eq!(connection.execute(sql, [key, &patch.to_string()]).unwrap(), 1);
+        }
+        Some(redis) => {
+            let mut client = RedisClient::connect(redis);
+            let name = format!("apikey:{key}");
+            let (length, deadline);
+            let fields: &[&str] = match amendment {
+                Amendment::HardBudget => &["relayBudgetPolicy", "hard"],
+                Amendment::Queue(max_waiting, deadline_ms) => {
+                    (length, deadline) = (max_waiting.to_string(), deadline_ms.to_string());
+                    &["relayQueueLength", &length, "relayQueueDeadlineMs", &deadline]
+                }
+            };
+            client.text(&[&["HSET", name.as_str()], fields].concat());
             client.text(&["INCR", "relay:version:keys"]);
         }
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 const LAYERS: &[(&str, &[&str])] = &[
     ("relay-domain", &[]),
     ("relay-crypto", &[]),
+    ("relay-journal", &[]),
     ("relay-pricing", &["relay-domain"]),
     ("relay-scheduler", &["relay-domain"]),
     ("relay-protocol", &["relay-domain"]),
@@ -17,6 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "relay-crypto",
             "relay-domain",
+            "relay-journal",
             "relay-pricing",
             "relay-protocol",
             "relay-scheduler",
@@ -43,6 +45,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "relay-crypto",
             "relay-domain",
             "relay-engine",
+            "relay-journal",
             "relay-pricing",
             "relay-protocol",
             "relay-sandbox",
@@ -74,6 +77,7 @@ const WALLS: &[(&str, &[&str])] = &[
             "relay-api",
             "relay-e2e",
             "relay-engine",
+            "relay-journal",
             "relay-sandbox",
             "relay-server",
             "relay-store-redis",

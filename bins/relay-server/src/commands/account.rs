@@ -3,7 +3,7 @@
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
 
 use anyhow::{Context as _, Result, bail};
-use relay_domain::{Account, ModelMap, ProxyScheme, ProxySetting};
+use relay_domain::{Account, Actor, ModelMap, ProxyScheme, ProxySetting};
 use relay_engine::operator::{NewAccount, NewProxy, NewProxyAuth};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -45,8 +45,11 @@ async fn add(arguments: AccountArgs, config: &Config) -> Result<()> {
         ..NewAccount::new(platform, url, secret)
     };
     let installation = Installation::open(config, Access::Administer).await?;
-    let account =
-        installation.operator.create_account(new).await.context("the account was not added")?;
+    let account = installation
+        .operator
+        .create_account(&Actor::shell(), new)
+        .await
+        .context("the account was not added")?;
     if json {
         return print_json(&described(&account));
     }

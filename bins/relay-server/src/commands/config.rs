@@ -1,32 +1,89 @@
-//! `config show`.
+//! `config show` and `config check`.
 
 use anyhow::Result;
 use serde_json::json;
 
-use crate::cli::ConfigCommand;
-use crate::config::{Config, SETTINGS, Setting, Shown};
+use crate::cli::{CheckArgs, ConfigCommand, ListArgs};
+use crate::config::{Config, ConfigError, Environment, FileChoice, SETTINGS, Setting, Shown};
 use crate::secrets_file::Secrets;
-use crate::terminal::{print_json, print_table, say};
+use crate::terminal::{print, print_json, print_table, say};
 
-/// Shows every effective value and where it came from.
+/// Shows the configuration, or what is wrong with it.
 ///
 /// # Errors
 ///
-/// Fails if the secrets file cannot be read.
-pub(crate) fn run(command: &ConfigCommand, config: &Config) -> Result<()> {
-    let ConfigCommand::Show(arguments) = command;
+/// Fails if the configuration cannot be used or the secrets file cannot be read.
+pub(crate) fn run(command: &ConfigCommand, environment: &Environment) -> Result<()> {
+    match command {
+        ConfigCommand::Show(arguments) => {
+            show(*arguments, &Config::load(environment, FileChoice::Usual)?)
+        }
+        ConfigCommand::Check(arguments) => check(*arguments, environment),
+    }
+}
+
+/// Shows every effective value and where it came from.
+fn show(arguments: ListArgs, config: &Config) -> Result<()> {
     let rows = rows(config)?;
+    let notices = config.notices();
     if arguments.json {
-        let entries = rows.iter().map(|[name, value, origin, variable]| {
+        let settings = rows.iter().map(|[name, value, origin, variable]| {
             json!({"name": name, "value": value, "source": origin, "variable": variable})
         });
-        return print_json(&entries.collect::<Vec<_>>());
+        return print_json(&json!({
+            "settings": settings.collect::<Vec<_>>(),
+            "ignored": ignored(config),
+            "warnings": notices.doubts().collect::<Vec<_>>(),
+        }));
     }
     print_table(["SETTING", "VALUE", "SOURCE", "VARIABLE"], &rows);
-    for name in config.strays() {
-        say(format!("warning: {name} is set and is not a setting of Relay"));
+    let ignored: Vec<_> =
+        notices.ignored().map(|(name, why)| [name.to_owned(), why.to_owned()]).collect();
+    if !ignored.is_empty() {
+        print("");
+        print_table(["IGNORED VARIABLE", "BECAUSE"], &ignored);
+    }
+    for doubt in notices.doubts() {
+        say(format!("warning: {doubt}"));
     }
     Ok(())
+}
+
+/// Says all that is wrong, and all that may not be meant so.
+fn check(arguments: CheckArgs, environment: &Environment) -> Result<()> {
+    let (config, problems) = Config::examine(environment, FileChoice::Usual)?;
+    let notices = config.notices();
+    let doubts: Vec<String> = notices.doubts().collect();
+    if arguments.json {
+        print_json(&json!({
+            "problems": problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "warnings": doubts,
+            "ignored": ignored(&config),
+        }))?;
+    } else {
+        for doubt in &doubts {
+            print(format!("warning: {doubt}"));
+        }
+        for (name, why) in notices.ignored() {
+            print(format!("ignored: {name}: {why}"));
+        }
+    }
+    if !problems.is_empty() {
+        return Err(ConfigError::Refused(problems).into());
+    }
+    Secrets::resolve(&config.sections.secrets, &config.sections.store.data_dir)?;
+    if arguments.strict && !doubts.is_empty() {
+        return Err(ConfigError::Doubtful(doubts.len()).into());
+    }
+    if !arguments.json {
+        print("The configuration can be used.");
+    }
+    Ok(())
+}
+
+fn ignored(config: &Config) -> Vec<serde_json::Value> {
+    let entry = |(name, why)| json!({"variable": name, "because": why});
+    config.notices().ignored().map(entry).collect()
 }
 
 fn rows(config: &Config) -> Result<Vec<[String; 4]>> {
@@ -52,14 +109,18 @@ fn rows(config: &Config) -> Result<Vec<[String; 4]>> {
 
 /// Where a value came from that nobody gave.
 fn derived(setting: &Setting, config: &Config) -> &'static str {
-    let follows_redis = setting.path == "store.kind" && config.sections.redis.is_named();
-    if follows_redis { "default, because a Redis is named" } else { "default" }
+    let takes_over = config.compat().is_some();
+    match setting.path {
+        "store.kind" if config.sections.redis.is_named() => "default, because a Redis is named",
+        "store.kind" if takes_over => "default, because RELAY_COMPAT is set",
+        "redis.db" if takes_over => "default of the predecessor",
+        _ => "default",
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Environment, FileChoice};
 
     #[test]
     fn values_come_with_their_source_and_secrets_stay_hidden() {

@@ -1,7 +1,7 @@
 //! `key create` and `key list`.
 
 use anyhow::{Context as _, Result};
-use relay_domain::{ApiKey, Expiry, Limits, Timestamp};
+use relay_domain::{Actor, ApiKey, Expiry, Limits, Timestamp};
 use relay_engine::operator::NewKey;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -36,8 +36,11 @@ async fn create(arguments: KeyArgs, installation: &Installation, now: Timestamp)
     };
     let limits = Limits { concurrency, ..Limits::default() };
     let new = NewKey { name: Some(name), expiry, limits, ..NewKey::default() };
-    let (key, secret) =
-        installation.operator.create_key(new).await.context("the key was not created")?;
+    let (key, secret) = installation
+        .operator
+        .create_key(&Actor::shell(), new)
+        .await
+        .context("the key was not created")?;
     if json {
         let mut shown = described(&key, now);
         shown["key"] = json!(secret.expose_secret());

@@ -1,14 +1,10 @@
-//! The environment and the file as layers of the configuration, each value labelled with its origin.
+//! The environment: this process's variables, and below them those of `.env`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use figment::providers::{Format as _, Toml};
-use figment::value::{Dict, Map, Value};
-use figment::{Metadata, Profile, Provider};
-
-use super::settings::{SETTINGS, Shape};
-use super::{ConfigError, FILE_VARIABLE};
+use super::settings::SETTINGS;
+use super::shape::Shape;
+use super::{FILE_VARIABLE, dotenv, ignored};
 
 /// What Relay's own variables begin with.
 const OWN_PREFIX: &str = "RELAY_";
@@ -17,112 +13,118 @@ const TEST_PREFIX: &str = "RELAY_TEST_";
 
 /// The environment variables of a process, or of a test.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Environment(BTreeMap<String, String>);
+pub(crate) struct Environment(BTreeMap<String, Given>);
+
+/// The value of a variable. May be secret.
+#[derive(Clone)]
+struct Given {
+    value: String,
+    from: Source,
+}
+
+impl std::fmt::Debug for Given {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Given({:?}, ..)", self.from)
+    }
+}
+
+/// Where a variable was found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Source {
+    Process,
+    DotEnv,
+}
 
 impl Environment {
     /// This process's. What is not Unicode cannot be a setting.
     pub(crate) fn of_process() -> Self {
         let unicode = std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
+            let given = Given { value: value.into_string().ok()?, from: Source::Process };
+            Some((name.into_string().ok()?, given))
         });
         Self(unicode.collect())
     }
 
-    /// The value of `name`, unless it is empty.
+    /// The same with the variables of a `.env` that this `text` is. A variable that the process has is the
+    /// process's, also if it is empty there.
+    #[must_use]
+    pub(super) fn above_dotenv(mut self, text: &str) -> Self {
+        let variables = dotenv::parse(text).into_iter();
+        let mut all: BTreeMap<String, Given> =
+            variables.map(|(name, value)| (name, Given { value, from: Source::DotEnv })).collect();
+        all.append(&mut self.0);
+        Self(all)
+    }
+
+    /// The value of `name`, unless it is blank: compose files write what is not set so.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        let value = self.0.get(name).map(|given| given.value.as_str());
+        value.filter(|value| !value.trim().is_empty())
+    }
+
+    /// How to call the variable `name`: with the file that it stands in, if it does.
+    pub(super) fn label(&self, name: &str) -> String {
+        match self.0.get(name).map(|given| given.from) {
+            Some(Source::DotEnv) => format!("{name} in .env"),
+            Some(Source::Process) | None => name.to_owned(),
+        }
     }
 
     /// Gives `name` a value.
     #[cfg(test)]
     pub(super) fn set(&mut self, name: &str, value: &str) {
-        self.0.insert(name.to_owned(), value.to_owned());
-    }
-
-    /// One layer for each setting that is given.
-    pub(super) fn layers(&self) -> impl Iterator<Item = VariableLayer> {
-        SETTINGS.iter().filter_map(|setting| {
-            let value = self.get(setting.variable)?;
-            let value = match setting.shape {
-                Shape::Number => number(value),
-                Shape::Switch => Value::from(value == "true"),
-                Shape::Text => Value::from(value),
-            };
-            Some(VariableLayer { variable: setting.variable, path: setting.path, value })
-        })
+        let given = Given { value: value.to_owned(), from: Source::Process };
+        self.0.insert(name.to_owned(), given);
     }
 
     /// Variables that begin like Relay's but are none of its settings.
     pub(super) fn strays(&self) -> Vec<String> {
         let known = |name: &str| {
-            name == FILE_VARIABLE || SETTINGS.iter().any(|setting| setting.variable == name)
+            name == FILE_VARIABLE || SETTINGS.iter().any(|setting| setting.reads(name))
         };
         let ours = |name: &str| name.starts_with(OWN_PREFIX) && !name.starts_with(TEST_PREFIX);
         self.0.keys().filter(|name| ours(name) && !known(name)).cloned().collect()
+    }
+
+    /// Variables of v1 and v2 that are set and mean nothing here.
+    pub(super) fn ignored(&self) -> Vec<String> {
+        let set = self.0.keys().filter(|name| self.get(name).is_some());
+        set.filter(|name| ignored::why_ignored(name).is_some()).cloned().collect()
+    }
+
+    /// Variables whose 0 is a 0 here and was something else to v1.
+    pub(super) fn zeros(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        SETTINGS.iter().filter_map(|setting| {
+            let was = setting.zero_was?;
+            let value = self.get(setting.variable)?.trim();
+            let is_zero = value.parse::<f64>().is_ok_and(|number| number == 0.0);
+            is_zero.then_some((setting.variable, was))
+        })
+    }
+
+    /// Settings that two variables name, with different values; the first of each pair holds.
+    pub(super) fn rivals(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        SETTINGS.iter().flat_map(|setting| {
+            let mut given = setting
+                .variables()
+                .filter_map(|(name, shape)| Some((name, shape.read(self.get(name)?)?)));
+            let first = given.next();
+            given.filter_map(move |(name, value)| {
+                let (winner, held) = first.as_ref()?;
+                (held != &value).then_some((*winner, name))
+            })
+        })
+    }
+
+    /// The value of the variable `name` as what it stands for; `None`: it says nothing.
+    pub(super) fn read(&self, name: &str, shape: Shape) -> Option<figment::value::Value> {
+        shape.read(self.get(name)?)
     }
 }
 
 impl<const N: usize> From<[(&str, &str); N]> for Environment {
     fn from(variables: [(&str, &str); N]) -> Self {
-        Self(variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
-    }
-}
-
-/// The text of a variable as a number, if it is one; otherwise the section refuses the text.
-fn number(text: &str) -> Value {
-    let text = text.trim();
-    if let Ok(whole) = text.parse::<u64>() {
-        return Value::from(whole);
-    }
-    if let Ok(whole) = text.parse::<i64>() {
-        return Value::from(whole);
-    }
-    text.parse::<f64>().map_or_else(|_| Value::from(text), Value::from)
-}
-
-/// One environment variable.
-pub(super) struct VariableLayer {
-    variable: &'static str,
-    path: &'static str,
-    value: Value,
-}
-
-impl Provider for VariableLayer {
-    fn metadata(&self) -> Metadata {
-        Metadata::named(self.variable)
-    }
-
-    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        let (section, name) = self.path.split_once('.').unwrap_or(("", self.path));
-        let section_dict = Dict::from([(name.to_owned(), self.value.clone())]);
-        let dict = Dict::from([(section.to_owned(), Value::from(section_dict))]);
-        Ok(Map::from([(Profile::Default, dict)]))
-    }
-}
-
-/// The configuration file.
-pub(super) struct FileLayer {
-    name: String,
-    data: Map<Profile, Dict>,
-}
-
-impl FileLayer {
-    /// Reads `text`, the content of the file at `path`.
-    pub(super) fn new(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        let data = Toml::string(text).data().map_err(|error| ConfigError::NotToml {
-            path: path.to_owned(),
-            why: error.kind.to_string(),
-        })?;
-        Ok(Self { name: path.display().to_string(), data })
-    }
-}
-
-impl Provider for FileLayer {
-    fn metadata(&self) -> Metadata {
-        Metadata::named(self.name.clone())
-    }
-
-    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        Ok(self.data.clone())
+        let given = |value: &str| Given { value: value.to_owned(), from: Source::Process };
+        Self(variables.map(|(name, value)| (name.to_owned(), given(value))).into())
     }
 }

@@ -1,13 +1,14 @@
 //! Why a configuration is not taken.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use figment::error::{Kind, OneOf};
 
-/// Why a configuration is not taken. Each message names the setting; none shows a secret.
+/// Why a configuration is not taken.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
-    /// The file cannot be read.
+    /// A file cannot be read.
     #[error("cannot read {}", path.display())]
     Unreadable {
         /// Which file.
@@ -24,8 +25,18 @@ pub(crate) enum ConfigError {
         /// What its reader says.
         why: String,
     },
+    /// Settings cannot be used.
+    #[error("{}", in_lines(.0))]
+    Refused(Vec<Problem>),
+    /// Nothing is wrong, but warnings were to count.
+    #[error("there are {0} warnings")]
+    Doubtful(usize),
+}
+
+/// What is wrong with one setting. The text names it; it shows no secret.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Problem {
     /// The file holds a setting that does not exist.
-    #[error("{origin}: there is no setting `{name}`; there {known}")]
     Unknown {
         /// Which file.
         origin: String,
@@ -34,9 +45,8 @@ pub(crate) enum ConfigError {
         /// Which names there are.
         known: String,
     },
-    /// A value is of the wrong type.
-    #[error("{path} (from {origin}) cannot be used: {why}")]
-    Malformed {
+    /// A value is of the wrong type, makes no sense, or contradicts another.
+    Unusable {
         /// The setting.
         path: String,
         /// Where its value came from.
@@ -44,19 +54,22 @@ pub(crate) enum ConfigError {
         /// What is wrong with it.
         why: String,
     },
-    /// A value is outside of what makes sense, or contradicts another.
-    #[error("{path} (from {origin}) cannot be used: {why}")]
-    Refused {
-        /// The setting.
-        path: &'static str,
-        /// Where its value came from.
-        origin: String,
-        /// What is wrong with it.
-        why: String,
-    },
 }
 
-impl ConfigError {
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown { origin, name, known } => {
+                write!(f, "{origin}: there is no setting `{name}`; there {known}")
+            }
+            Self::Unusable { path, origin, why } => {
+                write!(f, "{path} (from {origin}) cannot be used: {why}")
+            }
+        }
+    }
+}
+
+impl Problem {
     /// Says what figment found wrong with a value. A secret may stand in the wrong place, so found text
     /// is not repeated.
     pub(super) fn of_value(error: &figment::Error) -> Self {
@@ -73,7 +86,7 @@ impl ConfigError {
                 };
                 Self::Unknown { origin, name, known }
             }
-            Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => Self::Malformed {
+            Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => Self::Unusable {
                 path,
                 origin,
                 why: format!("expected {}", in_words(expected.as_str())),
@@ -86,8 +99,20 @@ impl ConfigError {
             | Kind::ISizeOutOfRange(_)
             | Kind::USizeOutOfRange(_)
             | Kind::Unsupported(_)
-            | Kind::UnsupportedKey(..)) => Self::Malformed { path, origin, why: other.to_string() },
+            | Kind::UnsupportedKey(..)) => Self::Unusable { path, origin, why: other.to_string() },
         }
+    }
+}
+
+/// One problem in one line, several below each other.
+fn in_lines(problems: &[Problem]) -> String {
+    match problems {
+        [one] => one.to_string(),
+        several => several
+            .iter()
+            .fold(format!("{} settings cannot be used:", several.len()), |told, problem| {
+                format!("{told}\n  {problem}")
+            }),
     }
 }
 
@@ -98,6 +123,7 @@ fn in_words(expected: &str) -> &str {
         "u16" => "a whole number from 0 to 65535",
         "u64" => "a whole number",
         "f64" => "a number",
+        "a boolean" => "true, 1, yes or on, or false, 0, no or off",
         other => other,
     }
 }

@@ -1,9 +1,11 @@
 //! `[redis]`: which Redis, if any. Either as one URL or in the parts that v1 and v2 know.
 
+use std::path::PathBuf;
+
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use super::Objection;
+use super::Objections;
 use super::security::secret;
 
 /// Which Redis, if any.
@@ -17,24 +19,42 @@ pub(crate) struct RedisSection {
     pub(crate) port: Option<u16>,
     #[serde(deserialize_with = "secret")]
     pub(crate) password: Option<SecretString>,
-    /// `None` is taken for 0. v2 used 1 by default, so Relay says which one it uses.
+    /// `None`: v2's, 1, unless another predecessor's defaults hold. Relay says which one it uses.
     pub(crate) db: Option<u8>,
-    /// v1's and v2's switch. Refused rather than ignored: what should be encrypted must not go in clear.
-    pub(crate) tls: bool,
+    /// Whether to speak TLS to it; `None`: if the URL says so.
+    tls: Option<bool>,
+    /// Certificates of an authority of the operator's own, as PEM, instead of those that everybody trusts.
+    pub(crate) tls_ca_file: Option<PathBuf>,
 }
 
 impl RedisSection {
-    pub(super) fn validate(&self) -> Result<(), Objection> {
-        if self.tls {
-            return Err(Objection::new(
-                "redis.tls",
-                "this version of Relay does not speak TLS to Redis",
-            ));
+    pub(super) fn validate(&self, objections: &mut Objections) {
+        if let Some(path) = &self.tls_ca_file {
+            if !self.uses_tls() {
+                objections.add(
+                    "redis.tls_ca_file",
+                    "it is for TLS; set redis.tls, or a URL with rediss://",
+                );
+            } else if let Err(error) = std::fs::read(path) {
+                objections.add("redis.tls_ca_file", format!("it cannot be read: {error}"));
+            }
         }
-        let Some(url) = &self.url else { return Ok(()) };
+        let Some(url) = &self.url else { return };
         let url = url.expose_secret();
-        if !["redis://", "redis+unix://", "unix://"].iter().any(|scheme| url.starts_with(scheme)) {
-            return Err(Objection::new("redis.url", "expected redis://[:password@]host:port/db"));
+        let schemes = ["redis://", "rediss://", "redis+unix://", "unix://"];
+        if !schemes.iter().any(|scheme| url.starts_with(scheme)) {
+            objections.add("redis.url", "expected redis://[:password@]host:port/db");
+        }
+        let scheme_is =
+            |scheme: &str| url.split_once("://").is_some_and(|(found, _)| found == scheme);
+        match self.tls {
+            Some(true) if !scheme_is("rediss") && !scheme_is("redis") => {
+                objections.add("redis.tls", "redis.url is a socket, which has no TLS");
+            }
+            Some(false) if scheme_is("rediss") => {
+                objections.add("redis.tls", "redis.url says rediss://; set one or the other");
+            }
+            Some(_) | None => {}
         }
         let also = [
             (self.host.is_some(), "redis.host"),
@@ -42,12 +62,16 @@ impl RedisSection {
             (self.password.is_some(), "redis.password"),
             (self.db.is_some(), "redis.db"),
         ];
-        match also.into_iter().find(|(given, _)| *given) {
-            Some((_, path)) => {
-                Err(Objection::new(path, "redis.url is set too; set one or the other"))
-            }
-            None => Ok(()),
+        for (_, path) in also.into_iter().filter(|(given, _)| *given) {
+            objections.add(path, "redis.url is set too; set one or the other");
         }
+    }
+
+    /// Whether to speak TLS to it.
+    pub(crate) fn uses_tls(&self) -> bool {
+        let by_url =
+            || self.url.as_ref().is_some_and(|url| url.expose_secret().starts_with("rediss://"));
+        self.tls.unwrap_or_else(by_url)
     }
 
     /// Where the URL leads, without what may be secret in it.

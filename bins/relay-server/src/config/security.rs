@@ -6,7 +6,8 @@ use relay_crypto::api_key::DEFAULT_PREFIX;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer};
 
-use super::{Objection, within};
+use super::Objections;
+use super::compat::Compat;
 
 /// Below this a token could be forged by trying secrets. v2 asks for as much.
 const SHORTEST_JWT_SECRET: usize = 32;
@@ -44,25 +45,27 @@ pub(crate) struct KeysSection {
 }
 
 impl SecretsSection {
-    pub(super) fn validate(&self) -> Result<(), Objection> {
-        let hint = "choose a random one, or leave it out and Relay generates one";
-        for (path, secret) in [
-            ("secrets.jwt_secret", &self.jwt_secret),
-            ("secrets.encryption_key", &self.encryption_key),
-        ] {
-            if secret.as_ref().is_some_and(is_placeholder) {
-                return Err(Objection::new(
-                    path,
-                    format!("it is a placeholder that everybody knows; {hint}"),
-                ));
-            }
+    pub(super) fn validate(&self, compat: Option<Compat>, objections: &mut Objections) {
+        const HINT: &str = "choose a random one, or leave it out and Relay generates one";
+        let placeholder = format!("it is a placeholder that everybody knows; {HINT}");
+        if self.jwt_secret.as_ref().is_some_and(is_placeholder) {
+            objections.add("secrets.jwt_secret", placeholder.clone());
+        }
+        // Accounts that a predecessor sealed with it can be opened with nothing else.
+        if self.encryption_key_is_known() && compat.is_none() {
+            let taken_over = "; if a v1 or v2 worked with it and its data is to be taken over, set RELAY_COMPAT too";
+            objections.add("secrets.encryption_key", placeholder + taken_over);
         }
         let short = |secret: &SecretString| secret.expose_secret().len() < SHORTEST_JWT_SECRET;
         if self.jwt_secret.as_ref().is_some_and(short) {
-            let why = format!("it is shorter than {SHORTEST_JWT_SECRET} bytes; {hint}");
-            return Err(Objection::new("secrets.jwt_secret", why));
+            let why = format!("it is shorter than {SHORTEST_JWT_SECRET} bytes; {HINT}");
+            objections.add("secrets.jwt_secret", why);
         }
-        Ok(())
+    }
+
+    /// Whether the encryption key is one that everybody knows.
+    pub(super) fn encryption_key_is_known(&self) -> bool {
+        self.encryption_key.as_ref().is_some_and(is_placeholder)
     }
 }
 
@@ -73,14 +76,13 @@ impl Default for AdminSection {
 }
 
 impl AdminSection {
-    pub(super) fn validate(&self) -> Result<(), Objection> {
+    pub(super) fn validate(&self, objections: &mut Objections) {
         if self.password.as_ref().is_some_and(is_placeholder) {
-            return Err(Objection::new(
-                "admin.password",
-                "it is a placeholder that everybody knows; choose another",
-            ));
+            let why = "it is a placeholder that everybody knows; choose another";
+            objections.add("admin.password", why);
         }
-        within("admin.session_timeout_ms", self.session_timeout_ms, 60_000..=31_536_000_000)
+        let (path, sensible) = ("admin.session_timeout_ms", 60_000..=31_536_000_000);
+        objections.within(path, self.session_timeout_ms, sensible);
     }
 
     /// How long a session of an administrator lasts.
@@ -96,12 +98,11 @@ impl Default for KeysSection {
 }
 
 impl KeysSection {
-    pub(super) fn validate(&self) -> Result<(), Objection> {
+    pub(super) fn validate(&self, objections: &mut Objections) {
         let plain = self.prefix.bytes().all(|b| b.is_ascii_graphic());
-        if plain && self.prefix.len() <= 32 {
-            return Ok(());
+        if !plain || self.prefix.len() > 32 {
+            objections.add("keys.prefix", "expected at most 32 visible ASCII characters");
         }
-        Err(Objection::new("keys.prefix", "expected at most 32 visible ASCII characters"))
     }
 }
 

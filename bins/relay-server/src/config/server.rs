@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
-use super::{Objection, within};
+use super::Objections;
 
 /// Where Relay listens and what it accepts.
 #[derive(Debug, Deserialize)]
@@ -18,20 +18,40 @@ pub(crate) struct ServerSection {
     workers: Option<u64>,
     max_body_mb: u64,
     shutdown_seconds: u64,
+    /// How many proxies stand before Relay and tell whom they speak for.
+    #[serde(deserialize_with = "hops")]
+    pub(crate) trusted_proxies: u8,
+    /// What the operator calls this installation; `GET /health` shows it.
+    pub(crate) environment: Option<String>,
 }
 
 impl Default for ServerSection {
     fn default() -> Self {
         let host = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        Self { host, port: 4000, workers: None, max_body_mb: 64, shutdown_seconds: 600 }
+        Self {
+            host,
+            port: 4000,
+            workers: None,
+            max_body_mb: 64,
+            shutdown_seconds: 600,
+            trusted_proxies: 0,
+            environment: None,
+        }
     }
 }
 
 impl ServerSection {
-    pub(super) fn validate(&self) -> Result<(), Objection> {
-        self.workers.map_or(Ok(()), |workers| within("server.workers", workers, 1..=1_024))?;
-        within("server.max_body_mb", self.max_body_mb, 1..=1_024)?;
-        within("server.shutdown_seconds", self.shutdown_seconds, 0..=86_400)
+    pub(super) fn validate(&self, objections: &mut Objections) {
+        if let Some(workers) = self.workers {
+            objections.within("server.workers", workers, 1..=1_024);
+        }
+        objections.within("server.max_body_mb", self.max_body_mb, 1..=1_024);
+        objections.within("server.shutdown_seconds", self.shutdown_seconds, 0..=86_400);
+        objections.within("server.trusted_proxies", self.trusted_proxies.into(), 0..=16);
+        let fits = |name: &String| (1..=64).contains(&name.trim().chars().count());
+        if self.environment.as_ref().is_some_and(|name| !fits(name)) {
+            objections.add("server.environment", "expected 1 to 64 characters");
+        }
     }
 
     /// Where to listen.
@@ -54,6 +74,20 @@ impl ServerSection {
     pub(crate) fn drain(&self) -> Duration {
         Duration::from_secs(self.shutdown_seconds)
     }
+}
+
+/// A number of proxies; `true` is one, as v1 takes it, and `false` none.
+fn hops<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a number of proxies, or true for one")]
+    enum Given {
+        Switch(bool),
+        Number(u8),
+    }
+    Ok(match Given::deserialize(deserializer)? {
+        Given::Switch(on) => u8::from(on),
+        Given::Number(hops) => hops,
+    })
 }
 
 /// An address, or the one name that everybody writes.

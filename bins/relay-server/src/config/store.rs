@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use relay_domain::Calendar;
 use serde::{Deserialize, Deserializer};
 
+use super::Objections;
+use super::compat::Compat;
 use super::seal::SealChoice;
-use super::{Objection, within};
 
 /// Where things are kept, and by whose calendar they are counted.
 #[derive(Debug, Deserialize)]
@@ -19,10 +21,14 @@ pub(crate) struct StoreSection {
     pub(crate) data_dir: PathBuf,
     /// How many records of requests are kept.
     records: u64,
+    /// For how many days at most.
+    record_days: u64,
     /// The form of secrets in Redis. The embedded store knows one alone.
     pub(crate) seal: SealChoice,
     #[serde(rename = "timezone_offset", deserialize_with = "calendar")]
     pub(crate) calendar: Calendar,
+    /// Whose data is taken over, and whose defaults therefore hold.
+    pub(super) compat: Option<Compat>,
 }
 
 /// What kind of store.
@@ -59,20 +65,33 @@ impl Default for StoreSection {
             kind: None,
             data_dir: PathBuf::from("./data"),
             records: 100_000,
+            record_days: 30,
             seal: SealChoice::default(),
             calendar,
+            compat: None,
         }
     }
 }
 
 impl StoreSection {
-    pub(super) fn validate(&self) -> Result<(), Objection> {
-        within("store.records", self.records, 1..=100_000_000)
+    pub(super) fn validate(&self, objections: &mut Objections) {
+        objections.within("store.records", self.records, 1..=100_000_000);
+        objections.within("store.record_days", self.record_days, 1..=3_650);
+    }
+
+    /// Counts days as the predecessor did whose data is taken over.
+    pub(super) fn count_as_before(&mut self) {
+        self.calendar = self.compat.map_or(self.calendar, |compat| compat.calendar(self.calendar));
     }
 
     /// How many records of requests are kept.
     pub(crate) fn records(&self) -> usize {
         usize::try_from(self.records).unwrap_or(usize::MAX)
+    }
+
+    /// How long records of requests are kept at most.
+    pub(crate) fn record_lifetime(&self) -> Duration {
+        Duration::from_hours(24 * self.record_days)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Sources and their order, and what is refused.
 
+mod predecessors;
+
 use std::fs;
 
 use secrecy::ExposeSecret as _;
@@ -84,6 +86,7 @@ fn the_environment_beats_the_file_and_the_file_the_defaults() {
 
 #[test]
 fn every_setting_has_a_variable_that_sets_it() {
+    let authority = tempfile::NamedTempFile::new().unwrap();
     let values = [
         ("HOST", "0.0.0.0"),
         ("PORT", "1"),
@@ -93,12 +96,30 @@ fn every_setting_has_a_variable_that_sets_it() {
         ("RELAY_STORE", "sqlite"),
         ("RELAY_DATA_DIR", "/srv/relay"),
         ("RELAY_RECORDS", "12"),
-        ("TIMEZONE_OFFSET", "5.5"),
+        ("TIMEZONE_OFFSET", "5"),
         ("REDIS_HOST", "cache"),
         ("REDIS_PORT", "13"),
         ("REDIS_PASSWORD", "p"),
         ("REDIS_DB", "3"),
-        ("REDIS_ENABLE_TLS", "false"),
+        ("REDIS_ENABLE_TLS", "true"),
+        ("RELAY_REDIS_TLS_CA", authority.path().to_str().unwrap()),
+        ("TRUST_PROXY", "2"),
+        ("NODE_ENV", "production"),
+        ("RELAY_COMPAT", "v1"),
+        ("RELAY_POOL_IDLE_SECONDS", "19"),
+        ("HTTPS_MAX_FREE_SOCKETS", "20"),
+        ("PROXY_USE_IPV4", "false"),
+        ("STICKY_SESSION_TTL_HOURS", "21"),
+        ("STICKY_SESSION_RENEWAL_THRESHOLD_MINUTES", "22"),
+        ("UPSTREAM_ERROR_OVERLOAD_TTL_SECONDS", "23"),
+        ("UPSTREAM_ERROR_503_TTL_SECONDS", "24"),
+        ("UPSTREAM_ERROR_5XX_TTL_SECONDS", "25"),
+        ("UPSTREAM_ERROR_TIMEOUT_TTL_SECONDS", "26"),
+        ("UPSTREAM_ERROR_AUTH_TTL_SECONDS", "27"),
+        ("CLAUDE_CONSOLE_BLOCKED_HANDLING_MINUTES", "28"),
+        ("UPSTREAM_ERROR_MAX_CUSTOM_TTL_SECONDS", "29"),
+        ("ENABLE_CORS", "true"),
+        ("RELAY_CORS_ORIGINS", "https://a.example,https://b.example:1"),
         ("JWT_SECRET", "00000000000000000000000000000001"),
         ("ENCRYPTION_KEY", "00000000000000000000000000000002"),
         ("ADMIN_USERNAME", "root"),
@@ -112,9 +133,18 @@ fn every_setting_has_a_variable_that_sets_it() {
         ("RELAY_IDLE_TIMEOUT_SECONDS", "16"),
         ("RELAY_KEEP_ALIVE_SECONDS", "17"),
         ("RELAY_LEASE_SECONDS", "18"),
+        ("RELAY_PRICES_URL", "https://a.example/p.json"),
+        ("RELAY_PRICES_SHA256_URL", "https://a.example/p.sha256"),
+        ("RELAY_PRICES_REFRESH_MINUTES", "30"),
+        ("PRICE_MIRROR_JSON_URL", "https://b.example/p.json"),
+        ("PRICE_MIRROR_HASH_URL", "https://b.example/p.sha256"),
+        ("PRICE_MIRROR_BASE_URL", "https://c.example/prices"),
+        ("PRICE_MIRROR_FILENAME", "p.json"),
     ];
     let config = from_environment(values).unwrap();
-    for setting in SETTINGS.iter().filter(|setting| setting.variable != "RELAY_REDIS_URL") {
+    // What is given in another way here.
+    let others = ["RELAY_REDIS_URL", "RELAY_PRICES_FILE"];
+    for setting in SETTINGS.iter().filter(|setting| !others.contains(&setting.variable)) {
         let (_, given) = values.iter().find(|(name, _)| *name == setting.variable).unwrap();
         let expected = match setting.variable {
             "REDIS_PASSWORD" | "JWT_SECRET" | "ENCRYPTION_KEY" | "ADMIN_PASSWORD" => Shown::Secret,
@@ -188,12 +218,25 @@ fn what_makes_no_sense_is_refused_by_name() {
         ("REQUEST_MAX_SIZE_MB", "0", "server.max_body_mb"),
         ("RELAY_STORE", "postgres", "store.kind"),
         ("RELAY_RECORDS", "0", "store.records"),
+        ("RELAY_RECORD_DAYS", "0", "store.record_days"),
         ("TIMEZONE_OFFSET", "15", "store.timezone_offset"),
         ("TIMEZONE_OFFSET", "0.001", "store.timezone_offset"),
         ("TIMEZONE_OFFSET", "Asia/Shanghai", "store.timezone_offset"),
         ("RELAY_REDIS_URL", "localhost:6379", "redis.url"),
-        ("RELAY_REDIS_URL", "rediss://localhost:6379", "redis.url"),
-        ("REDIS_ENABLE_TLS", "true", "redis.tls"),
+        ("REDIS_ENABLE_TLS", "perhaps", "redis.tls"),
+        ("RELAY_REDIS_TLS_CA", "/nowhere/ca.pem", "redis.tls_ca_file"),
+        ("TRUST_PROXY", "loopback", "server.trusted_proxies"),
+        ("TRUST_PROXY", "300", "server.trusted_proxies"),
+        ("RELAY_COMPAT", "v3", "store.compat"),
+        ("PROXY_USE_IPV4", "ipv4", "upstream.proxy_use_ipv4"),
+        ("REQUEST_TIMEOUT", "soon", "upstream.head_timeout_seconds"),
+        ("REQUEST_TIMEOUT", "0", "upstream.head_timeout_seconds"),
+        ("LOG_PRETTY", "very", "log.format"),
+        ("STICKY_SESSION_TTL_HOURS", "0", "sticky.lifetime_hours"),
+        ("STICKY_SESSION_TTL_HOURS", "NaN", "sticky.lifetime_hours"),
+        ("UPSTREAM_ERROR_503_TTL_SECONDS", "-1", "health.unavailable_seconds"),
+        ("CLAUDE_OVERLOAD_HANDLING_MINUTES", "1441", "health.overloaded_seconds"),
+        ("RELAY_CORS_ORIGINS", "*", "cors.origins"),
         ("REDIS_DB", "-1", "redis.db"),
         ("JWT_SECRET", "short", "secrets.jwt_secret"),
         ("ADMIN_SESSION_TIMEOUT", "0", "admin.session_timeout_ms"),
@@ -272,7 +315,9 @@ fn a_misspelled_variable_is_noticed() {
         ("PATH", "/bin"),
     ])
     .unwrap();
-    assert_eq!(config.strays(), ["RELAY_WORKRES"]);
+    assert_eq!(config.notices().strays, ["RELAY_WORKRES"]);
+    let doubts: Vec<_> = config.notices().doubts().collect();
+    assert_eq!(doubts, ["RELAY_WORKRES is not a setting of Relay; is RELAY_WORKERS meant?"]);
 }
 
 #[test]

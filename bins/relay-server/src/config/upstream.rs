@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use relay_engine::EngineConfig;
+use relay_engine::{EngineConfig, ProxyNames};
 use serde::Deserialize;
 
-use super::{Objection, within};
+use super::{HealthSection, Objections, StickySection};
 
 /// How long Relay waits for providers, and how often it tries.
 #[derive(Debug, Deserialize)]
@@ -16,6 +16,10 @@ pub(crate) struct UpstreamSection {
     pub(crate) idle_timeout_seconds: u64,
     pub(crate) keep_alive_seconds: u64,
     pub(crate) lease_seconds: u64,
+    pub(crate) pool_idle_seconds: u64,
+    /// Idle connections to one upstream that the process keeps; `None`: any number.
+    pub(crate) pool_max_idle: Option<u64>,
+    pub(crate) proxy_use_ipv4: bool,
 }
 
 impl Default for UpstreamSection {
@@ -27,22 +31,40 @@ impl Default for UpstreamSection {
             idle_timeout_seconds: engine.idle_timeout.as_secs(),
             keep_alive_seconds: engine.keep_alive.as_secs(),
             lease_seconds: engine.lease.as_secs(),
+            pool_idle_seconds: engine.pool_idle_timeout.as_secs(),
+            pool_max_idle: None,
+            proxy_use_ipv4: engine.proxy_names == ProxyNames::Ipv4,
         }
     }
 }
 
 impl UpstreamSection {
-    pub(super) fn validate(&self) -> Result<(), Objection> {
-        within("upstream.max_attempts", self.max_attempts, 1..=100)?;
-        within("upstream.head_timeout_seconds", self.head_timeout_seconds, 1..=86_400)?;
-        within("upstream.idle_timeout_seconds", self.idle_timeout_seconds, 1..=86_400)?;
-        within("upstream.keep_alive_seconds", self.keep_alive_seconds, 1..=3_600)?;
-        // A lease is renewed three times in its length; much shorter, and a slow store ends it.
-        within("upstream.lease_seconds", self.lease_seconds, 3..=3_600)
+    pub(super) fn validate(&self, objections: &mut Objections) {
+        let bounds = [
+            ("upstream.max_attempts", self.max_attempts, 1..=100),
+            ("upstream.head_timeout_seconds", self.head_timeout_seconds, 1..=86_400),
+            ("upstream.idle_timeout_seconds", self.idle_timeout_seconds, 1..=86_400),
+            ("upstream.keep_alive_seconds", self.keep_alive_seconds, 1..=3_600),
+            // A lease is renewed three times in its length; much shorter, and a slow store ends it.
+            ("upstream.lease_seconds", self.lease_seconds, 3..=3_600),
+            ("upstream.pool_idle_seconds", self.pool_idle_seconds, 1..=3_600),
+        ];
+        for (path, seconds, sensible) in bounds {
+            objections.within(path, seconds, sensible);
+        }
     }
 
-    /// The engine's settings, with keys that begin with `key_prefix`.
-    pub(crate) fn engine(&self, key_prefix: &str) -> EngineConfig {
+    /// The engine's settings, with keys that begin with `key_prefix`, for a process of so many `workers`.
+    pub(crate) fn engine(
+        &self,
+        key_prefix: &str,
+        workers: usize,
+        sticky: &StickySection,
+        health: &HealthSection,
+    ) -> EngineConfig {
+        let idle_of_worker = |of_process: u64| {
+            usize::try_from(of_process).unwrap_or(usize::MAX).div_ceil(workers.max(1))
+        };
         EngineConfig {
             key_prefix: key_prefix.to_owned(),
             max_attempts: usize::try_from(self.max_attempts).unwrap_or(usize::MAX),
@@ -50,6 +72,12 @@ impl UpstreamSection {
             idle_timeout: Duration::from_secs(self.idle_timeout_seconds),
             keep_alive: Duration::from_secs(self.keep_alive_seconds),
             lease: Duration::from_secs(self.lease_seconds),
+            binding_lifetime: sticky.lifetime(),
+            binding_renewal: sticky.renewal(),
+            pool_idle_timeout: Duration::from_secs(self.pool_idle_seconds),
+            pool_max_idle: self.pool_max_idle.map_or(usize::MAX, idle_of_worker),
+            proxy_names: if self.proxy_use_ipv4 { ProxyNames::Ipv4 } else { ProxyNames::Any },
+            rests: health.policy(),
             ..EngineConfig::default()
         }
     }

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::thread;
 
-use relay_domain::{Outcome, Platform, UsageSource};
+use relay_domain::{Actor, Outcome, Platform, UsageSource};
 use relay_engine::operator::{NewAccount, NewKey};
 use relay_sandbox::{Sandbox, Script, Step};
 use relay_store::Stores;
@@ -38,9 +38,9 @@ fn serve_while<T: Send + 'static>(
         let installation = Installation::open(&config, Access::Serve).await.unwrap();
         let url = format!("http://{}", sandbox.local_addr());
         let account = NewAccount::new(Platform::ClaudeConsole, url, "sk-test".into());
-        installation.operator.create_account(account).await.unwrap();
+        installation.operator.create_account(&Actor::shell(), account).await.unwrap();
         let (_, key): (_, SecretString) =
-            installation.operator.create_key(NewKey::default()).await.unwrap();
+            installation.operator.create_key(&Actor::shell(), NewKey::default()).await.unwrap();
         let server = Server::prepare(&config, &installation).await.unwrap();
         let (address, lifecycle) = (server.address(), server.lifecycle());
         let key = key.expose_secret().to_owned();

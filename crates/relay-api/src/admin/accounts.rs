@@ -5,6 +5,7 @@ mod create;
 mod list;
 mod new;
 mod read;
+mod stats;
 mod test;
 mod view;
 
@@ -17,6 +18,7 @@ pub(super) fn routes() -> OpenApiRouter<AdminState> {
     OpenApiRouter::new()
         .routes(routes!(list::list_accounts, create::create_account))
         .routes(routes!(read::read_account))
+        .routes(routes!(stats::show_account_stats))
         .routes(routes!(availability::account_availability))
         .routes(routes!(test::test_account))
 }

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, StatusCode};
 use relay_engine::operator::OperatorError;
+use relay_engine::prices::SourceError;
 use relay_store::StoreError;
 use serde::Serialize;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
@@ -58,9 +59,19 @@ pub(crate) enum ApiError {
         /// What is wrong with it, as the end of a sentence.
         why: &'static str,
     },
+    /// The price source cannot be taken.
+    #[error("The prices in force stay: {}", .0.in_full())]
+    Prices(#[from] SourceError),
     /// What was asked for was not done.
     #[error(transparent)]
     Operator(#[from] OperatorError),
+}
+
+impl ApiError {
+    /// Something in the request is wrong, as `message` says.
+    pub(crate) fn bad_request(message: String) -> Self {
+        Self::Unreadable { status: StatusCode::BAD_REQUEST, message }
+    }
 }
 
 impl From<StoreError> for ApiError {
@@ -90,8 +101,11 @@ impl ApiError {
             Self::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, None),
             Self::Unreadable { status, .. } => (*status, None),
             Self::Invalid { .. } => (StatusCode::BAD_REQUEST, None),
+            Self::Prices(_) => (StatusCode::UNPROCESSABLE_ENTITY, None),
             Self::Operator(error) => match error {
-                OperatorError::Invalid { .. } => (StatusCode::BAD_REQUEST, None),
+                OperatorError::Invalid { .. } | OperatorError::NotDeleted => {
+                    (StatusCode::BAD_REQUEST, None)
+                }
                 // Logging in has an error of its own: here somebody who is in changes the password.
                 OperatorError::WrongPassword => {
                     (StatusCode::BAD_REQUEST, Some("Current password is incorrect"))
@@ -100,7 +114,14 @@ impl ApiError {
                     StatusCode::SERVICE_UNAVAILABLE,
                     Some("The store cannot be reached; try again later"),
                 ),
-                OperatorError::NoLogin | OperatorError::Store(StoreError::Duplicate { .. }) => {
+                OperatorError::NotFound(_) => (StatusCode::NOT_FOUND, None),
+                OperatorError::Stale { .. } => (StatusCode::PRECONDITION_FAILED, None),
+                OperatorError::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, None),
+                OperatorError::NoLogin
+                | OperatorError::AlreadyDeleted
+                | OperatorError::InUse(_)
+                | OperatorError::InProgress
+                | OperatorError::Store(StoreError::Duplicate { .. }) => {
                     (StatusCode::CONFLICT, None)
                 }
                 OperatorError::Store(StoreError::Refused(_) | StoreError::Corrupt { .. })

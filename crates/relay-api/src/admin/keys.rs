@@ -4,6 +4,7 @@ mod create;
 mod list;
 mod new;
 mod read;
+mod stats;
 mod view;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -15,4 +16,5 @@ pub(super) fn routes() -> OpenApiRouter<AdminState> {
     OpenApiRouter::new()
         .routes(routes!(list::list_keys, create::create_key))
         .routes(routes!(read::read_key))
+        .routes(routes!(stats::show_key_stats))
 }

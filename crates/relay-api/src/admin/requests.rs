@@ -2,6 +2,7 @@
 
 mod list;
 mod read;
+mod table;
 mod view;
 
 use utoipa_axum::router::OpenApiRouter;

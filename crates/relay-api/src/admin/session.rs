@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{FromRef, FromRequestParts};
+use axum::extract::FromRequestParts;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use relay_crypto::TokenSigner;
 use relay_domain::Timestamp;
 use relay_engine::operator::{Operator, OperatorError};
+use relay_engine::prices::PriceKeeper;
 use relay_engine::{Clock, Engine};
 use relay_store::UsageRepository;
 use secrecy::SecretString;
@@ -17,12 +18,13 @@ use secrecy::SecretString;
 use super::AdminParts;
 use super::error::ApiError;
 use super::extract::Origin;
-use super::throttle::LoginThrottle;
+use super::throttle::{Guesser, LoginThrottle};
 
 /// Begins sessions and recognises them.
 pub(crate) struct Sessions {
     operator: Arc<Operator>,
     engine: Arc<Engine>,
+    prices: Arc<PriceKeeper>,
     usage: Arc<dyn UsageRepository>,
     signer: TokenSigner,
     clock: Arc<dyn Clock>,
@@ -35,6 +37,7 @@ impl Sessions {
         Self {
             operator: parts.operator,
             engine: parts.engine,
+            prices: parts.prices,
             usage: parts.stores.usage,
             signer: parts.signer,
             clock: parts.clock,
@@ -48,61 +51,88 @@ impl Sessions {
         self.ttl
     }
 
-    /// Begins a session; the token stands for it.
+    /// Begins a session; the token stands for it. `headers` may carry the token of an earlier one.
     pub(super) async fn begin(
         &self,
         username: String,
         password: &SecretString,
         origin: Origin,
+        headers: &HeaderMap,
     ) -> Result<SecretString, ApiError> {
+        let guesser = match self.earlier_session(&username, headers).await? {
+            Some(token) => holder_of(token),
+            None => Guesser::Place(origin.0),
+        };
         let attempt = self.operator.login(&username, password);
-        let login = match self.throttled(username.clone(), origin, attempt).await {
+        let login = match self.throttled(&guesser, &username, attempt).await {
             Err(ApiError::Operator(OperatorError::WrongPassword)) => {
-                tracing::warn!("login refused");
+                tracing::warn!(client.address = ?origin.0, "login refused");
                 return Err(ApiError::LoginRefused);
             }
             login => login?,
         };
+        tracing::info!(client.address = ?origin.0, "login");
         let now_ms = self.clock.now().as_millis();
         let token = self.signer.issue(&login.username, login.session_epoch, now_ms, self.ttl);
         Ok(token.map_err(OperatorError::from)?)
     }
 
+    /// The token of a session of `username`'s that has not been ended, though its time may be over: whoever
+    /// presents it has been in before.
+    async fn earlier_session<'a>(
+        &self,
+        username: &str,
+        headers: &'a HeaderMap,
+    ) -> Result<Option<&'a str>, ApiError> {
+        let Some(token) = bearer(headers) else { return Ok(None) };
+        // Whenever it was, the token was good.
+        let Ok(claims) = self.signer.verify(token, 0) else { return Ok(None) };
+        let stands = claims.username == username
+            && self.operator.session_stands(&claims.username, claims.epoch).await?;
+        Ok(stands.then_some(token))
+    }
+
     /// Makes an attempt that tells whether a password is right, unless there were too many.
     async fn throttled<T>(
         &self,
-        username: String,
-        origin: Origin,
+        guesser: &Guesser,
+        username: &str,
         attempt: impl Future<Output = Result<T, OperatorError>>,
     ) -> Result<T, ApiError> {
-        let guesser = (username, origin.0);
-        self.throttle.begin(&guesser, self.clock.now()).map_err(|wait| {
+        self.throttle.begin(guesser, username, self.clock.now()).map_err(|wait| {
             // Whole seconds, and never too few.
             ApiError::Throttled {
                 retry_after_s: wait.as_millis().div_ceil(1_000).try_into().unwrap_or(1),
             }
         })?;
         let outcome = attempt.await?;
-        self.throttle.succeeded(&guesser);
+        self.throttle.succeeded(guesser, username);
         Ok(outcome)
     }
 
     /// The session that the request's token stands for.
-    async fn of_request(self: &Arc<Self>, headers: &HeaderMap) -> Result<Session, ApiError> {
+    pub(super) async fn of_request(
+        self: &Arc<Self>,
+        headers: &HeaderMap,
+    ) -> Result<Session, ApiError> {
         let token = bearer(headers).ok_or(ApiError::NoSession)?;
         let now_ms = self.clock.now().as_millis();
         let claims = self.signer.verify(token, now_ms).map_err(|_| ApiError::NoSession)?;
         if !self.operator.session_stands(&claims.username, claims.epoch).await? {
             return Err(ApiError::NoSession);
         }
-        Ok(Session { username: claims.username, sessions: Arc::clone(self) })
+        let (username, sessions) = (claims.username, Arc::clone(self));
+        Ok(Session { username, holder: holder_of(token), sessions })
     }
 }
 
 /// A request of an operator who is logged in, and the way to all that they may reach.
+#[derive(Clone)]
 pub(super) struct Session {
     /// Who it is.
     pub(super) username: String,
+    /// Who holds its token, for guessing.
+    holder: Guesser,
     sessions: Arc<Sessions>,
 }
 
@@ -115,6 +145,11 @@ impl Session {
     /// How accounts fare.
     pub(super) fn engine(&self) -> &Engine {
         &self.sessions.engine
+    }
+
+    /// What things cost.
+    pub(super) fn prices(&self) -> &PriceKeeper {
+        &self.sessions.prices
     }
 
     /// What was used.
@@ -132,23 +167,25 @@ impl Session {
         &self,
         current: &SecretString,
         new: &SecretString,
-        origin: Origin,
     ) -> Result<(), ApiError> {
         let attempt = self.operator().change_password(current, new);
-        self.sessions.throttled(self.username.clone(), origin, attempt).await
+        self.sessions.throttled(&self.holder, &self.username, attempt).await
     }
 }
 
-impl<S> FromRequestParts<S> for Session
-where
-    S: Send + Sync,
-    Arc<Sessions>: FromRef<S>,
-{
+impl<S: Send + Sync> FromRequestParts<S> for Session {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        Arc::<Sessions>::from_ref(state).of_request(&parts.headers).await
+    /// The one that the guard has found.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        parts.extensions.get::<Self>().cloned().ok_or(ApiError::NoSession)
     }
+}
+
+/// Who holds `token`, by its signature.
+fn holder_of(token: &str) -> Guesser {
+    let signature = token.rsplit('.').next().unwrap_or_default();
+    Guesser::Holder(signature.to_owned())
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

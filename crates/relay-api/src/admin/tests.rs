@@ -1,9 +1,14 @@
 //! The admin REST through its router, on a real store in memory.
 
 mod accounts;
+mod browsers;
 mod doors;
 mod fixture;
 mod health;
 mod keys;
 mod login;
+mod prices;
 mod requests;
+mod service_rates;
+mod stats;
+mod takeover;

@@ -1,16 +1,19 @@
 use std::time::Instant;
 
+use bytes::Bytes;
 use http::HeaderMap;
 use relay_crypto::{KeyHasher, Keyring, SealFormat};
-use relay_domain::{Calendar, KeyDigest, Limits};
+use relay_domain::{Calendar, GroupId, KeyDigest, KeyGroup, LimitScope, Limits, UnpricedPolicy};
 use relay_pricing::PriceBook;
 use relay_protocol::anthropic::scan_request;
 use relay_store::Stores;
 use relay_store_sqlite::{Access, SqliteOptions, SqliteStore};
-use relay_testkit::api_key;
+use relay_testkit::{api_key, eventually};
 use tokio_util::task::TaskTracker;
 
 use super::*;
+use crate::fixture::Bench;
+use crate::prices::Prices;
 use crate::upstream_url::Endpoint;
 use crate::{Engine, EngineConfig, EngineParts, SystemClock};
 
@@ -27,8 +30,12 @@ fn key(id: &str, digest: [u8; 32]) -> ApiKey {
 
 /// Relay on an empty store.
 async fn relay() -> (Relay, Stores) {
-    let options =
-        SqliteOptions { calendar: Calendar::UTC, record_capacity: 10, access: Access::Serve };
+    let options = SqliteOptions {
+        calendar: Calendar::UTC,
+        record_capacity: 10,
+        record_lifetime: Duration::from_hours(24),
+        access: Access::Serve,
+    };
     let stores = SqliteStore::in_memory(options).unwrap().stores();
     let parts = EngineParts {
         config: EngineConfig::default(),
@@ -36,7 +43,9 @@ async fn relay() -> (Relay, Stores) {
         stores: stores.clone(),
         hasher: hasher(),
         keyring: Keyring::new(&"a key of the tests' own".into(), SealFormat::Aead),
-        prices: Arc::new(PriceBook::builtin().unwrap()),
+        prices: Arc::new(Prices::of(PriceBook::builtin().unwrap())),
+        journal: None,
+        events: Arc::new(crate::Unheard),
         tasks: TaskTracker::new(),
     };
     (Relay::new(&Engine::start(parts).await.unwrap()), stores)
@@ -57,6 +66,7 @@ async fn admitted(relay: &Relay, caller: Caller) -> Result<(), EngineError> {
         headers: &headers,
         query: None,
         body: &body,
+        waits: None,
     };
     relay.admit(caller, &incoming, &scan_request(BODY).unwrap()).await.map(drop)
 }
@@ -83,7 +93,7 @@ async fn no_old_snapshot_lets_in_or_keeps_out() {
     assert!(matches!(refused, Err(EngineError::Key(KeyRefusal::Disabled))), "{refused:?}");
 
     let before = caller(&relay).await;
-    stores.keys.update(&active).await.unwrap();
+    stores.keys.update(&ApiKey { revision: 1, ..active }).await.unwrap();
     admitted(&relay, before).await.unwrap();
 }
 
@@ -100,10 +110,137 @@ async fn a_key_that_was_recognised_before_others_looked_is_read_again() {
     assert!(matches!(refused, Err(EngineError::Key(KeyRefusal::Disabled))), "{refused:?}");
 }
 
-#[test]
-fn a_limit_that_is_not_kept_keeps_its_key_out() {
-    let limits = Limits { daily_cost: Some(NanoUsd::from_nanos(1)), ..Limits::default() };
-    let limited = ApiKey { limits, ..key("k", [0; 32]) };
-    let refused = check(&limited, &scan_request(BODY).unwrap(), Timestamp::EPOCH);
-    assert!(matches!(refused, Err(EngineError::LimitNotKept(LimitKind::DailyCost))), "{refused:?}");
+/// A request of the key that is let in and stays in.
+async fn let_in(relay: &Relay, body: &'static str) -> Result<Flight, EngineError> {
+    let (headers, bytes) = (HeaderMap::new(), Bytes::from_static(body.as_bytes()));
+    let incoming = Incoming {
+        endpoint: Endpoint::Messages,
+        id: relay.request_id(),
+        arrived: Instant::now(),
+        headers: &headers,
+        query: None,
+        body: &bytes,
+        waits: None,
+    };
+    let scan = scan_request(body.as_bytes()).unwrap();
+    let admitted = relay.admit(caller(relay).await, &incoming, &scan).await;
+    admitted.map(|(flight, _)| flight)
+}
+
+const ASKED: &str = r#"{"model":"claude-sonnet-5","messages":[{"role":"user","content":"hi"}]}"#;
+const UNKNOWN_MODEL: &str =
+    r#"{"model":"nobody-knows","messages":[{"role":"user","content":"hi"}]}"#;
+
+fn one_at_once(key: &mut ApiKey, max_waiting: u32, deadline: Duration) {
+    key.limits.concurrency = Some(1);
+    key.queue = Some(WaitQueue { max_waiting, deadline });
+}
+
+#[tokio::test]
+async fn a_request_too_many_waits_until_another_ends() {
+    let bench = Bench::new();
+    bench.key(|key| one_at_once(key, 1, Duration::from_mins(1))).await;
+    let relay = Relay::new(&bench.engine(None).await);
+    let first = let_in(&relay, ASKED).await.unwrap();
+    let (waiting, others) = (relay.clone(), relay.clone());
+    let queued = bench.tasks.spawn(async move { let_in(&waiting, ASKED).await.map(drop) });
+    let key = first.payer().unwrap().id().clone();
+    eventually("it waits", async || relay.core.slots.has_line(&key)).await;
+    let full = let_in(&others, ASKED).await.map(drop);
+    assert!(matches!(full, Err(EngineError::QueueFull { max_waiting: 1 })), "{full:?}");
+    drop(first);
+    queued.await.unwrap().unwrap();
+    assert!(!relay.core.slots.has_line(&key), "nobody waits any more");
+}
+
+#[tokio::test]
+async fn who_waited_in_vain_is_told_so_and_held_nothing() {
+    let bench = Bench::new();
+    bench.key(|key| one_at_once(key, 5, Duration::from_millis(300))).await;
+    let relay = Relay::new(&bench.engine(None).await);
+    let first = let_in(&relay, ASKED).await.unwrap();
+    let queued = let_in(&relay, ASKED).await.map(drop);
+    assert!(matches!(queued, Err(EngineError::QueueTimeout { .. })), "{queued:?}");
+    assert_eq!(relay.core.airspace.all(), [first.record.id]);
+    // Who leaves while it waits leaves nothing behind either.
+    let left = timeout(Duration::from_millis(50), let_in(&relay, ASKED)).await;
+    assert!(left.is_err());
+    assert!(!relay.core.slots.has_line(first.payer().unwrap().id()));
+    assert_eq!(relay.core.airspace.all(), [first.record.id]);
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_or_hangs_lets_nobody_in_and_says_so_in_time() {
+    let bench = Bench::new();
+    bench.key(|key| key.limits.total_cost = Some(NanoUsd::from_nanos(1_000_000_000))).await;
+    let relay = Relay::new(&bench.engine(None).await);
+    // The key is known by now.
+    drop(let_in(&relay, ASKED).await.unwrap());
+    bench.ledger.go_away(true);
+    let away = let_in(&relay, ASKED).await.map(drop);
+    assert!(matches!(away, Err(EngineError::Store(_))), "{away:?}");
+    bench.ledger.go_away(false);
+    bench.ledger.hangs.store(true, std::sync::atomic::Ordering::SeqCst);
+    let hung = let_in(&relay, ASKED).await.map(drop);
+    assert!(matches!(hung, Err(EngineError::Store(StoreError::Unavailable(_)))), "{hung:?}");
+    bench.ledger.hangs.store(false, std::sync::atomic::Ordering::SeqCst);
+    let_in(&relay, ASKED).await.map(drop).unwrap();
+}
+
+#[tokio::test]
+async fn a_model_without_price_is_treated_as_the_key_says() {
+    let budget = Some(NanoUsd::from_nanos(9_000_000_000));
+    let refuse = Some(UnpricedPolicy::Refuse);
+    let cases = [
+        ("nobody budgets it", None, None, None),
+        ("a budget", budget, None, Some("refused")),
+        ("a budget, at the fallback rate", budget, Some(UnpricedPolicy::Fallback), None),
+        ("no budget, and the key says no", None, refuse, Some("refused")),
+    ];
+    for (name, total_cost, unpriced, refused) in cases {
+        let bench = Bench::new();
+        let change = |key: &mut ApiKey| {
+            key.limits.total_cost = total_cost;
+            key.unpriced = unpriced;
+        };
+        bench.key(change).await;
+        let relay = Relay::new(&bench.engine(None).await);
+        for _ in 0..2 {
+            let answer = let_in(&relay, UNKNOWN_MODEL).await.map(drop);
+            let is_refused = matches!(answer, Err(EngineError::ModelUnpriced(_)));
+            assert_eq!(is_refused, refused.is_some(), "{name}: {answer:?}");
+        }
+        let told = bench.events.0.lock().unwrap().len();
+        assert_eq!(told, usize::from(refused.is_some()), "{name}: told once");
+        let_in(&relay, ASKED).await.map(drop).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_groups_limits_are_its_keys_too_from_the_next_request_on() {
+    let bench = Bench::new();
+    let id = GroupId::try_from("team").unwrap();
+    let limits = |concurrency| Limits { concurrency, ..Limits::default() };
+    let mut group = KeyGroup {
+        id: id.clone(),
+        name: "team".to_owned(),
+        description: String::new(),
+        limits: limits(Some(1)),
+        created_at: Timestamp::EPOCH,
+        updated_at: None,
+        revision: 0,
+    };
+    bench.stores.groups.create(&group).await.unwrap();
+    bench.key(|key| key.group = Some(id.clone())).await;
+    let relay = Relay::new(&bench.engine(None).await);
+    let first = let_in(&relay, ASKED).await.unwrap();
+    assert_eq!(first.record.group.as_ref(), Some(&id));
+    let denied = let_in(&relay, ASKED).await.map(drop);
+    let Err(EngineError::Denied(denial)) = denied else { panic!("{denied:?}") };
+    assert_eq!(denial.scope, LimitScope::Group(id.clone()));
+
+    group.revision = bench.stores.groups.get(&id).await.unwrap().unwrap().revision;
+    group.limits = limits(Some(2));
+    bench.stores.groups.update(&group).await.unwrap();
+    let_in(&relay, ASKED).await.map(drop).unwrap();
 }

@@ -8,13 +8,13 @@ use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::dns::GaiResolver;
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use relay_domain::ProxyScheme;
 use relay_scheduler::Readiness;
 
 use super::timed::{Ended, Steps, Timed};
+use crate::address_family::{FamilyResolver, ProxyNames};
 use crate::attempt::Chain;
 use crate::connect_timeout::TimedConnector;
 use crate::roster::{Access, RosterEntry};
@@ -269,7 +269,8 @@ async fn route(
     config: &EngineConfig,
     steps: &Steps,
 ) -> Result<StatusCode, Failure> {
-    let lookup = Timed::new(ProbeStep::Lookup, steps, GaiResolver::new());
+    let names = if access.proxy.is_some() { config.proxy_names } else { ProxyNames::Any };
+    let lookup = Timed::new(ProbeStep::Lookup, steps, FamilyResolver::new(names));
     let tcp = with_options(HttpConnector::new_with_resolver(lookup));
     let tcp = Timed::new(ProbeStep::Connect, steps, tcp);
     let unusable = |error: EngineError| Failure {

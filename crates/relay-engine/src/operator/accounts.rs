@@ -1,20 +1,26 @@
 //! Upstream accounts: adding and finding them.
 
+mod change;
+
 use std::sync::Arc;
 
 use http::HeaderValue;
 use http::uri::Authority;
 use relay_crypto::LegacySalt;
 use relay_domain::{
-    Account, AccountHealth, AccountId, AccountKind, Limits, ModelMap, ModelName, Multiplier,
+    Account, AccountHealth, AccountId, AccountKind, Actor, Limits, ModelMap, ModelName, Multiplier,
     OnDisconnect, Platform, Priority, Proxy, ProxyAuth, ProxyScheme, ProxySetting, SealedSecret,
-    Timestamp,
+    Timestamp, WindowCaps,
 };
+use relay_store::{AccountQuery, Page};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{Operator, OperatorError, check_description, check_name, fresh_id};
+use super::audit::Change;
+use super::{Operator, OperatorError, check_description, check_name, fresh_id, limits, snapshot};
 use crate::UpstreamUrl;
 use crate::account_secrets::salt_of;
+
+pub use change::{AccountChange, ProxyChange};
 
 /// An account to be added.
 #[derive(Clone, Debug)]
@@ -110,12 +116,14 @@ impl Operator {
     /// # Errors
     ///
     /// [`OperatorError::Invalid`] with the first field that is wrong, or the store's.
-    pub async fn create_account(&self, new: NewAccount) -> Result<Account, OperatorError> {
-        new.check()?;
-        let url = UpstreamUrl::parse(&new.base_url).ok_or(OperatorError::Invalid {
-            field: "apiUrl",
-            why: "must be http:// or https://, a host and perhaps a path, without credentials or query",
-        })?;
+    pub async fn create_account(
+        &self,
+        actor: &Actor,
+        new: NewAccount,
+    ) -> Result<Account, OperatorError> {
+        check_secret(&new.secret)?;
+        new.proxy.as_ref().map_or(Ok(()), check_proxy)?;
+        let base_url = spelled(&new.base_url)?;
         let salt = salt_of(new.platform);
         let proxy = match new.proxy {
             None => ProxySetting::Direct,
@@ -128,7 +136,7 @@ impl Operator {
             name: new.name.unwrap_or_else(default_name),
             id,
             description: new.description,
-            base_url: url.to_string(),
+            base_url,
             secret: self.seal(trimmed(&new.secret), salt).await?,
             priority: new.priority,
             models: new.models,
@@ -138,10 +146,7 @@ impl Operator {
             schedulable: new.schedulable,
             kind: new.kind,
             rate_limit_minutes: new.rate_limit_minutes,
-            limits: Limits {
-                concurrency: new.limits.concurrency.filter(|limit| *limit > 0),
-                ..new.limits
-            },
+            limits: limits::without_zeros(new.limits),
             rate: new.rate,
             subscription_ends: new.subscription_ends,
             on_disconnect: new.on_disconnect,
@@ -152,9 +157,24 @@ impl Operator {
             last_used_at: None,
             revision: 0,
         };
+        check_fields(&account)?;
         self.stores.accounts.create(&account).await?;
-        tracing::info!(account.id = %account.id, platform = %account.platform, "account created");
+        let (id, after) = (account.id.to_string(), Some(snapshot::account(&account)));
+        let change = Change { action: "account.create", kind: "account", id, before: None, after };
+        self.note(actor, change).await;
         Ok(account)
+    }
+
+    /// A page of the accounts.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn page_of_accounts(
+        &self,
+        query: &AccountQuery,
+    ) -> Result<Page<Account>, OperatorError> {
+        Ok(query.page(self.stores.accounts.list().await?))
     }
 
     /// Every account of every platform, by priority and then by id.
@@ -195,35 +215,47 @@ impl Operator {
     }
 }
 
-impl NewAccount {
-    fn check(&self) -> Result<(), OperatorError> {
-        let require = |holds: bool, field, why| {
-            holds.then_some(()).ok_or(OperatorError::Invalid { field, why })
-        };
-        if let Some(name) = &self.name {
-            check_name("name", name, 100, "must have 1 to 100 characters")?;
-        }
-        check_description(&self.description)?;
-        let secret = self.secret.expose_secret().trim();
-        let sendable = !secret.is_empty() && HeaderValue::from_str(secret).is_ok();
-        require(sendable, "apiKey", "must be one line of printable ASCII characters")?;
-        let named = |name: &str| ModelName::try_from(name).is_ok();
-        let models = self.models.pairs().iter();
-        let all_named =
-            models.into_iter().all(|(from, to)| named(from) && (to.is_empty() || named(to)));
-        require(all_named, "supportedModels", "must be names of 1 to 256 bytes")?;
-        let agent = self.user_agent.as_deref().unwrap_or_default();
-        let why = "must be one line of printable ASCII characters";
-        require(HeaderValue::from_str(agent).is_ok(), "userAgent", why)?;
-        self.proxy.as_ref().map_or(Ok(()), |proxy| {
-            let address = format!("{}:{}", proxy.host, proxy.port).parse::<Authority>();
-            let is_host = address.is_ok_and(|address| address.host() == proxy.host);
-            let whole = is_host && !proxy.host.is_empty() && proxy.port > 0;
-            require(whole, "proxy", "must name a host and a port")?;
-            let named = proxy.auth.as_ref().is_none_or(|auth| !auth.username.is_empty());
-            require(named, "proxy", "must name a user if it has a password")
-        })
-    }
+fn require(holds: bool, field: &'static str, why: &'static str) -> Result<(), OperatorError> {
+    holds.then_some(()).ok_or(OperatorError::Invalid { field, why })
+}
+
+/// An address in the one spelling in which it is kept.
+fn spelled(base_url: &str) -> Result<String, OperatorError> {
+    let why =
+        "must be http:// or https://, a host and perhaps a path, without credentials or query";
+    let url = UpstreamUrl::parse(base_url);
+    url.map(|url| url.to_string()).ok_or(OperatorError::Invalid { field: "apiUrl", why })
+}
+
+fn check_secret(secret: &SecretString) -> Result<(), OperatorError> {
+    let secret = secret.expose_secret().trim();
+    let sendable = !secret.is_empty() && HeaderValue::from_str(secret).is_ok();
+    require(sendable, "apiKey", "must be one line of printable ASCII characters")
+}
+
+fn check_proxy(proxy: &NewProxy) -> Result<(), OperatorError> {
+    let address = format!("{}:{}", proxy.host, proxy.port).parse::<Authority>();
+    let is_host = address.is_ok_and(|address| address.host() == proxy.host);
+    let whole = is_host && !proxy.host.is_empty() && proxy.port > 0;
+    require(whole, "proxy", "must name a host and a port")?;
+    let named = proxy.auth.as_ref().is_none_or(|auth| !auth.username.is_empty());
+    require(named, "proxy", "must name a user if it has a password")
+}
+
+/// What can be told of an account without its secrets.
+fn check_fields(account: &Account) -> Result<(), OperatorError> {
+    check_name("name", &account.name, 100, "must have 1 to 100 characters")?;
+    check_description(&account.description)?;
+    let named = |name: &str| ModelName::try_from(name).is_ok();
+    let models = account.models.pairs().iter();
+    let all_named =
+        models.into_iter().all(|(from, to)| named(from) && (to.is_empty() || named(to)));
+    require(all_named, "supportedModels", "must be names of 1 to 256 bytes")?;
+    let agent = account.user_agent.as_deref().unwrap_or_default();
+    let why = "must be one line of printable ASCII characters";
+    require(HeaderValue::from_str(agent).is_ok(), "userAgent", why)?;
+    let cost = account.limits.window.and_then(|window| window.cost);
+    limits::check(&account.limits, WindowCaps { cost, ..WindowCaps::default() })
 }
 
 /// A pasted credential often has a line break at its end, which no header can carry.

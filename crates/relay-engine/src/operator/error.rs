@@ -4,6 +4,11 @@ use relay_crypto::CryptoError;
 use relay_store::StoreError;
 use tokio::task::JoinError;
 
+/// Others changed `what` at every attempt.
+pub(super) fn contended(what: &str) -> OperatorError {
+    StoreError::Unavailable(format!("{what} was changed by others at every attempt").into()).into()
+}
+
 /// Why an operator's wish was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
@@ -15,6 +20,30 @@ pub enum OperatorError {
         /// What is wrong with it, as the end of a sentence.
         why: &'static str,
     },
+    /// There is no such thing.
+    #[error("{0} not found")]
+    NotFound(&'static str),
+    /// It was changed since it was looked at; nothing was written.
+    #[error("it was changed meanwhile; its revision is now {current}")]
+    Stale {
+        /// Its revision by now.
+        current: u64,
+    },
+    /// A deleted key cannot be changed or deleted.
+    #[error("API Key is deleted; restore it first")]
+    AlreadyDeleted,
+    /// Only a deleted key can be restored or purged.
+    #[error("API Key is not deleted")]
+    NotDeleted,
+    /// Something else still needs it.
+    #[error("{0}")]
+    InUse(&'static str),
+    /// The same request is being worked on.
+    #[error("a request with this Idempotency-Key is being worked on; try again later")]
+    InProgress,
+    /// The key came with another request before.
+    #[error("this Idempotency-Key was used for another request")]
+    KeyReused,
     /// There is no login yet.
     #[error("there is no login yet; it is made when the server starts for the first time")]
     NoLogin,

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use relay_crypto::{ApiKeyMinter, KeyHasher, Keyring, SealFormat};
-use relay_domain::{Calendar, Timestamp};
+use relay_domain::{Actor, Calendar, Timestamp};
 use relay_store::Stores;
 use relay_store_sqlite::{Access, SqliteOptions, SqliteStore};
 
@@ -40,8 +40,12 @@ pub(super) struct Desk {
 impl Desk {
     /// On an empty store.
     pub(super) fn new() -> Self {
-        let options =
-            SqliteOptions { calendar: Calendar::UTC, record_capacity: 10, access: Access::Serve };
+        let options = SqliteOptions {
+            calendar: Calendar::UTC,
+            record_capacity: 10,
+            record_lifetime: Duration::from_hours(24),
+            access: Access::Serve,
+        };
         Self::on(SqliteStore::in_memory(options).unwrap().stores())
     }
 
@@ -57,6 +61,11 @@ impl Desk {
         });
         Self { operator, stores, clock }
     }
+}
+
+/// Who does it.
+pub(super) fn root() -> Actor {
+    Actor::admin("root")
 }
 
 /// As the operator's, to open what it has sealed. Seals as the predecessors did, to see the salts.

@@ -1,7 +1,7 @@
 //! New ids: version 4 UUIDs, because v1 serves statistics only to keys with such an id.
 
 use relay_crypto::random_bytes;
-use relay_domain::{AccountId, KeyId};
+use relay_domain::{AccountId, AdminTokenId, GroupId, KeyId};
 
 /// A new key's id.
 #[expect(clippy::expect_used, reason = "hex digits and hyphens make an id of every kind")]
@@ -13,6 +13,18 @@ pub(super) fn key_id() -> KeyId {
 #[expect(clippy::expect_used, reason = "hex digits and hyphens make an id of every kind")]
 pub(super) fn account_id() -> AccountId {
     AccountId::try_from(uuid(random_bytes())).expect("a UUID is an id")
+}
+
+/// A new group's id.
+#[expect(clippy::expect_used, reason = "hex digits and hyphens make an id of every kind")]
+pub(super) fn group_id() -> GroupId {
+    GroupId::try_from(uuid(random_bytes())).expect("a UUID is an id")
+}
+
+/// A new token's id.
+#[expect(clippy::expect_used, reason = "hex digits and hyphens make an id of every kind")]
+pub(super) fn token_id() -> AdminTokenId {
+    AdminTokenId::try_from(uuid(random_bytes())).expect("a UUID is an id")
 }
 
 /// The UUID of version 4 that `random` makes: six of its bits are the version and the variant.

@@ -1,12 +1,26 @@
 //! API keys: making and finding them.
 
+mod bulk;
+mod change;
+
+use std::time::Duration;
+
 use relay_domain::{
-    Account, AccountId, ApiKey, Expiry, GroupId, KeyDigest, KeyId, Limits, ModelName, Permissions,
-    Platform, Restriction, ServiceRates, Timestamp, UnpricedPolicy, WaitQueue, WindowCaps,
+    Account, AccountId, Actor, ApiKey, Expiry, GroupId, KeyDigest, KeyId, Limits, ModelName,
+    Permissions, Platform, Restriction, ServiceRates, Timestamp, UnpricedPolicy, WaitQueue,
+    WindowCaps,
 };
+use relay_store::{KeyQuery, Page};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{Operator, OperatorError, check_description, check_name, fresh_id};
+use super::audit::Change;
+use super::{Operator, OperatorError, check_description, check_name, fresh_id, limits, snapshot};
+
+pub use bulk::{BULK_AT_ONCE, KeyPreview};
+pub use change::{KeyEdit, LONGEST_GRACE};
+
+/// The longest time that a request may wait for its turn.
+const LONGEST_WAIT: Duration = Duration::from_mins(10);
 
 /// An API key to be made.
 #[derive(Clone, Debug)]
@@ -87,55 +101,25 @@ impl Operator {
     /// # Errors
     ///
     /// [`OperatorError::Invalid`] with the first field that is wrong, or the store's.
-    pub async fn create_key(&self, new: NewKey) -> Result<(ApiKey, SecretString), OperatorError> {
-        let now = self.clock.now();
-        new.check(now)?;
-        let bindings = [
-            ("claudeConsoleAccountId", Platform::ClaudeConsole, &new.bound_claude_account),
-            ("codexAccountId", Platform::Codex, &new.bound_codex_account),
-        ];
-        for (field, platform, account) in bindings {
-            if let Some(account) = account {
-                self.check_binding(field, platform, account).await?;
-            }
-        }
-        let secret = self.minter.mint();
-        let id = fresh_id::key_id();
-        let concurrency = new.limits.concurrency.filter(|limit| *limit > 0);
-        let key = ApiKey {
-            digest: KeyDigest::new(self.hasher.digest(secret.expose_secret())),
-            name: new.name.unwrap_or_else(|| format!("API Key {id}")),
-            id,
-            retiring: None,
-            description: new.description,
-            icon: new.icon,
-            is_active: new.is_active,
-            deleted: None,
-            restored: None,
-            expiry: new.expiry,
-            permissions: new.permissions,
-            restricted_models: new.restricted_models,
-            allowed_clients: new.allowed_clients,
-            bound_claude_account: new.bound_claude_account,
-            bound_codex_account: new.bound_codex_account,
-            group: new.group,
-            limits: Limits { concurrency, ..new.limits },
-            idle_window: new.idle_window,
-            service_rates: new.service_rates,
-            unpriced: new.unpriced,
-            queue: new.queue,
-            tags: new.tags,
-            user_id: new.user_id,
-            user_username: new.user_username,
-            created_by: new.created_by,
-            created_at: now,
-            updated_at: None,
-            last_used_at: None,
-            revision: 0,
-        };
+    pub async fn create_key(
+        &self,
+        actor: &Actor,
+        new: NewKey,
+    ) -> Result<(ApiKey, SecretString), OperatorError> {
+        let (key, secret) = self.mint_key(new);
+        self.check_key(None, &key, self.clock.now()).await?;
         self.stores.keys.create(&key).await?;
-        tracing::info!(key.id = %key.id, created_by = key.created_by, "API key created");
+        self.note_new_key(actor, &key).await;
         Ok((key, secret))
+    }
+
+    /// A page of the keys.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn page_of_keys(&self, query: &KeyQuery) -> Result<Page<ApiKey>, OperatorError> {
+        Ok(self.stores.keys.page(query).await?)
     }
 
     /// Every key, deleted ones included, the newest first.
@@ -156,6 +140,86 @@ impl Operator {
         Ok(self.stores.keys.get(id).await?)
     }
 
+    /// A key as it is asked for, with a secret of its own.
+    fn mint_key(&self, new: NewKey) -> (ApiKey, SecretString) {
+        let secret = self.minter.mint();
+        let id = fresh_id::key_id();
+        let key = ApiKey {
+            digest: KeyDigest::new(self.hasher.digest(secret.expose_secret())),
+            retiring: None,
+            name: new.name.unwrap_or_else(|| format!("API Key {id}")),
+            id,
+            description: new.description,
+            icon: new.icon,
+            is_active: new.is_active,
+            deleted: None,
+            restored: None,
+            expiry: new.expiry,
+            permissions: new.permissions,
+            restricted_models: new.restricted_models,
+            allowed_clients: new.allowed_clients,
+            bound_claude_account: new.bound_claude_account,
+            bound_codex_account: new.bound_codex_account,
+            group: new.group,
+            limits: limits::without_zeros(new.limits),
+            idle_window: limits::caps_without_zeros(new.idle_window),
+            service_rates: new.service_rates,
+            unpriced: new.unpriced,
+            queue: new.queue,
+            tags: new.tags,
+            user_id: new.user_id,
+            user_username: new.user_username,
+            created_by: new.created_by,
+            created_at: self.clock.now(),
+            updated_at: None,
+            last_used_at: None,
+            revision: 0,
+        };
+        (key, secret)
+    }
+
+    async fn note_new_key(&self, actor: &Actor, key: &ApiKey) {
+        let (id, after) = (key.id.to_string(), Some(snapshot::key(key)));
+        let change = Change { action: "key.create", kind: "key", id, before: None, after };
+        self.note(actor, change).await;
+    }
+
+    /// Whether a key can be as it is asked for. What it was before is not held against it.
+    async fn check_key(
+        &self,
+        old: Option<&ApiKey>,
+        new: &ApiKey,
+        now: Timestamp,
+    ) -> Result<(), OperatorError> {
+        check_fields(old, new, now)?;
+        let bindings = [
+            (
+                "claudeConsoleAccountId",
+                Platform::ClaudeConsole,
+                &new.bound_claude_account,
+                old.and_then(|old| old.bound_claude_account.as_ref()),
+            ),
+            (
+                "codexAccountId",
+                Platform::Codex,
+                &new.bound_codex_account,
+                old.and_then(|old| old.bound_codex_account.as_ref()),
+            ),
+        ];
+        for (field, platform, account, before) in bindings {
+            if let Some(account) = account.as_ref().filter(|account| Some(*account) != before) {
+                self.check_binding(field, platform, account).await?;
+            }
+        }
+        if let Some(group) = &new.group
+            && old.is_none_or(|old| old.group.as_ref() != Some(group))
+            && self.stores.groups.get(group).await?.is_none()
+        {
+            return Err(invalid("group", "must be the id of a group"));
+        }
+        Ok(())
+    }
+
     /// A binding to an account that cannot serve it would refuse every request of the key.
     async fn check_binding(
         &self,
@@ -170,31 +234,40 @@ impl Operator {
     }
 }
 
-impl NewKey {
-    fn check(&self, now: Timestamp) -> Result<(), OperatorError> {
-        if let Some(name) = &self.name {
-            check_name("name", name, 100, "must have 1 to 100 characters")?;
-        }
-        check_description(&self.description)?;
-        if self.expiry.is_over(now) {
+/// What can be told of a key without asking the store.
+fn check_fields(old: Option<&ApiKey>, new: &ApiKey, now: Timestamp) -> Result<(), OperatorError> {
+    if old.is_none_or(|old| old.name != new.name) {
+        check_name("name", &new.name, 100, "must have 1 to 100 characters")?;
+    }
+    if old.is_none_or(|old| old.description != new.description) {
+        check_description(&new.description)?;
+    }
+    if old.is_none_or(|old| old.expiry != new.expiry) {
+        if old.is_none() && new.expiry.is_over(now) {
             return Err(invalid("expiresAt", "must lie in the future"));
         }
-        if self.expiry.due().is_some_and(|lifetime| lifetime.is_zero()) {
+        if new.expiry.due().is_some_and(|lifetime| lifetime.is_zero()) {
             return Err(invalid("activationDays", "must be at least 1"));
         }
-        if self
-            .restricted_models
-            .names
-            .iter()
-            .any(|model| ModelName::try_from(model.as_str()).is_err())
-        {
-            return Err(invalid("restrictedModels", "must be names of 1 to 256 bytes"));
-        }
-        for tag in &self.tags {
-            check_name("tags", tag, 100, "must have 1 to 100 characters each")?;
-        }
-        Ok(())
     }
+    if new.restricted_models.names.iter().any(|name| ModelName::try_from(name.as_str()).is_err()) {
+        return Err(invalid("restrictedModels", "must be names of 1 to 256 bytes"));
+    }
+    for client in &new.allowed_clients.names {
+        check_name("allowedClients", client, 100, "must have 1 to 100 characters each")?;
+    }
+    for tag in &new.tags {
+        check_name("tags", tag, 100, "must have 1 to 100 characters each")?;
+    }
+    if let Some(queue) = new.queue {
+        if queue.max_waiting == 0 {
+            return Err(invalid("queue.maxWaiting", "must be at least 1"));
+        }
+        if queue.deadline.is_zero() || LONGEST_WAIT < queue.deadline {
+            return Err(invalid("queue.deadline", "must be up to ten minutes"));
+        }
+    }
+    limits::check(&new.limits, new.window_caps())
 }
 
 fn invalid(field: &'static str, why: &'static str) -> OperatorError {

@@ -1,9 +1,12 @@
 //! The operator's login: its first password, logging in, changing it.
 
 use relay_crypto::{Verified, password};
-use relay_store::{AdminCredentials, PasswordHash, StoreError};
+use relay_domain::Actor;
+use relay_store::{AdminCredentials, PasswordHash};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::audit::Change;
+use super::error::contended;
 use super::{Operator, OperatorError, check_name};
 
 /// The shortest password that is taken, in characters.
@@ -157,11 +160,12 @@ impl Operator {
             if self.verify(current, &login.password_hash).await? == Verified::No {
                 return Err(OperatorError::WrongPassword);
             }
-            if self.replace_password(login, "newPassword", new).await? {
+            let actor = Actor::admin(login.username.as_str());
+            if self.replace_password(&actor, login, "newPassword", new).await? {
                 return Ok(());
             }
         }
-        Err(contended())
+        Err(contended("the login"))
     }
 
     /// Makes up a new password and ends every session. For whoever has access to the machine.
@@ -173,16 +177,17 @@ impl Operator {
         let password = password::generate();
         for _ in 0..ATTEMPTS {
             let login = self.stores.admin.credentials().await?.ok_or(OperatorError::NoLogin)?;
-            if self.replace_password(login, "password", &password).await? {
+            if self.replace_password(&Actor::shell(), login, "password", &password).await? {
                 return Ok(password);
             }
         }
-        Err(contended())
+        Err(contended("the login"))
     }
 
     /// `false`: the login was changed since it was read.
     async fn replace_password(
         &self,
+        actor: &Actor,
         login: AdminCredentials,
         field: &'static str,
         password: &SecretString,
@@ -195,7 +200,9 @@ impl Operator {
         };
         let done = self.stores.admin.replace(&login, &next).await?;
         if done {
-            tracing::info!("password changed; every session has ended");
+            let (action, kind) = ("login.password", "login");
+            let change = Change { action, kind, id: next.username, before: None, after: None };
+            self.note(actor, change).await;
         }
         Ok(done)
     }
@@ -221,10 +228,6 @@ impl Operator {
         let password = password.clone();
         self.heavy(move || password::hash(&password)).await.map(PasswordHash::new)
     }
-}
-
-fn contended() -> OperatorError {
-    StoreError::Unavailable("the login was changed by others at every attempt".into()).into()
 }
 
 #[cfg(test)]

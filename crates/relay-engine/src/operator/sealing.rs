@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use relay_crypto::LegacySalt;
 use relay_domain::{Account, AccountId, SealedSecret};
 use relay_store::AccountSecrets;
 
 use super::{Operator, OperatorError};
-use crate::account_secrets::OpenSecrets;
+use crate::account_secrets::{OpenSecrets, salt_of};
 
 /// An account whose secrets do not open. It is not used.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -71,6 +72,13 @@ impl Operator {
             resealed += usize::from(self.stores.accounts.reseal(&account.id, &now, &next).await?);
         }
         Ok(resealed)
+    }
+
+    /// The salt with which the predecessor whose account it is reads secrets: that of the present ones, or
+    /// the platform's if they do not open.
+    pub(super) async fn salt_of_account(&self, account: &Account) -> LegacySalt {
+        let opened = self.open(account).await;
+        opened.map_or_else(|_| salt_of(account.platform), |opened| opened.salt)
     }
 
     /// Opens the secrets of `account`.

@@ -101,18 +101,50 @@ fn the_tier_is_the_one_that_the_answer_names() {
 
 #[test]
 fn it_rounds_once_half_to_even() {
-    let half = 500 * PARTS_PER_PICO;
+    // A fast request kept to the US costs 2.2 times as much, so that ties and parts beside them arise.
+    let price = |input| {
+        let json = format!(
+            r#"{{"as_of": "", "models": {{"m": {{"provider": "x", "standard": {{"input": {input}}},
+                "fast_milli": 1001, "us_residency_milli": 1001}}}}}}"#
+        );
+        PriceBook::parse(&json).expect("a valid book")
+    };
     let cases = [
-        ("a tie below an even nano-dollar", half, 0),
-        ("a part of a pico-dollar above a tie", half + 1, 1),
-        ("a part of a pico-dollar below a tie", half - 1, 0),
-        ("a tie above an odd nano-dollar", 3 * half, 2),
-        ("a part of a pico-dollar beside no tie", 1_499 * PARTS_PER_PICO + 1, 1),
-        ("a part above a whole", 1_000 * PARTS_PER_PICO + 1, 1),
+        ("a tie below an even nano-dollar", 500, false, 0),
+        ("a part of a pico-dollar above a tie", 500, true, 1),
+        ("a part of a pico-dollar below a tie", 499, true, 0),
+        ("a tie above an odd nano-dollar", 1_500, false, 2),
+        ("a whole", 1_000, false, 1),
     ];
-    for (name, parts, expected) in cases {
-        assert_eq!(round(parts).expect(name).as_nanos(), expected, "{name}");
+    for (name, input, multiplied, expected) in cases {
+        let tokens = Charge::from(usage([1, 0, 0, 0, 0]));
+        let charge = Charge { fast: multiplied, us_residency: multiplied, ..tokens };
+        let quote = price(input).quote("m", &charge).map(|quote| quote.cost.as_nanos());
+        assert_eq!(quote, Some(expected), "{name}");
     }
+}
+
+#[test]
+fn a_cost_by_kind_adds_up() {
+    let charge = Charge {
+        fast: true,
+        web_searches: 2,
+        ..Charge::from(usage([1_000, 500, 5_000, 100, 200]))
+    };
+    let book = book();
+    let quote = book.quote("claude-opus-4-6", &charge).expect("it has a price");
+    let kinds = [
+        quote.by_kind.input,
+        quote.by_kind.output,
+        quote.by_kind.cache_read,
+        quote.by_kind.cache_write_5m,
+        quote.by_kind.cache_write_1h,
+        quote.by_kind.web_search,
+    ];
+    let dollars = ["0.03", "0.075", "0.015", "0.00375", "0.012", "0.02"];
+    assert_eq!(kinds.map(|kind| kind.to_string()), dollars);
+    assert_eq!(quote.cost.to_string(), "0.15575");
+    assert_eq!(quote.by_kind.total(), quote.cost);
 }
 
 #[test]
@@ -165,6 +197,14 @@ proptest! {
     fn a_cost_is_never_below_zero_and_never_panics(model in some_model(), charge in some_charge()) {
         if let Ok(nanos) = nanos(&model, charge) {
             prop_assert!(0 <= nanos);
+        }
+    }
+
+    #[test]
+    fn kinds_add_up_to_the_cost(model in some_model(), charge in some_charge()) {
+        let book = book();
+        if let Some(quote) = book.quote(&model, &charge) {
+            prop_assert_eq!(quote.by_kind.total(), quote.cost);
         }
     }
 

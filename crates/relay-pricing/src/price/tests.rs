@@ -59,7 +59,7 @@ fn tiers_and_long_context_combine() {
     let price = price(
         r#"{"provider": "openai",
             "standard": {"input": 10, "output": 100, "cache_read": 2},
-            "long": {"above": 200000, "rates": {"input": 20, "output": 150}},
+            "long": [{"above": 200000, "rates": {"input": 20, "output": 150}}],
             "flex": {"input": 5, "output": 50},
             "priority": {"input": 25}, "batch": {"output": 25}}"#,
     );
@@ -75,6 +75,33 @@ fn tiers_and_long_context_combine() {
         let rates = price.rates(tier, all_input);
         let found = [rates.input, rates.output, rates.cache_read, rates.cache_write_5m];
         assert_eq!(found.map(picos), expected.map(Some), "{name}");
+    }
+}
+
+#[test]
+fn every_threshold_counts_and_a_tier_may_have_prices_of_its_own_beyond_it() {
+    let price = price(
+        r#"{"provider": "x",
+            "standard": {"input": 10, "output": 100, "cache_read": 2},
+            "priority": {"input": 20, "output": 200},
+            "long": [
+                {"above": 200000, "rates": {"input": 20}, "priority": {"input": 50}},
+                {"above": 300000, "rates": {"output": 400}}
+            ]}"#,
+    );
+    let (standard, priority) = (ServiceTier::Standard, ServiceTier::Priority);
+    let cases = [
+        ("short", standard, 200_000, [10, 100, 2]),
+        ("what is not raised stays", standard, 200_001, [20, 200, 4]),
+        ("at the second", standard, 300_000, [20, 200, 4]),
+        ("beyond it", standard, 300_001, [10, 400, 2]),
+        ("its own", priority, 200_001, [50, 400, 8]),
+        ("as the standard tier", priority, 300_001, [20, 800, 4]),
+    ];
+    for (name, tier, all_input, expected) in cases {
+        let rates = price.rates(tier, TokenCount::new(all_input));
+        let found = [rates.input, rates.output, rates.cache_read].map(picos);
+        assert_eq!(found, expected.map(Some), "{name}");
     }
 }
 

@@ -92,6 +92,29 @@ pub fn error_body(kind: ErrorType, message: &str, request_id: &str, code: Option
     body
 }
 
+/// An error answer with more members beside `error`, for clients that know them. `more` are names and JSON
+/// values; the caller sees to it that they are.
+#[must_use]
+pub fn error_body_with(
+    kind: ErrorType,
+    message: &str,
+    request_id: &str,
+    code: Option<&str>,
+    more: &[(&str, String)],
+) -> Vec<u8> {
+    let mut body = error_body(kind, message, request_id, code);
+    if !more.is_empty() && body.pop().is_some() {
+        for (name, value) in more {
+            body.push(b',');
+            push_quoted(&mut body, name);
+            body.push(b':');
+            body.extend_from_slice(value.as_bytes());
+        }
+        body.push(b'}');
+    }
+    body
+}
+
 /// The same error as a whole frame of a stream.
 #[must_use]
 pub fn error_event(
@@ -171,6 +194,18 @@ mod tests {
             String::from_utf8(coded).unwrap(),
             r#"{"type":"error","error":{"type":"rate_limit_error","message":"wait","code":"key_busy"},"request_id":"req_1"}"#
         );
+    }
+
+    #[test]
+    fn more_members_stand_beside_the_error() {
+        let more = [("currentCost", "9.50".to_owned()), ("resetAt", "null".to_owned())];
+        let body = error_body_with(ErrorType::Billing, "m", "req_1", Some("c"), &more);
+        assert_eq!(
+            String::from_utf8(body).unwrap(),
+            r#"{"type":"error","error":{"type":"billing_error","message":"m","code":"c"},"request_id":"req_1","currentCost":9.50,"resetAt":null}"#
+        );
+        let plain = error_body(ErrorType::Billing, "m", "req_1", None);
+        assert_eq!(error_body_with(ErrorType::Billing, "m", "req_1", None, &[]), plain);
     }
 
     #[test]

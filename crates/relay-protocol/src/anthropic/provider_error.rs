@@ -89,6 +89,24 @@ pub fn names_model(status: u16, body: &[u8]) -> bool {
     }
 }
 
+/// Whether a 400 with this body is about the account rather than the request: the provider, or a relay
+/// in its place, has closed it.
+#[must_use]
+pub fn says_disabled(body: &[u8]) -> bool {
+    const PHRASES: [&str; 7] = [
+        "organization has been disabled",
+        "account has been disabled",
+        "account is disabled",
+        "no account supporting",
+        "account not found",
+        "invalid account",
+        "too many active sessions",
+    ];
+    let Some(error) = read_error(body) else { return false };
+    let message = error.message.to_ascii_lowercase();
+    PHRASES.iter().any(|phrase| message.contains(phrase))
+}
+
 fn says_unknown_model(message: &str) -> bool {
     const OPENINGS: [&str; 4] = ["model:", "unknown model", "unsupported model", "invalid model"];
     const PHRASES: [&str; 4] = [
@@ -121,6 +139,15 @@ fn clip(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_closed_account_is_told_from_a_bad_request() {
+        let body = |message: &str| format!(r#"{{"error":{{"type":"x","message":"{message}"}}}}"#);
+        assert!(says_disabled(body("This organization has been DISABLED.").as_bytes()));
+        assert!(says_disabled(body("Too many active sessions").as_bytes()));
+        assert!(!says_disabled(body("tools: caching has been disabled").as_bytes()));
+        assert!(!says_disabled(b"account is disabled"));
+    }
 
     #[test]
     fn only_a_refusal_of_the_model_itself_names_the_model() {

@@ -3,7 +3,8 @@
 //! It decides nothing and changes nothing. Content goes by unparsed; the JSON of three kinds of
 //! event is read, the start, the delta at the end, and an error.
 
-use relay_domain::{ModelName, TokenUsage, UsageSource};
+use memchr::memmem;
+use relay_domain::{ModelName, TokenCount, TokenUsage, UsageSource};
 
 use super::provider_error::{ProviderError, read_error};
 use super::response::Envelope;
@@ -11,6 +12,13 @@ use super::usage::{Served, UsageFields, short_text};
 use crate::ScanError;
 use crate::json::Cursor;
 use crate::sse::{Frame, FrameScanner};
+
+/// What surrounds the content in an event of content: names, quotes and braces.
+const DELTA_ENVELOPE_BYTES: usize = 113;
+/// Bytes of content that make a token, as English and code go.
+const BYTES_PER_TOKEN: u64 = 4;
+/// A signature of thinking is longer than this; only frames that are get searched for one.
+const SIGNATURE_BYTES: usize = 256;
 
 /// Watches one Messages stream. Feed it every chunk, in order; any split gives the same answers.
 #[derive(Debug, Default)]
@@ -75,6 +83,13 @@ impl StreamTap {
         self.seen.content
     }
 
+    /// How much output the content so far comes to, by its length: at least a token for each event, and one
+    /// for every four bytes. What the provider has not counted yet can only be guessed so.
+    #[must_use]
+    pub fn output_by_length(&self) -> TokenCount {
+        TokenCount::new(self.seen.deltas.max(self.seen.delta_bytes.div_ceil(BYTES_PER_TOKEN)))
+    }
+
     /// Whether the terminal event has come. A stream that ends without it is broken.
     #[must_use]
     pub fn ended(&self) -> bool {
@@ -108,6 +123,9 @@ struct Seen {
     served_model: Option<ModelName>,
     stop_reason: Option<String>,
     content: bool,
+    /// Events that carried content, and the bytes of it.
+    deltas: u64,
+    delta_bytes: u64,
     ended: bool,
     error: Option<ProviderError>,
 }
@@ -127,6 +145,10 @@ impl Seen {
     fn take(&mut self, frame: &Frame<'_>) {
         match kind_of(frame) {
             EventKind::Content => self.content = true,
+            EventKind::ContentDelta => {
+                self.content = true;
+                self.weigh(frame.bytes());
+            }
             EventKind::End => self.ended = true,
             EventKind::Start => self.start(&frame.data().unwrap_or_default()),
             EventKind::Delta => self.delta(&frame.data().unwrap_or_default()),
@@ -138,6 +160,17 @@ impl Seen {
             }
             EventKind::Other => {}
         }
+    }
+
+    /// Notes how much content an event carries.
+    fn weigh(&mut self, frame: &[u8]) {
+        if SIGNATURE_BYTES < frame.len() && memmem::find(frame, b"signature_delta").is_some() {
+            // Not output: nobody is charged for it.
+            return;
+        }
+        let content = frame.len().saturating_sub(DELTA_ENVELOPE_BYTES);
+        self.deltas += 1;
+        self.delta_bytes += u64::try_from(content).unwrap_or(0);
     }
 
     fn start(&mut self, data: &[u8]) {
@@ -192,6 +225,7 @@ impl Seen {
 enum EventKind {
     Start,
     Content,
+    ContentDelta,
     Delta,
     End,
     Error,
@@ -221,9 +255,8 @@ fn kind_of(frame: &Frame<'_>) -> EventKind {
 
 fn kind_named(name: &[u8]) -> EventKind {
     match name {
-        b"content_block_delta" | b"content_block_start" | b"content_block_stop" => {
-            EventKind::Content
-        }
+        b"content_block_delta" => EventKind::ContentDelta,
+        b"content_block_start" | b"content_block_stop" => EventKind::Content,
         b"message_start" => EventKind::Start,
         b"message_delta" => EventKind::Delta,
         b"message_stop" => EventKind::End,

@@ -16,9 +16,29 @@ use crate::guarded_write::changed;
 use crate::hash::Hash;
 
 /// The fields on which indexes depend.
-pub(crate) const INDEXED: [&str; 5] = ["name", "tags", "isActive", "isDeleted", "apiKey"];
+pub(crate) const INDEXED: [&str; 6] = ["name", "tags", "isActive", "isDeleted", "apiKey", RETIRING];
 /// The fields that say whether a key's time has begun.
 pub(super) const ACTIVATION: [&str; 2] = ["expirationMode", "isActivated"];
+/// The fields of which a listing of keys is made.
+pub(super) const LISTED: [&str; 17] = [
+    "apiKey",
+    "name",
+    "createdAt",
+    "isActive",
+    ACTIVE_BEFORE,
+    "isDeleted",
+    "deletedAt",
+    "updatedAt",
+    "permissions",
+    "tags",
+    GROUP,
+    "expirationMode",
+    "expiresAt",
+    "activationDays",
+    "activationUnit",
+    "isActivated",
+    "activatedAt",
+];
 /// What stands in a list of permissions that allows nothing: an empty one allows everything.
 const NOTHING: &str = "none";
 /// v1's name of a binding to one of its Codex accounts.
@@ -170,9 +190,7 @@ pub(super) fn changes(hash: &Hash, old: &ApiKey, new: &ApiKey) -> Vec<(&'static 
             *text = service_rates::text(&new.service_rates, hash.text("serviceRates"));
         }
     }
-    if new.revision != old.revision {
-        changes.push((REVISION, new.revision.to_string()));
-    }
+    changes.push((REVISION, new.revision.to_string()));
     changes
 }
 

@@ -10,7 +10,9 @@ pub(super) fn parse(hash: &Hash) -> ServiceRates {
     let rates = object(hash.text("serviceRates")).into_iter();
     let known = rates.filter_map(|(name, rate)| {
         let Value::Number(rate) = rate else { return None };
-        Some((Service::named(&name)?, Multiplier::nearest(&rate.to_string()).ok()?))
+        // A float prints without an exponent, and as the shortest decimal that means it.
+        let rate = Multiplier::nearest(&rate.as_f64()?.to_string()).ok()?;
+        Some((Service::named(&name)?, rate))
     });
     known.collect()
 }

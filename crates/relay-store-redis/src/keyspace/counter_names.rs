@@ -37,23 +37,6 @@ impl Keyspace {
             None => Some((key(rest)?, Period::Total)),
         }
     }
-
-    /// Where v1 keeps what a key cost in a period: with its rates, or as the provider counts (real), of
-    /// which v1 keeps days and totals alone.
-    #[expect(
-        clippy::unused_self,
-        reason = "a layout with hash tags makes every name from its state"
-    )]
-    pub(crate) fn v1_cost(&self, key: &KeyId, period: Period, is_real: bool) -> Option<String> {
-        let real = if is_real { "real:" } else { "" };
-        match period.kind() {
-            PeriodKind::Total => Some(format!("usage:cost:{real}total:{key}")),
-            PeriodKind::Day => Some(format!("usage:cost:{real}daily:{key}:{period}")),
-            PeriodKind::Month if !is_real => Some(format!("usage:cost:monthly:{key}:{period}")),
-            PeriodKind::Hour if !is_real => Some(format!("usage:cost:hourly:{key}:{period}")),
-            PeriodKind::Month | PeriodKind::Hour => None,
-        }
-    }
 }
 
 /// Reads `daily:<id>:<day>` and the like.

@@ -1,18 +1,19 @@
-//! What is kept of a running request, so that whoever finds it orphaned can settle it.
+//! What is kept of a running request, so that whoever finds it orphaned can settle it, and whoever ends it
+//! can give back what it holds.
 //!
-//! One string in three lines, because a checkpoint replaces the last of them and a settlement deletes
-//! all at once: the id of the key whose concurrency slot the request has (or nothing); what was admitted;
-//! what is known of the usage (or nothing).
+//! A hash: what was `admitted` (after what the request may come to, for the account that it is given to later:
+//! tokens, cost, whether it names a Claude model), what is `known` of the usage, the request's part in each scope that has limits
+//! (`key`, `group`, `account`), and under a scope's own id when the window began in which it was counted there.
+//! It has no lifetime of its own, and neither has what is held of a scope: each script that removes the one
+//! takes it off the other, so neither can outlive the other. The bound of both is the reaper, which finds every
+//! hold in the index.
 
 use relay_domain::{
-    AccountId, GroupId, KeyId, ModelName, NanoUsd, Platform, RequestId, Timestamp, TokenUsage,
+    AccountId, GroupId, KeyId, LimitKind, LimitScope, ModelName, NanoUsd, PeriodStarts, Platform,
+    RequestId, Timestamp, TokenUsage,
 };
-use relay_store::{AdmitRequest, Orphan, Progress, Settlement, StoreError};
+use relay_store::{AdmitRequest, Orphan, Progress, Settlement, StoreError, budgets};
 use serde::{Deserialize, Serialize};
-
-/// How long a hold is kept that nobody settles or reaps: a week, longer than any outage that is to be
-/// survived, in milliseconds.
-pub(super) const LIFETIME_MS: u64 = 7 * 24 * 3_600_000;
 
 /// What was admitted.
 #[derive(Deserialize, Serialize)]
@@ -40,7 +41,72 @@ struct Known {
     charged: Option<NanoUsd>,
 }
 
-/// The hold of a request that is let in.
+/// A hold's part in one scope, as the scripts write it: tokens, money, money of Claude models, whether it has a
+/// slot, when the scope's days and weeks begin, and the scope's id.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Part {
+    pub(super) scope: LimitScope,
+    pub(super) starts: PeriodStarts,
+    pub(super) has_slot: bool,
+    /// As it is stored.
+    pub(super) text: String,
+}
+
+impl Part {
+    /// Reads a part. `None`: it is none.
+    pub(super) fn parse(text: String) -> Option<Self> {
+        let mut words = text.split(' ').skip(3);
+        let (slot, starts, id) = (words.next()?, words.next()?, words.next()?);
+        let (has_slot, starts, scope) = (slot == "1", parse_starts(starts)?, parse_scope(id)?);
+        Some(Self { scope, starts, has_slot, text })
+    }
+
+    /// Its field in a hold.
+    pub(super) fn field(&self) -> &'static str {
+        match self.scope {
+            LimitScope::Key(_) => "key",
+            LimitScope::Group(_) => "group",
+            LimitScope::Account(_) => "account",
+        }
+    }
+}
+
+/// A scope's id, as the scripts take and write it.
+pub(super) fn scope_id(scope: &LimitScope) -> String {
+    match scope {
+        LimitScope::Key(key) => format!("key:{key}"),
+        LimitScope::Group(group) => format!("group:{group}"),
+        LimitScope::Account(account) => format!("account:{account}"),
+    }
+}
+
+/// The scope with this id.
+pub(super) fn parse_scope(id: &str) -> Option<LimitScope> {
+    let (kind, id) = id.split_once(':')?;
+    match kind {
+        "key" => KeyId::try_from(id).ok().map(LimitScope::Key),
+        "group" => GroupId::try_from(id).ok().map(LimitScope::Group),
+        "account" => AccountId::try_from(id).ok().map(LimitScope::Account),
+        _ => None,
+    }
+}
+
+/// When a scope's days and weeks begin, as the scripts take and write it.
+pub(super) fn starts_text(starts: PeriodStarts) -> String {
+    let PeriodStarts { day_minute, week_day, week_hour } = starts;
+    format!("{day_minute}/{week_day}/{week_hour}")
+}
+
+fn parse_starts(text: &str) -> Option<PeriodStarts> {
+    let mut parts = text.split('/');
+    Some(PeriodStarts {
+        day_minute: parts.next()?.parse().ok()?,
+        week_day: parts.next()?.parse().ok()?,
+        week_hour: parts.next()?.parse().ok()?,
+    })
+}
+
+/// What is kept of a request that is let in.
 ///
 /// # Errors
 ///
@@ -54,13 +120,14 @@ pub(super) fn write(request: &AdmitRequest) -> Result<String, StoreError> {
         at: request.now,
         group: request.group.as_ref().map(|(id, _)| id.clone()),
     };
-    let slot = request.limits.concurrency.map_or("", |_| request.key.as_str());
     let json =
         serde_json::to_string(&admitted).map_err(|error| StoreError::Refused(Box::new(error)))?;
-    Ok(format!("{slot}\n{json}\n"))
+    let (tokens, cost) = (request.estimate.tokens, budgets::amount_of(request.estimate.cost));
+    let is_claude = budgets::counts_model(LimitKind::WeeklyClaudeCost, &request.model);
+    Ok(format!("{tokens} {cost} {} {json}", u8::from(is_claude)))
 }
 
-/// The last line of a hold after a checkpoint; empty keeps the one before.
+/// What a checkpoint tells; empty keeps what was told before.
 ///
 /// # Errors
 ///
@@ -77,21 +144,23 @@ pub(super) fn write_progress(progress: Option<&Progress>) -> Result<String, Stor
 ///
 /// # Errors
 ///
-/// [`StoreError::Corrupt`] if `hold` is not what [`write`](self::write()) wrote.
+/// [`StoreError::Corrupt`] if `admitted` or `known` are not what was written.
 pub(super) fn orphan(
     request: RequestId,
-    hold: &str,
+    admitted: &str,
+    known: Option<&str>,
     now: Timestamp,
 ) -> Result<Settlement, StoreError> {
     let corrupt = |why: String| StoreError::Corrupt { what: format!("the hold of {request}"), why };
-    let mut lines = hold.splitn(3, '\n').skip(1);
-    let (admitted, known) = (lines.next().unwrap_or(""), lines.next().unwrap_or(""));
+    let json = admitted.splitn(4, ' ').nth(3).unwrap_or_default();
     let admitted: Admitted<'_> =
-        serde_json::from_str(admitted).map_err(|error| corrupt(error.to_string()))?;
+        serde_json::from_str(json).map_err(|error| corrupt(error.to_string()))?;
     let model = ModelName::try_from(admitted.model.as_ref());
     let known: Option<Known> = match known {
-        "" => None,
-        known => Some(serde_json::from_str(known).map_err(|error| corrupt(error.to_string()))?),
+        None => None,
+        Some(known) => {
+            Some(serde_json::from_str(known).map_err(|error| corrupt(error.to_string()))?)
+        }
     };
     let progress = known.map(|Known { account, served_model, usage, cost, charged }| Progress {
         account,
@@ -111,4 +180,26 @@ pub(super) fn orphan(
         progress,
     };
     Ok(Settlement::orphaned(orphan, now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_read_as_the_scripts_write_it() {
+        let starts = PeriodStarts { day_minute: 510, week_day: 3, week_hour: 10 };
+        for scope in [
+            LimitScope::Key(KeyId::try_from("k-1").unwrap()),
+            LimitScope::Group(GroupId::try_from("team").unwrap()),
+            LimitScope::Account(AccountId::try_from("a").unwrap()),
+        ] {
+            let text = format!("1 2 0 1 {} {}", starts_text(starts), scope_id(&scope));
+            let part = Part { scope, starts, has_slot: true, text: text.clone() };
+            assert_eq!(Part::parse(text), Some(part));
+        }
+        for text in ["", "1 2 0 1", "1 2 0 1 0/1/0 other:k", "1 2 0 1 0/1 key:k"] {
+            assert_eq!(Part::parse(text.to_owned()), None, "{text:?}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use relay_store::StoreError;
+use relay_store::{Settled, StoreError};
 use tokio::sync::oneshot;
 
 use super::batch::Prepared;
@@ -17,14 +17,17 @@ use crate::fault;
 
 /// Settlements in one batch.
 const BATCH: usize = 64;
+/// API keys in one batch. Counters of one key are added up before they are written, those of several are not:
+/// this bounds how long Redis, which serves nobody else meanwhile, has to do.
+const KEYS_IN_BATCH: usize = 12;
 
 /// Sends one batch of settlements of different requests.
 pub(super) trait Flush: Send + Sync {
-    /// Says of each settlement whether it was done now (not before).
+    /// Says of each settlement what it did.
     fn flush(
         &self,
         batch: &[Arc<Prepared>],
-    ) -> impl Future<Output = Result<Vec<bool>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Vec<Settled>, StoreError>> + Send;
 }
 
 /// Settlements that wait to be sent.
@@ -44,7 +47,7 @@ struct Waiting<F> {
 }
 
 enum Signal<F> {
-    Done(Result<bool, StoreError>),
+    Done(Result<Settled, StoreError>),
     /// The one who is told leads the next batch; its own settlement is no longer in the queue.
     Lead(Leadership<F>),
 }
@@ -70,7 +73,7 @@ impl<F: Flush> Queue<F> {
         &self.flush
     }
 
-    /// Has a settlement done, alone or with others. `false`: it was done before.
+    /// Has a settlement done, alone or with others.
     ///
     /// # Errors
     ///
@@ -78,7 +81,7 @@ impl<F: Flush> Queue<F> {
     pub(super) async fn settle(
         self: &Arc<Self>,
         prepared: Arc<Prepared>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Settled, StoreError> {
         loop {
             let leadership = match self.join(&prepared) {
                 Place::Leader(leadership) => leadership,
@@ -97,7 +100,7 @@ impl<F: Flush> Queue<F> {
         self: &Arc<Self>,
         own: Arc<Prepared>,
         leadership: Leadership<F>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Settled, StoreError> {
         // Whoever is ready to settle gets the chance to come along.
         tokio::task::yield_now().await;
         let (batch, signals) = self.take(own);
@@ -134,14 +137,19 @@ impl<F: Flush> Queue<F> {
     }
 
     /// The next batch, `own` first. Of several settlements of one request, one: the others wait, to
-    /// learn that it was done.
+    /// learn that it was done. What does not fit waits too.
     fn take(&self, own: Arc<Prepared>) -> (Vec<Arc<Prepared>>, Vec<oneshot::Sender<Signal<F>>>) {
         let mut state = self.state();
         let (mut batch, mut signals) = (vec![own], Vec::new());
         let mut left = VecDeque::new();
+        let mut keys = 1;
         while let Some(next) = state.waiting.pop_front() {
             let is_other = |known: &Arc<Prepared>| known.request() != next.prepared.request();
-            if batch.len() < BATCH && batch.iter().all(is_other) {
+            let key = &next.prepared.record().key;
+            let is_new_key = batch.iter().all(|known| known.record().key != *key);
+            let has_room = !is_new_key || keys < KEYS_IN_BATCH;
+            if batch.len() < BATCH && has_room && batch.iter().all(is_other) {
+                keys += usize::from(is_new_key);
                 batch.push(next.prepared);
                 signals.push(next.signal);
             } else {

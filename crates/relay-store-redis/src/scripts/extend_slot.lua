@@ -1,10 +1,12 @@
--- Extends the slot that a request has of its key's concurrency limit, unless it has lost it.
--- KEYS[1] zset of the key's leases: request id -> lease end (ms).
--- ARGV: request id, lease end (ms), how much longer than the last lease the key's leases are kept (ms).
+-- Extends the slot that a held request has in one scope; if it was lost with its lease, takes it again.
+-- KEYS[1] zset of the scope's leases: request id -> lease end (ms). KEYS[2] the request's hold.
+-- ARGV: request id, lease end (ms), how much longer than the last lease the leases are kept (ms).
 -- Returns nothing.
-redis.call('ZADD', KEYS[1], 'XX', ARGV[2], ARGV[1])
-local last = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
-if last then
-  redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', tonumber(last) + tonumber(ARGV[3])))
+if redis.call('HEXISTS', KEYS[2], 'admitted') == 0 then
+  -- It has ended meanwhile.
+  return false
 end
+redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+local last = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
+redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', tonumber(last) + tonumber(ARGV[3])))
 return false

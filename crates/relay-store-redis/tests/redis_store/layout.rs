@@ -4,16 +4,20 @@ use std::collections::BTreeMap;
 
 use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
-use relay_domain::{AccountKind, HealthEvent, Limits, Timestamp};
-use relay_store::contract::fixture::{
-    LEASE, account, admit_request, admitted, affinity, at, checkpoint, key, rebind, record,
-    request_id, rich_account, rich_key, settlement, usage,
+use relay_domain::{
+    AccountKind, Actor, AdminToken, AdminTokenId, ApiKey, AuditEntry, HealthEvent, KeyDigest,
+    Limits, Timestamp, TokenScope,
 };
-use relay_store::{AdminCredentials, AdmitRequest, Checkpoint, PasswordHash, Settlement, Stores};
+use relay_store::contract::fixture::{
+    LEASE, account, admit_request, admitted, affinity, at, checkpoint, group, key, rebind, record,
+    request_id, rich_account, rich_key, settlement, signature, usage,
+};
+use relay_store::{
+    AdminCredentials, AdmitRequest, Checkpoint, PasswordHash, SettingsChange, SettingsName,
+    Settlement, Stores,
+};
 use relay_store_redis::{RedisOptions, RedisStore};
 use relay_testkit::RedisServer;
-
-const DAY_S: i64 = 24 * 3_600;
 
 async fn opened() -> (RedisServer, Stores, MultiplexedConnection) {
     let server = RedisServer::start();
@@ -33,6 +37,12 @@ async fn check_fields(raw: &mut MultiplexedConnection, name: &str, expected: &[(
     }
 }
 
+async fn set(stores: &Stores, name: SettingsName, expected: Option<&str>, next: &str) {
+    let expected = expected.map(str::to_owned);
+    let change = SettingsChange { name, expected, next: next.to_owned() };
+    assert!(stores.settings.replace(&change).await.unwrap());
+}
+
 /// Everything that one request with everything leaves.
 async fn one_of_everything(stores: &Stores) {
     stores.keys.create(&rich_key("rich", 1)).await.unwrap();
@@ -48,7 +58,36 @@ async fn one_of_everything(stores: &Stores) {
         updated_at: now,
     };
     stores.admin.initialise(&login).await.unwrap();
-    let limits = Limits { concurrency: Some(3), ..Limits::default() };
+    for name in SettingsName::ALL {
+        set(stores, name, None, "{}").await;
+    }
+    stores.groups.create(&group("team-one")).await.unwrap();
+    stores.idempotency.claim("n", "f", now).await.unwrap();
+    stores.idempotency.answer("m", "f", "answer", now).await.unwrap();
+    let token = AdminToken {
+        id: AdminTokenId::try_from("t").unwrap(),
+        name: "ci".to_owned(),
+        digest: KeyDigest::new([5; 32]),
+        scopes: vec![TokenScope::Read],
+        created_by: "admin".to_owned(),
+        created_at: now,
+        expires_at: None,
+        last_used_at: None,
+        revoked_at: None,
+    };
+    stores.admin_tokens.create(&token).await.unwrap();
+    let entry = AuditEntry {
+        seq: 0,
+        at: now,
+        actor: Actor::shell(),
+        action: "key.create".to_owned(),
+        target_kind: "key".to_owned(),
+        target_id: "k".to_owned(),
+        before: None,
+        after: None,
+    };
+    stores.audit.append(&entry).await.unwrap();
+    let limits = Limits { concurrency: Some(3), ..rich_key("rich", 1).limits };
     let affinity = Some(affinity("aa"));
     for number in 0..3 {
         let asked =
@@ -94,7 +133,14 @@ async fn a_key_is_stored_as_v1_stores_it() {
             ("totalCostLimit", "100.000000001"),
             ("weeklyOpusCostLimit", "10.00"),
             ("tags", r#"["team a","标签"]"#),
-            ("expirationMode", "fixed"),
+            ("expirationMode", "activation"),
+            ("isActivated", "true"),
+            ("activationDays", "36"),
+            ("activationUnit", "hours"),
+            ("serviceRates", r#"{"bedrock":1e-6,"claude":1.25}"#),
+            ("enableClientRestriction", "false"),
+            ("allowedClients", r#"["claude_code"]"#),
+            ("relayGroup", "team-one"),
             ("expiresAt", "2040-01-01T16:30:00.123Z"),
             ("createdAt", "2039-12-31T16:30:00.000Z"),
             ("lastUsedAt", ""),
@@ -110,6 +156,27 @@ async fn a_key_is_stored_as_v1_stores_it() {
     }
     let mapped: String = raw.hget("apikey:hash_map", &digest).await.unwrap();
     assert_eq!(mapped, "rich");
+}
+
+#[tokio::test]
+async fn a_retiring_secret_is_none_for_v1_and_a_purged_key_leaves_nothing() {
+    let (_server, stores, mut raw) = opened().await;
+    let mut key = ApiKey { deleted: None, ..rich_key("gone", 1) };
+    stores.keys.create(&key).await.unwrap();
+    let retiring = key.retiring.unwrap().digest.to_hex();
+    assert!(!raw.hexists::<_, _, bool>("apikey:hash_map", &retiring).await.unwrap());
+    let id: String = raw.hget("relay:retiring_key_digests", &retiring).await.unwrap();
+    assert_eq!(id, "gone");
+
+    let () = raw.zadd("cost_rank:today", "gone", 1).await.unwrap();
+    let () = raw.hset("usage:gone", "totalRequests", 1).await.unwrap();
+    (key.deleted, key.retiring) = (Some(signature(at(1), "admin")), None);
+    assert!(stores.keys.update(&key).await.unwrap().is_done());
+    assert!(!raw.exists::<_, bool>("cost_rank:today").await.unwrap(), "out of v1's rankings");
+    assert!(stores.keys.purge(&key.id, 1).await.unwrap().is_done());
+    let mut names: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut raw).await.unwrap();
+    names.sort_unstable();
+    assert_eq!(names, ["apikey:tags:all", "relay:key_changes", "relay:version:keys"]);
 }
 
 #[tokio::test]
@@ -171,70 +238,6 @@ async fn an_account_is_stored_as_v1_stores_it() {
 }
 
 #[tokio::test]
-async fn usage_is_counted_in_the_hashes_of_v1() {
-    let (_server, stores, mut raw) = opened().await;
-    for number in 0..2 {
-        admitted(&stores, number, "k", at(0)).await;
-        assert!(
-            stores.ledger.settle(&settlement(record(number, "k"), at(0))).await.unwrap().is_first()
-        );
-    }
-    let total = [
-        ("totalRequests", "2"),
-        ("totalTokens", "42"),
-        ("totalInputTokens", "2"),
-        ("totalOutputTokens", "40"),
-        ("totalCacheCreateTokens", "108000"),
-        ("totalCacheReadTokens", "600"),
-        ("totalEphemeral5mTokens", "8000"),
-        ("totalEphemeral1hTokens", "100000"),
-        ("totalAllTokens", "108642"),
-        ("costNano", "21000002"),
-        ("chargedNano", "25200002"),
-    ];
-    let period = [
-        ("requests", "2"),
-        ("inputTokens", "2"),
-        ("outputTokens", "40"),
-        ("cacheCreateTokens", "108000"),
-        ("cacheReadTokens", "600"),
-        ("ephemeral5mTokens", "8000"),
-        ("ephemeral1hTokens", "100000"),
-        ("allTokens", "108642"),
-        ("costNano", "21000002"),
-        ("chargedNano", "25200002"),
-    ];
-    let model = "claude-sonnet-4-5-20250929";
-    let as_map = |fields: &[(&str, &str)]| -> BTreeMap<String, String> {
-        fields.iter().map(|(field, value)| ((*field).to_owned(), (*value).to_owned())).collect()
-    };
-    let with_core = [&period[..], &[("tokens", "42")]].concat();
-    for (name, expected, lifetime_days) in [
-        ("usage:k".to_owned(), &total[..], None),
-        ("usage:monthly:k:2040-01".to_owned(), &with_core, Some(365)),
-        ("usage:daily:k:2040-01-01".to_owned(), &with_core, Some(32)),
-        ("usage:hourly:k:2040-01-01:00".to_owned(), &with_core, Some(7)),
-        ("account_usage:account-one".to_owned(), &total[..], None),
-        ("account_usage:monthly:account-one:2040-01".to_owned(), &with_core, Some(365)),
-        ("account_usage:daily:account-one:2040-01-01".to_owned(), &with_core, Some(32)),
-        ("account_usage:hourly:account-one:2040-01-01:00".to_owned(), &with_core, Some(7)),
-        (format!("relay:usage:model:total:{model}"), &period[..], None),
-        (format!("usage:model:monthly:{model}:2040-01"), &period[..], Some(365)),
-        (format!("usage:model:daily:{model}:2040-01-01"), &period[..], Some(32)),
-        (format!("usage:model:hourly:{model}:2040-01-01:00"), &period[..], Some(7)),
-    ] {
-        assert_eq!(fields(&mut raw, &name).await, as_map(expected), "{name}");
-        let lifetime: i64 = raw.ttl(&name).await.unwrap();
-        match lifetime_days {
-            None => assert_eq!(lifetime, -1, "{name}"),
-            Some(days) => {
-                assert!((days * DAY_S - 60..=days * DAY_S).contains(&lifetime), "{name}");
-            }
-        }
-    }
-}
-
-#[tokio::test]
 async fn a_slot_is_a_member_of_the_set_of_v1() {
     let (_server, stores, mut raw) = opened().await;
     let limits = Limits { concurrency: Some(3), ..Limits::default() };
@@ -266,6 +269,21 @@ async fn a_slot_is_a_member_of_the_set_of_v1() {
 }
 
 #[tokio::test]
+async fn service_rates_are_read_and_written_where_v1_keeps_them() {
+    let (_server, stores, mut raw) = opened().await;
+    let of_v1 = r#"{"baseService":"claude","rates":{"claude":1.5},"updatedBy":"admin"}"#;
+    let () = raw.set("system:service_rates", of_v1).await.unwrap();
+    let read = stores.settings.read(SettingsName::ServiceRates).await.unwrap();
+    assert_eq!(read.as_deref(), Some(of_v1));
+    let next = r#"{"baseService":"claude","rates":{"claude":2}}"#;
+    set(&stores, SettingsName::ServiceRates, Some(of_v1), next).await;
+    assert_eq!(raw.get::<_, String>("system:service_rates").await.unwrap(), next);
+    assert_eq!(raw.ttl::<_, i64>("system:service_rates").await.unwrap(), -1, "as v1's");
+    set(&stores, SettingsName::PriceOverrides, None, "{}").await;
+    assert_eq!(raw.get::<_, String>("relay:settings:price_overrides").await.unwrap(), "{}");
+}
+
+#[tokio::test]
 async fn everything_has_a_bound_and_redis_is_never_asked_for_all_names() {
     let (_server, stores, mut raw) = opened().await;
     one_of_everything(&stores).await;
@@ -274,7 +292,8 @@ async fn everything_has_a_bound_and_redis_is_never_asked_for_all_names() {
     stores.ledger.reap(at(0), 10).await.unwrap();
     stores.usage.recent(10).await.unwrap();
 
-    // What is configured, totals, and what is capped or swept: everything else has a lifetime.
+    // What is configured, totals, what is capped or swept (holds, by the reaper), and a few fields for each who
+    // has limits: everything else has a lifetime.
     let bounded = [
         "admin:credentials",
         "apikey:hash_map",
@@ -287,12 +306,29 @@ async fn everything_has_a_bound_and_redis_is_never_asked_for_all_names() {
         "shared_openai_responses_accounts",
         "shared_claude_console_accounts",
         "usage:k",
+        "usage:cost:total:k",
+        "usage:cost:real:total:k",
+        "usage:opus:total:k",
+        "usage:opus:real:total:k",
+        "usage:global:total",
+        "usage:model:monthly:months",
+        "billing:events",
         "account_usage:account-one",
+        "relay:hold:",
+        "relay:meter:",
         "relay:usage:model:total:",
         "relay:version:",
+        "relay:settings:",
+        "system:service_rates",
         "relay:deleted_key_digests",
+        "relay:retiring_key_digests",
+        "relay:key_changes",
+        "relay:key_groups",
+        "relay:admin_token",
+        "relay:audit",
         "relay:holds",
         "relay:records",
+        "relay:stats:",
     ];
     let names: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut raw).await.unwrap();
     assert!(names.len() > 30, "{names:?}");
@@ -326,7 +362,7 @@ async fn the_oldest_records_go_first() {
     let later = |days: u64| Timestamp::from_millis(at(0).as_millis() + days * 24 * 3_600_000);
     stores.ledger.reap(later(29), 10).await.unwrap();
     assert_eq!(stores.usage.recent(10).await.unwrap().len(), 3);
-    stores.ledger.reap(later(30), 10).await.unwrap();
+    stores.ledger.reap(later(31), 10).await.unwrap();
     assert_eq!(stores.usage.recent(10).await.unwrap(), []);
     assert!(!raw.exists::<_, bool>("relay:records").await.unwrap());
 }

@@ -5,9 +5,12 @@
 
 mod contract;
 mod layout;
+mod limits;
 mod outage;
 mod races;
 mod take_over;
+mod tls;
+mod v1_counters;
 
 use relay_store_redis::{RedisAddress, RedisOptions, RedisStore};
 use relay_testkit::RedisServer;
@@ -18,6 +21,8 @@ fn options(server: &RedisServer) -> RedisOptions {
         address: RedisAddress::Url(server.url().to_owned().into()),
         calendar: relay_store::contract::fixture::calendar(),
         record_capacity: 1_000,
+        record_lifetime: relay_store::contract::fixture::RECORD_LIFETIME,
+        billing_events: true,
         prefix: "relay:".to_owned(),
     }
 }

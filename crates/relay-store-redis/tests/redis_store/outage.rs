@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use redis::AsyncCommands as _;
-use relay_domain::{Limits, Period};
+use relay_domain::{LimitScope, Limits, NanoUsd, Period};
 use relay_store::contract::fixture::{
     admit_request, admitted, at, key, key_id, record, settlement,
 };
@@ -59,6 +59,51 @@ async fn a_frozen_redis_is_unavailable_and_a_thawed_one_is_not() {
         stores.ledger.settle(end).await.unwrap().is_first();
     }
     assert_eq!(total(&stores).await, 2);
+    let charged: String = crate::raw(&server).await.get("usage:cost:total:k").await.unwrap();
+    assert_eq!(charged, "0.025200002", "every counter of it or none");
+}
+
+/// Killed and restarted in the middle of settlements that are tried until they are done: each has counted in
+/// every place, or in none and is done later.
+#[tokio::test]
+async fn a_redis_that_is_killed_counts_each_request_in_every_place_once() {
+    const REQUESTS: u8 = 120;
+    let mut server = RedisServer::private(Listen::UnixSocket, Persistence::AppendOnly);
+    let stores = crate::store(&server).await.stores();
+    let limits = Limits { total_cost: Some(NanoUsd::from_nanos(i64::MAX)), ..Limits::default() };
+    for number in 0..REQUESTS {
+        let asked = AdmitRequest { limits, ..admit_request(number, "k", at(0)) };
+        assert!(stores.ledger.admit(&asked).await.unwrap().decision.is_ok());
+    }
+    let mut settling = JoinSet::new();
+    for number in 0..REQUESTS {
+        let ledger = stores.ledger.clone();
+        settling.spawn(async move {
+            let end = settlement(record(number, "k"), at(1));
+            let until_done = async {
+                while ledger.settle(&end).await.is_err() {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(4 * BOUND, until_done).await.expect("it is settled");
+        });
+        if number % 40 == 20 {
+            tokio::task::yield_now().await;
+            server.restart();
+        }
+    }
+    settling.join_all().await;
+    let mut raw = crate::raw(&server).await;
+    assert_eq!(total(&stores).await, u64::from(REQUESTS));
+    assert_eq!(stores.usage.recent(1_000).await.unwrap().len(), usize::from(REQUESTS));
+    assert_eq!(raw.llen::<_, u8>("usage:records:k").await.unwrap(), REQUESTS);
+    assert_eq!(raw.xlen::<_, u8>("billing:events").await.unwrap(), REQUESTS);
+    let global: u8 = raw.hget("usage:global:total", "requests").await.unwrap();
+    assert_eq!(global, REQUESTS);
+    let scope = LimitScope::Key(key_id("k"));
+    let standing = stores.ledger.standing(&scope, &limits, at(2)).await.unwrap();
+    let charged = u64::from(REQUESTS) * 12_600_001;
+    assert_eq!(standing.iter().map(|s| (s.used, s.held)).collect::<Vec<_>>(), [(charged, 0)]);
 }
 
 /// A way to Redis whose connections can be cut without either side being told.

@@ -6,9 +6,8 @@ use std::time::Duration;
 use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
 use relay_domain::{
-    Account, AccountId, AccountKind, AffinityKey, ApiKey, Expiry, HealthEvent, KeyDigest, KeyId,
-    Lifetime, NanoUsd, PenaltyReason, Period, Permissions, Platform, ProxySetting, Timestamp,
-    TokenCount, TokenUsage,
+    Account, AccountId, AccountKind, AffinityKey, ApiKey, HealthEvent, KeyDigest, KeyId, NanoUsd,
+    PenaltyReason, Period, Permissions, Platform, ProxySetting, Timestamp, TokenCount, TokenUsage,
 };
 use relay_store::contract::fixture::{admit_request, at, rebind, record, settlement, signature};
 use relay_store::{AdmitRequest, Settlement, Stores, UsageScope};
@@ -114,11 +113,12 @@ async fn a_change_of_a_key_leaves_what_relay_does_not_know() {
     let key = stores.keys.get(&key_id(V1_KEY)).await.unwrap().unwrap();
     let updated_at = Some(at(0));
     let renamed = ApiKey { name: "New Name".to_owned(), tags: Vec::new(), updated_at, ..key };
-    assert!(stores.keys.update(&renamed).await.unwrap());
+    assert!(stores.keys.update(&renamed).await.unwrap().is_done());
     let mut expected = before;
     expected.insert("name".to_owned(), "New Name".to_owned());
     expected.insert("tags".to_owned(), "[]".to_owned());
     expected.insert("updatedAt".to_owned(), at(0).to_string());
+    expected.insert("relayRevision".to_owned(), "1".to_owned());
     assert_eq!(fields(&mut raw, &name).await, expected);
 
     let by_name: Vec<String> = raw.zrange("apikey:idx:name", 0, -1).await.unwrap();
@@ -136,7 +136,8 @@ async fn a_deleted_key_is_out_for_v1_and_comes_back() {
     let digest = key.digest.to_hex();
     let deletion = signature(at(0), "admin");
     let deleted = ApiKey { deleted: Some(deletion), ..key.clone() };
-    assert!(stores.keys.update(&deleted).await.unwrap());
+    assert!(stores.keys.update(&deleted).await.unwrap().is_done());
+    let deleted = ApiKey { revision: 1, ..deleted };
     assert_eq!(stores.keys.find_by_digest(&[key.digest]).await.unwrap(), Some(deleted));
     let written = fields(&mut raw, &format!("apikey:{V1_KEY}")).await;
     assert_eq!((&*written["isDeleted"], &*written["isActive"]), ("true", "false"));
@@ -144,8 +145,10 @@ async fn a_deleted_key_is_out_for_v1_and_comes_back() {
     assert!(!raw.sismember::<_, _, bool>("apikey:set:active", V1_KEY).await.unwrap());
     assert!(raw.sismember::<_, _, bool>("apikey:set:deleted", V1_KEY).await.unwrap());
 
-    assert!(stores.keys.update(&key).await.unwrap());
-    assert_eq!(stores.keys.find_by_digest(&[key.digest]).await.unwrap(), Some(key));
+    let key = ApiKey { revision: 1, ..key };
+    assert!(stores.keys.update(&key).await.unwrap().is_done());
+    let restored = Some(ApiKey { revision: 2, ..key.clone() });
+    assert_eq!(stores.keys.find_by_digest(&[key.digest]).await.unwrap(), restored);
     let mapped: String = raw.hget("apikey:hash_map", &digest).await.unwrap();
     assert_eq!(mapped, V1_KEY);
     assert!(raw.sismember::<_, _, bool>("apikey:set:active", V1_KEY).await.unwrap());
@@ -205,7 +208,7 @@ async fn an_account_that_v1_stopped_by_itself_rests_and_comes_back() {
 
     let account = stores.accounts.get(&id).await.unwrap().unwrap();
     let off = Account { is_active: false, ..account };
-    assert!(stores.accounts.update(&off).await.unwrap());
+    assert!(stores.accounts.update(&off).await.unwrap().is_done());
     assert!(
         !stores.accounts.get(&id).await.unwrap().unwrap().is_active,
         "an operator's word holds"
@@ -273,7 +276,7 @@ async fn keys_of_v2_are_found_without_an_index() {
     assert_eq!(key.deleted, None);
     assert_eq!(key.permissions, Permissions::Only(vec![Platform::ClaudeConsole]));
     assert_eq!(key.restricted_models.in_force(), ["m1"]);
-    assert_eq!(key.expiry, Expiry::after_first_use(Lifetime::hours(30)));
+    assert_eq!((key.expiry.due(), key.expiry.end()), (Some(Duration::from_hours(30)), None));
     assert_eq!(key.limits.daily_cost, Some(NanoUsd::from_nanos(1_250_000_000)));
     assert_eq!(key.limits.window, None);
     assert_eq!(stores.keys.find_by_digest(&[key.digest]).await.unwrap(), Some(key.clone()));
@@ -300,7 +303,7 @@ async fn accounts_of_v2_are_found_without_an_index() {
     assert_eq!(penalty.until, Some(moment("2026-11-23T05:27:37.058Z")), "no longer forever");
 
     let renamed = Account { name: "renamed".to_owned(), ..codex };
-    assert!(stores.accounts.update(&renamed).await.unwrap());
+    assert!(stores.accounts.update(&renamed).await.unwrap().is_done());
     let written = fields(&mut raw, &format!("codex_account:{V2_CODEX_ACCOUNT}")).await;
     assert_eq!(written["name"], "renamed", "changed where it is");
     assert!(stores.accounts.delete(&renamed.id).await.unwrap());

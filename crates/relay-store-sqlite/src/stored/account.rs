@@ -229,7 +229,13 @@ mod tests {
             r#""proxy":{"via":{"scheme":"socks5","host":"proxy.example","port":1080,"#,
             r#""auth":{"username":"user:name","password":"sealed-password"}}},"#,
             r#""is_active":false,"schedulable":false,"kind":"dedicated","rate_limit_minutes":0,"#,
-            r#""daily_quota":25500000000,"max_concurrent":4,"updated_at":2208961800005}"#,
+            r#""limits":{"concurrency":4,"window":{"length_ms":300000,"requests":7,"tokens":null,"#,
+            r#""cost":1},"daily_cost":25500000000,"weekly_cost":70000000000,"#,
+            r#""monthly_cost":300000000000,"total_cost":1000000000000,"#,
+            r#""weekly_claude_cost":60000000000,"#,
+            r#""starts":{"day_minute":510,"week_day":7,"week_hour":23},"hard_budget":true},"#,
+            r#""rate":0.8,"subscription_ends":2208962799000,"on_disconnect":"drain","#,
+            r#""error_message":"see ticket 5","updated_at":2208961800005}"#,
         );
         let form = SettingsForm::of(&rich_account("a"));
         assert_eq!(serde_json::to_string(&form).unwrap(), stored);

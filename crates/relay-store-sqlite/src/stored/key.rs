@@ -180,11 +180,6 @@ impl KeyForm {
         self.activation = Some(ActivationForm::of(expiry));
     }
 
-    /// Sets the end alone.
-    pub(crate) fn set_end(&mut self, end: Timestamp) {
-        self.expiry = ExpiryForm::At(end);
-    }
-
     /// The key that has these settings and columns.
     pub(crate) fn into_key(self, columns: KeyColumns) -> ApiKey {
         let KeyColumns { id, digest, retiring, created_at, last_used_at, revision } = columns;
@@ -278,17 +273,24 @@ mod tests {
     #[test]
     fn the_stored_form_of_a_key_stays_as_it_is() {
         let stored = concat!(
-            r#"{"name":"第一 key 🔑","description":"two\nlines, \"quoted\"","is_active":false,"#,
-            r#""deleted":{"at":2208961800007,"by":"someone else"},"expiry":{"at":2209048200123},"#,
+            r#"{"name":"第一 key 🔑","description":"two\nlines, \"quoted\"","icon":"🔑","is_active":false,"#,
+            r#""deleted":{"at":2208961800007,"by":"someone else","by_type":"admin"},"#,
+            r#""restored":{"at":2208961800006,"by":"another one","by_type":"admin"},"#,
+            r#""expiry":{"at":2209048200123},"activation":{"mode":"activation","count":36,"#,
+            r#""unit":"hours","is_activated":true,"at":2208961800123},"#,
             r#""permissions":["codex","claude-console"],"#,
-            r#""restricted_models":["claude-opus-4-1","模型"],"#,
+            r#""restricted_models":["claude-opus-4-1","模型"],"restricts_models":true,"#,
+            r#""allowed_clients":["claude_code"],"restricts_clients":false,"#,
             r#""bound_claude_account":"account-one","bound_codex_account":"account-two","#,
+            r#""group":"team-one","#,
             r#""limits":{"concurrency":10,"window":{"length_ms":5400000,"requests":100,"#,
             r#""tokens":1000000,"cost":1500000000},"daily_cost":2750000000,"#,
             r#""weekly_cost":7000000000,"monthly_cost":30000000000,"#,
             r#""total_cost":100000000001,"weekly_claude_cost":10000000000,"#,
             r#""starts":{"day_minute":0,"week_day":3,"week_hour":10},"hard_budget":true},"#,
-            r#""tags":["team a","标签"],"created_by":"operator","updated_at":2208961800005}"#,
+            r#""service_rates":{"bedrock":1e-6,"claude":1.25},"unpriced":"fallback","#,
+            r#""queue":{"max_waiting":3,"deadline_ms":12500},"#,
+            r#""tags":["team a","标签"],"user_id":"user-one","user_username":"王","created_by":"operator","updated_at":2208961800005}"#,
         );
         let form = KeyForm::of(&rich_key("k", 1));
         assert_eq!(serde_json::to_string(&form).unwrap(), stored);

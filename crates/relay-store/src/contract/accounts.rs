@@ -1,12 +1,14 @@
 //! What every [`AccountRepository`](crate::AccountRepository) owes its callers.
 
+use std::time::Duration;
+
 use relay_domain::{
     Account, AccountHealth, HealthEvent, Platform, Priority, Proxy, ProxyScheme, ProxySetting,
-    SealedSecret,
+    Rest, SealedSecret,
 };
 
 use super::fixture::{account, account_id, at, at_once, model, rich_account};
-use crate::{AccountSecrets, StoreError, Stores};
+use crate::{AccountSecrets, StoreError, Stores, Update};
 
 /// What was created is what is read; a proxy that cannot be used does not become none.
 pub async fn an_account_reads_back_in_every_field(stores: &Stores) {
@@ -34,9 +36,12 @@ pub async fn an_absent_account_is_none(stores: &Stores) {
     let absent = account("absent");
     assert_eq!(stores.accounts.get(&absent.id).await.unwrap(), None);
     assert_eq!(stores.accounts.list().await.unwrap(), []);
-    assert!(!stores.accounts.update(&absent).await.unwrap());
+    assert_eq!(stores.accounts.update(&absent).await.unwrap(), Update::Absent);
     assert!(!stores.accounts.delete(&absent.id).await.unwrap());
-    let health = stores.accounts.apply_health(&absent.id, &HealthEvent::Overloaded, at(0)).await;
+    let health = stores
+        .accounts
+        .apply_health(&absent.id, &HealthEvent::Overloaded(Rest::BRIEF), at(0))
+        .await;
     assert_eq!(health.unwrap(), None);
     assert_eq!(stores.accounts.list().await.unwrap(), [], "nothing of it created anything");
 }
@@ -76,16 +81,41 @@ pub async fn an_update_of_an_account_writes_what_an_operator_may_change(stores: 
     stores.accounts.create(&before).await.unwrap();
     let asked =
         Account { created_at: at(99), last_used_at: Some(at(99)), ..rich_account("changing") };
-    assert!(stores.accounts.update(&asked).await.unwrap());
+    assert_eq!(stores.accounts.update(&asked).await.unwrap(), Update::Done { revision: 1 });
     let expected = Account {
         health: AccountHealth::default(),
         created_at: before.created_at,
         last_used_at: None,
+        revision: 1,
         ..asked
     };
     assert_eq!(stores.accounts.get(&before.id).await.unwrap(), Some(expected));
-    assert!(stores.accounts.update(&before).await.unwrap());
-    assert_eq!(stores.accounts.get(&before.id).await.unwrap(), Some(before), "and back");
+    let back = Account { revision: 1, ..before };
+    assert!(stores.accounts.update(&back).await.unwrap().is_done());
+    let kept = stores.accounts.get(&back.id).await.unwrap();
+    assert_eq!(kept, Some(Account { revision: 2, ..back }), "and back");
+}
+
+/// Who changes an account as it was before another change changes nothing. Its health is no such change.
+pub async fn an_update_of_an_account_on_old_knowledge_is_refused(stores: &Stores) {
+    let first = account("one");
+    stores.accounts.create(&first).await.unwrap();
+    stores
+        .accounts
+        .apply_health(&first.id, &HealthEvent::Overloaded(Rest::BRIEF), at(0))
+        .await
+        .unwrap();
+    let updates = at_once((0..10).map(|n| {
+        let accounts = stores.accounts.clone();
+        let asked = Account { name: format!("name {n}"), ..first.clone() };
+        async move { accounts.update(&asked).await.unwrap() }
+    }))
+    .await;
+    let stale = Update::Stale { current: 1 };
+    assert_eq!(updates.iter().filter(|update| update.is_done()).count(), 1, "{updates:?}");
+    assert_eq!(updates.iter().filter(|update| **update == stale).count(), 9, "{updates:?}");
+    let kept = stores.accounts.get(&first.id).await.unwrap().unwrap();
+    assert!(kept.health.penalty.is_some(), "a change leaves the health alone");
 }
 
 /// Deleted is deleted.
@@ -109,13 +139,13 @@ pub async fn health_follows_events(stores: &Stores) {
     let limited = HealthEvent::RateLimited { until: Some(at(60_000)), rest: None, model: None };
     let mut expected = AccountHealth::default();
     for (event, millis) in [
-        (HealthEvent::Overloaded, 0),
-        (HealthEvent::Overloaded, 6_000),
+        (HealthEvent::Overloaded(Rest::BRIEF), 0),
+        (HealthEvent::Overloaded(Rest::BRIEF), 6_000),
         (limited, 7_000),
         (HealthEvent::ModelUnknown(model("m")), 8_000),
         (HealthEvent::Succeeded, 9_000),
         (HealthEvent::Succeeded, 61_000),
-        (HealthEvent::Unauthorized, 62_000),
+        (HealthEvent::Unauthorized { recheck: Duration::from_secs(30) }, 62_000),
         (HealthEvent::Reset, 63_000),
     ] {
         expected = expected.on(event.clone(), at(millis));
@@ -163,20 +193,20 @@ pub async fn changes_of_accounts_raise_their_version(stores: &Stores) {
         match step {
             "create" => stores.accounts.create(&one).await.unwrap(),
             "create again" => assert!(stores.accounts.create(&one).await.is_err()),
-            "update" => assert!(stores.accounts.update(&one).await.unwrap()),
+            "update" => assert!(stores.accounts.update(&one).await.unwrap().is_done()),
             "update what is not there" => {
-                assert!(!stores.accounts.update(&account("absent")).await.unwrap());
+                assert!(!stores.accounts.update(&account("absent")).await.unwrap().is_done());
             }
             "an event that changes nothing" => {
                 let event = HealthEvent::Succeeded;
                 stores.accounts.apply_health(&one.id, &event, at(0)).await.unwrap().unwrap();
             }
             "an event that penalises" => {
-                let event = HealthEvent::Overloaded;
+                let event = HealthEvent::Overloaded(Rest::BRIEF);
                 stores.accounts.apply_health(&one.id, &event, at(0)).await.unwrap().unwrap();
             }
             "an event about what is not there" => {
-                let (absent, event) = (account_id("absent"), HealthEvent::Overloaded);
+                let (absent, event) = (account_id("absent"), HealthEvent::Overloaded(Rest::BRIEF));
                 let health = stores.accounts.apply_health(&absent, &event, at(0)).await.unwrap();
                 assert_eq!(health, None);
             }
@@ -205,7 +235,8 @@ pub async fn secrets_are_replaced_if_they_still_are_as_they_were(stores: &Stores
         assert!(!stores.accounts.reseal(&account.id, &other, &next).await.unwrap());
         assert!(stores.accounts.reseal(&account.id, &now, &next).await.unwrap());
         assert!(!stores.accounts.reseal(&account.id, &now, &next).await.unwrap(), "not twice");
-        let expected = next.put_into(account.clone());
+        let revision = account.revision + 1;
+        let expected = Account { revision, ..next.put_into(account.clone()) };
         assert_ne!(expected, account);
         assert_eq!(stores.accounts.get(&account.id).await.unwrap(), Some(expected));
         assert!(before < stores.ledger.version().await.unwrap().accounts);

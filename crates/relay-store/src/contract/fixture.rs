@@ -10,7 +10,7 @@ use relay_domain::{
     Penalty, PenaltyReason, PeriodStarts, Permissions, Platform, Priority, Proxy, ProxyAuth,
     ProxyScheme, ProxySetting, RateWindow, RequestId, RequestRecord, RequestTimes, Restriction,
     RetiringSecret, SealedSecret, Service, ServiceRates, Signature, Timestamp, TokenCount,
-    TokenUsage, UnpricedPolicy, UsageSource, WaitQueue, WindowCaps,
+    TokenUsage, UnpricedPolicy, UsageSource, VerdictRecord, WaitQueue, WindowCaps,
 };
 use tokio::task::JoinSet;
 
@@ -22,6 +22,9 @@ use crate::{
 pub const NOW: Timestamp = Timestamp::from_millis(2_208_961_800_000);
 /// How long the fixture's requests are held.
 pub const LEASE: Duration = Duration::from_mins(1);
+
+/// How long every store of the suite is told to keep records.
+pub const RECORD_LIFETIME: Duration = Duration::from_hours(24 * 30);
 
 /// The calendar that every store of the suite is made with: eight hours ahead of UTC.
 pub fn calendar() -> Calendar {
@@ -320,6 +323,7 @@ pub fn record(number: u8, key: &str) -> RequestRecord {
         charged: Some(NanoUsd::from_nanos(12_600_001)),
         attempts: Vec::new(),
         edits: Vec::new(),
+        decision: Vec::new(),
     }
 }
 
@@ -335,6 +339,8 @@ pub fn rich_record(number: u8, key: &str) -> RequestRecord {
     RequestRecord {
         group: Some(group_id("team-one")),
         times: RequestTimes {
+            queued_us: Some(9),
+            connected_us: Some(200_000),
             admitted_us: Some(1),
             sent_us: Some(2),
             head_us: Some(300_000),
@@ -349,6 +355,18 @@ pub fn rich_record(number: u8, key: &str) -> RequestRecord {
             attempt("account-one", AttemptOutcome::Answered, Some(200), 30),
         ],
         edits: vec![Edit::Model { to: "sonnet \"four\" 五".to_owned() }],
+        decision: vec![
+            VerdictRecord {
+                account: account_id("account-one"),
+                verdict: "sticky".into(),
+                until: None,
+            },
+            VerdictRecord {
+                account: account_id("account-four"),
+                verdict: "quota_spent".into(),
+                until: Some(at(60_000)),
+            },
+        ],
         ..record(number, key)
     }
 }

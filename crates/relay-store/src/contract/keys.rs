@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use relay_domain::{
-    ApiKey, Expiry, KeyDigest, Lifetime, Limits, Permissions, RateWindow, Restriction, WindowCaps,
+    ApiKey, Expiry, KeyDigest, Lifetime, Limits, Permissions, RateWindow, Restriction,
+    RetiringSecret, WindowCaps,
 };
 
-use super::fixture::{at, at_once, key, key_id, rich_key};
-use crate::{StoreError, Stores};
+use super::fixture::{at, at_once, key, key_id, rich_key, signature};
+use crate::{StoreError, Stores, Update};
 
 /// What was created is what is read.
 pub async fn a_key_reads_back_in_every_field(stores: &Stores) {
@@ -50,7 +51,8 @@ pub async fn an_absent_key_is_none(stores: &Stores) {
     assert_eq!(stores.keys.find_by_digest(&[absent.digest]).await.unwrap(), None);
     assert_eq!(stores.keys.find_by_digest(&[]).await.unwrap(), None);
     assert_eq!(stores.keys.list().await.unwrap(), []);
-    assert!(!stores.keys.update(&absent).await.unwrap());
+    assert_eq!(stores.keys.update(&absent).await.unwrap(), Update::Absent);
+    assert_eq!(stores.keys.purge(&absent.id, 0).await.unwrap(), Update::Absent);
     assert_eq!(stores.keys.get(&absent.id).await.unwrap(), None, "an update creates nothing");
     assert_eq!(stores.keys.activate(&absent.id, at(0), at(1)).await.unwrap(), None);
 }
@@ -103,22 +105,96 @@ pub async fn an_update_of_a_key_writes_what_an_operator_may_change(stores: &Stor
     stores.keys.create(&key("other", 2)).await.unwrap();
     let asked =
         ApiKey { created_at: at(99), last_used_at: Some(at(99)), ..rich_key("changing", 3) };
-    assert!(stores.keys.update(&asked).await.unwrap());
-    let expected = ApiKey {
-        digest: before.digest,
-        created_at: before.created_at,
-        last_used_at: None,
-        ..asked
-    };
-    // Who made a key does not change either, but no harm is done if it can.
-    let kept = stores.keys.get(&before.id).await.unwrap().unwrap();
-    assert_eq!(ApiKey { created_by: expected.created_by.clone(), ..kept }, expected);
-    assert_eq!(stores.keys.find_by_digest(&[KeyDigest::new([3; 32])]).await.unwrap(), None);
+    assert_eq!(stores.keys.update(&asked).await.unwrap(), Update::Done { revision: 1 });
+    let expected =
+        ApiKey { created_at: before.created_at, last_used_at: None, revision: 1, ..asked };
+    assert_eq!(stores.keys.get(&before.id).await.unwrap().as_ref(), Some(&expected));
+    assert_eq!(stores.keys.find_by_digest(&[before.digest]).await.unwrap(), None);
+    let found = stores.keys.find_by_digest(&[expected.digest]).await.unwrap();
+    assert_eq!(found, Some(expected), "by its new secret");
     assert_eq!(stores.keys.get(&key_id("other")).await.unwrap(), Some(key("other", 2)));
 
-    assert!(stores.keys.update(&before).await.unwrap());
-    let restored = stores.keys.find_by_digest(&[before.digest]).await.unwrap().unwrap();
-    assert_eq!(ApiKey { created_by: before.created_by.clone(), ..restored }, before, "and back");
+    let back = ApiKey { revision: 1, ..before.clone() };
+    assert!(stores.keys.update(&back).await.unwrap().is_done());
+    let restored = stores.keys.find_by_digest(&[before.digest]).await.unwrap();
+    assert_eq!(restored, Some(ApiKey { revision: 2, ..before }), "and back");
+    let secrets = [rich_key("k", 3).digest, rich_key("k", 3).retiring.unwrap().digest];
+    assert_eq!(stores.keys.find_by_digest(&secrets).await.unwrap(), None);
+}
+
+/// Deleting and restoring are updates; the secret is known all the time.
+pub async fn a_deleted_key_comes_back(stores: &Stores) {
+    let mut key = key("k", 1);
+    stores.keys.create(&key).await.unwrap();
+    for round in 0..2 {
+        key.deleted = Some(signature(at(round), "admin"));
+        assert!(stores.keys.update(&key).await.unwrap().is_done());
+        key.revision += 1;
+        assert_eq!(stores.keys.find_by_digest(&[key.digest]).await.unwrap().as_ref(), Some(&key));
+        (key.deleted, key.restored) = (None, Some(signature(at(round + 1), "admin")));
+        assert!(stores.keys.update(&key).await.unwrap().is_done());
+        key.revision += 1;
+        assert_eq!(stores.keys.find_by_digest(&[key.digest]).await.unwrap().as_ref(), Some(&key));
+    }
+}
+
+/// Purged is purged, on the last word about it.
+pub async fn a_purged_key_is_gone_and_its_secret_free(stores: &Stores) {
+    let gone = rich_key("gone", 1);
+    stores.keys.create(&gone).await.unwrap();
+    stores.keys.create(&key("stays", 2)).await.unwrap();
+    assert!(stores.keys.update(&gone).await.unwrap().is_done());
+    assert_eq!(stores.keys.purge(&gone.id, 0).await.unwrap(), Update::Stale { current: 1 });
+    assert!(stores.keys.purge(&gone.id, 1).await.unwrap().is_done());
+    assert_eq!(stores.keys.purge(&gone.id, 1).await.unwrap(), Update::Absent);
+    assert_eq!(stores.keys.get(&gone.id).await.unwrap(), None);
+    let secrets = [gone.digest, gone.retiring.unwrap().digest];
+    assert_eq!(stores.keys.find_by_digest(&secrets).await.unwrap(), None);
+    assert_eq!(stores.keys.list().await.unwrap(), [key("stays", 2)]);
+    stores.keys.create(&gone).await.unwrap();
+}
+
+/// A secret that was replaced is found as long as the key names it, and nobody else can have it.
+pub async fn a_secret_may_be_replaced_and_retire(stores: &Stores) {
+    let (old, new) = (KeyDigest::new([1; 32]), KeyDigest::new([2; 32]));
+    let first = key("k", 1);
+    stores.keys.create(&first).await.unwrap();
+    stores.keys.create(&key("other", 9)).await.unwrap();
+    let taken = ApiKey { digest: KeyDigest::new([9; 32]), ..first.clone() };
+    let refused = stores.keys.update(&taken).await;
+    assert!(matches!(refused, Err(StoreError::Duplicate { .. })), "{refused:?}");
+
+    let retiring = Some(RetiringSecret { digest: old, until: at(5_000) });
+    let rotated = ApiKey { digest: new, retiring, ..first.clone() };
+    assert!(stores.keys.update(&rotated).await.unwrap().is_done());
+    let rotated = ApiKey { revision: 1, ..rotated };
+    for digest in [old, new] {
+        let found = stores.keys.find_by_digest(&[digest]).await.unwrap();
+        assert_eq!(found.as_ref(), Some(&rotated));
+    }
+    let refused = stores.keys.create(&key("thief", 1)).await;
+    assert!(matches!(refused, Err(StoreError::Duplicate { .. })), "{refused:?}");
+
+    let done = ApiKey { retiring: None, ..rotated };
+    assert!(stores.keys.update(&done).await.unwrap().is_done());
+    assert_eq!(stores.keys.find_by_digest(&[old]).await.unwrap(), None);
+    assert!(stores.keys.find_by_digest(&[new]).await.unwrap().is_some());
+    stores.keys.create(&key("next", 1)).await.unwrap();
+}
+
+/// Many keys are added in one call; one that is taken is told.
+pub async fn many_keys_are_added_at_once(stores: &Stores) {
+    let keys: Vec<_> = (1..=130).map(|n| key(&format!("k{n}"), n)).collect();
+    stores.keys.create_many(&keys).await.unwrap();
+    assert_eq!(stores.keys.list().await.unwrap().len(), 130);
+    for key in &keys {
+        assert_eq!(stores.keys.find_by_digest(&[key.digest]).await.unwrap().as_ref(), Some(key));
+    }
+    for taken in [key("k7", 200), key("k200", 7)] {
+        let refused = stores.keys.create_many(&[key("k201", 201), taken]).await;
+        assert!(matches!(refused, Err(StoreError::Duplicate { .. })), "{refused:?}");
+    }
+    stores.keys.create_many(&[]).await.unwrap();
 }
 
 /// The end of a key whose time starts with its first use is set once.
@@ -163,11 +239,12 @@ pub async fn only_an_end_after_first_use_is_set_by_use(stores: &Stores) {
 /// An operator's word about an end is the last one, before the first use and after it.
 pub async fn an_operator_may_change_an_end_that_use_has_set(stores: &Stores) {
     let expiry = Expiry::after_first_use(Lifetime::hours(1));
-    let fresh = ApiKey { expiry, ..key("fresh", 1) };
+    let mut fresh = ApiKey { expiry, ..key("fresh", 1) };
     stores.keys.create(&fresh).await.unwrap();
     stores.keys.activate(&fresh.id, at(0), at(1_000)).await.unwrap();
-    for expiry in [Expiry::at(at(2_000)), Expiry::NEVER, expiry] {
-        assert!(stores.keys.update(&ApiKey { expiry, ..fresh.clone() }).await.unwrap());
+    for (revision, expiry) in [(1, Expiry::at(at(2_000))), (2, Expiry::NEVER), (3, expiry)] {
+        (fresh.revision, fresh.expiry) = (revision, expiry);
+        assert!(stores.keys.update(&fresh).await.unwrap().is_done());
         assert_eq!(stores.keys.get(&fresh.id).await.unwrap().unwrap().expiry, expiry);
         if expiry.due().is_none() {
             assert_eq!(stores.keys.activate(&fresh.id, at(5), at(9)).await.unwrap(), None);
@@ -177,24 +254,35 @@ pub async fn an_operator_may_change_an_end_that_use_has_set(stores: &Stores) {
     assert_eq!(again, Some(at(3_000)), "its time starts anew");
 }
 
-/// Who changes a key as it was before its first use does not start its time anew.
-pub async fn an_update_on_old_knowledge_does_not_undo_the_first_use(stores: &Stores) {
+/// Who changes a key as it was before another change, or before its first use, changes nothing.
+pub async fn an_update_on_old_knowledge_is_refused(stores: &Stores) {
     let expiry = Expiry::after_first_use(Lifetime::hours(1));
     let fresh = ApiKey { expiry, ..key("fresh", 1) };
     stores.keys.create(&fresh).await.unwrap();
     stores.keys.activate(&fresh.id, at(0), at(1_000)).await.unwrap();
-    for (name, hours) in [("renamed", 1), ("renamed again", 9)] {
-        let expiry = Expiry::after_first_use(Lifetime::hours(hours));
-        let asked = ApiKey { name: name.to_owned(), expiry, ..fresh.clone() };
-        assert!(stores.keys.update(&asked).await.unwrap());
-        let kept = stores.keys.get(&fresh.id).await.unwrap();
-        let kept = kept.unwrap();
-        assert_eq!(kept.expiry.end(), Some(at(1_000)));
-        let expected = ApiKey { expiry: kept.expiry, revision: kept.revision, ..asked };
-        assert_eq!(kept, expected);
-        let end = stores.keys.activate(&fresh.id, at(5), at(3_000)).await.unwrap();
-        assert_eq!(end, Some(at(1_000)));
-    }
+    let renamed = ApiKey { name: "renamed".to_owned(), ..fresh.clone() };
+    assert_eq!(stores.keys.update(&renamed).await.unwrap(), Update::Stale { current: 1 });
+    let now = stores.keys.get(&fresh.id).await.unwrap().unwrap();
+    assert_eq!((now.name.as_str(), now.expiry.end()), ("fresh", Some(at(1_000))));
+    let renamed = ApiKey { name: "renamed".to_owned(), ..now.clone() };
+    assert_eq!(stores.keys.update(&renamed).await.unwrap(), Update::Done { revision: 2 });
+    assert_eq!(stores.keys.update(&now).await.unwrap(), Update::Stale { current: 2 });
+    let kept = stores.keys.get(&fresh.id).await.unwrap();
+    assert_eq!(kept, Some(ApiKey { revision: 2, ..renamed }));
+}
+
+/// Of those who change the same at once one does.
+pub async fn of_updates_at_once_one_is_made(stores: &Stores) {
+    let first = key("k", 1);
+    stores.keys.create(&first).await.unwrap();
+    let updates = at_once((0..10).map(|n| {
+        let keys = stores.keys.clone();
+        let asked = ApiKey { name: format!("name {n}"), ..first.clone() };
+        async move { keys.update(&asked).await.unwrap() }
+    }))
+    .await;
+    let done = updates.iter().filter(|update| update.is_done()).count();
+    assert_eq!(done, 1, "{updates:?}");
 }
 
 /// Every change of a key raises the version of keys, and of nothing else; what changes nothing does not.
@@ -207,17 +295,23 @@ pub async fn changes_of_keys_raise_their_version(stores: &Stores) {
         ("create again", false),
         ("update", true),
         ("update what is not there", false),
+        ("update on old knowledge", false),
         ("activate", true),
         ("activate again", false),
         ("read", false),
+        ("purge", true),
     ] {
         match step {
             "create" => stores.keys.create(&fresh).await.unwrap(),
             "create again" => assert!(stores.keys.create(&fresh).await.is_err()),
-            "update" => assert!(stores.keys.update(&fresh).await.unwrap()),
+            "update" => assert!(stores.keys.update(&fresh).await.unwrap().is_done()),
             "update what is not there" => {
-                assert!(!stores.keys.update(&key("absent", 9)).await.unwrap());
+                assert!(!stores.keys.update(&key("absent", 9)).await.unwrap().is_done());
             }
+            "update on old knowledge" => {
+                assert!(!stores.keys.update(&fresh).await.unwrap().is_done());
+            }
+            "purge" => assert!(stores.keys.purge(&fresh.id, 2).await.unwrap().is_done()),
             "read" => assert_eq!(stores.keys.list().await.unwrap().len(), 1),
             _ => assert!(stores.keys.activate(&fresh.id, at(0), at(9)).await.unwrap().is_some()),
         }

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use http::StatusCode;
-use relay_domain::Platform;
+use relay_domain::{Actor, Platform};
 
 use super::new::NewAccountRecord;
 use super::view::{AccountView, OneAccount};
@@ -29,7 +29,9 @@ pub(super) async fn create_account(
     PathOf(platform): PathOf<Platform>,
     JsonBody(record): JsonBody<NewAccountRecord>,
 ) -> Result<(StatusCode, Json<OneAccount>), ApiError> {
-    let account = session.operator().create_account(record.into_new_account(platform)?).await?;
+    let (actor, new) =
+        (Actor::admin(session.username.as_str()), record.into_new_account(platform)?);
+    let account = session.operator().create_account(&actor, new).await?;
     let account = AccountView::new(account, session.now());
     Ok((StatusCode::CREATED, Json(OneAccount { account })))
 }

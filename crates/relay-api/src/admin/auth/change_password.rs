@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::admin::error::{ApiError, ErrorBody};
-use crate::admin::extract::{JsonBody, Origin, secret};
+use crate::admin::extract::{JsonBody, secret};
 use crate::admin::session::Session;
 
 /// A password to be replaced.
@@ -43,9 +43,8 @@ pub(super) struct Done {
 )]
 pub(super) async fn change_password(
     session: Session,
-    origin: Origin,
     JsonBody(change): JsonBody<PasswordChange>,
 ) -> Result<Json<Done>, ApiError> {
-    session.change_password(&change.current_password, &change.new_password, origin).await?;
+    session.change_password(&change.current_password, &change.new_password).await?;
     Ok(Json(Done { message: "Password changed successfully" }))
 }

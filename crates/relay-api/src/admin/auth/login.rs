@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use http::HeaderMap;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -33,7 +34,8 @@ pub(super) struct LoginAnswer {
     expires_in: u64,
 }
 
-/// Begins a session.
+/// Begins a session. With the token of an earlier one in `Authorization`, expired or not, the attempt is
+/// not slowed down by what others have tried.
 #[utoipa::path(
     post,
     path = "/api/v2/auth/admin/login",
@@ -51,6 +53,7 @@ pub(super) struct LoginAnswer {
 pub(super) async fn login(
     State(sessions): State<Arc<Sessions>>,
     origin: Origin,
+    headers: HeaderMap,
     JsonBody(request): JsonBody<LoginRequest>,
 ) -> Result<Json<LoginAnswer>, ApiError> {
     if !(1..=100).contains(&request.username.chars().count()) {
@@ -59,7 +62,7 @@ pub(super) async fn login(
     if request.password.expose_secret().is_empty() {
         return Err(ApiError::Invalid { field: "password", why: "must not be empty" });
     }
-    let token = sessions.begin(request.username, &request.password, origin).await?;
+    let token = sessions.begin(request.username, &request.password, origin, &headers).await?;
     let expires_in = u64::try_from(sessions.ttl().as_millis()).unwrap_or(u64::MAX);
     Ok(Json(LoginAnswer { token: token.expose_secret().to_owned(), expires_in }))
 }

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use http::StatusCode;
+use relay_domain::Actor;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -39,7 +40,8 @@ pub(super) async fn create_key(
     JsonBody(record): JsonBody<NewKeyRecord>,
 ) -> Result<(StatusCode, Json<CreatedKey>), ApiError> {
     let new = record.into_new_key(session.username.clone())?;
-    let (key, secret) = session.operator().create_key(new).await?;
+    let actor = Actor::admin(session.username.as_str());
+    let (key, secret) = session.operator().create_key(&actor, new).await?;
     let raw_key = secret.expose_secret().to_owned();
     Ok((StatusCode::CREATED, Json(CreatedKey { key: key.into(), raw_key })))
 }

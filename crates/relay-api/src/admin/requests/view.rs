@@ -2,7 +2,7 @@
 
 use relay_domain::{
     AttemptOutcome, AttemptRecord, Edit, NanoUsd, Outcome, RequestRecord, RequestTimes, TokenUsage,
-    UsageSource,
+    UsageSource, VerdictRecord,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -13,6 +13,8 @@ use utoipa::ToSchema;
 pub(super) struct RequestView {
     id: String,
     key_id: String,
+    /// The key's group.
+    group_id: Option<String>,
     /// `claude-console` or `codex`.
     platform: &'static str,
     /// The model that the client asked for.
@@ -22,7 +24,8 @@ pub(super) struct RequestView {
     /// The account that gave the answer, or the last one tried.
     account_id: Option<String>,
     stream: bool,
-    /// `completed`, `rejected`, `no_account`, `client_gone`, `upstream_failed` or `orphaned`.
+    /// `completed`, `rejected`, `no_account`, `client_gone`, `upstream_failed`, `budget_exhausted` or
+    /// `orphaned`.
     #[schema(value_type = String)]
     outcome: Outcome,
     /// The status that the client got; 0 if it left before there was one.
@@ -30,17 +33,34 @@ pub(super) struct RequestView {
     started_at: String,
     times: TimesView,
     usage: UsageView,
-    /// `final`, `partial` or `none`.
+    /// `final`, `partial` (the provider's last word before the end), `estimated` or `none`.
     #[schema(value_type = String)]
     usage_source: UsageSource,
     /// Decimal dollars, exact. Null: the model has no price, which is not the same as free.
     cost: Option<String>,
     /// The same in nano-dollars.
     cost_nanos: Option<i64>,
+    /// What of it counts against the budgets of the key and its group, in decimal dollars.
+    charged: Option<String>,
+    /// The same in nano-dollars.
+    charged_nanos: Option<i64>,
     /// In order.
     attempts: Vec<AttemptView>,
     /// What Relay changed in the request's body.
     edits: Vec<EditView>,
+    /// What was decided about the accounts, those that came first at the front.
+    decision: Vec<VerdictView>,
+}
+
+/// What was decided about one account.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct VerdictView {
+    account_id: String,
+    /// What gave it its place (`bound`, `sticky`, `priority`), or what kept it out.
+    verdict: String,
+    /// Until when it is kept out, as far as that is known.
+    until: Option<String>,
 }
 
 /// Where the time went, in microseconds after the request's arrival. Null: it did not get there.
@@ -48,9 +68,13 @@ pub(super) struct RequestView {
 #[serde(rename_all = "camelCase")]
 #[expect(clippy::struct_field_names, reason = "in JSON a number needs its unit in its name")]
 pub(super) struct TimesView {
+    /// How long it waited in a queue.
+    queued_us: Option<u64>,
     admitted_us: Option<u64>,
     /// The winning attempt was sent.
     sent_us: Option<u64>,
+    /// A connection for the winning attempt was there.
+    connected_us: Option<u64>,
     /// The head of the winning answer came.
     head_us: Option<u64>,
     first_content_us: Option<u64>,
@@ -107,6 +131,7 @@ impl From<RequestRecord> for RequestView {
         Self {
             id: record.id.to_string(),
             key_id: record.key.into(),
+            group_id: record.group.map(String::from),
             platform: record.platform.as_str(),
             model: record.model.into(),
             served_model: record.served_model.map(String::from),
@@ -120,8 +145,11 @@ impl From<RequestRecord> for RequestView {
             usage_source: record.usage_source,
             cost: record.cost.map(|cost| cost.to_string()),
             cost_nanos: record.cost.map(NanoUsd::as_nanos),
+            charged: record.charged.map(|charged| charged.to_string()),
+            charged_nanos: record.charged.map(NanoUsd::as_nanos),
             attempts: record.attempts.into_iter().map(AttemptView::from).collect(),
             edits: record.edits.into_iter().map(EditView::from).collect(),
+            decision: record.decision.into_iter().map(VerdictView::from).collect(),
         }
     }
 }
@@ -129,8 +157,10 @@ impl From<RequestRecord> for RequestView {
 impl From<RequestTimes> for TimesView {
     fn from(times: RequestTimes) -> Self {
         Self {
+            queued_us: times.queued_us,
             admitted_us: times.admitted_us,
             sent_us: times.sent_us,
+            connected_us: times.connected_us,
             head_us: times.head_us,
             first_content_us: times.first_content_us,
             end_us: times.end_us,
@@ -161,6 +191,16 @@ impl From<AttemptRecord> for AttemptView {
             status: attempt.status,
             started_us: attempt.started_us,
             took_us: attempt.took_us,
+        }
+    }
+}
+
+impl From<VerdictRecord> for VerdictView {
+    fn from(decided: VerdictRecord) -> Self {
+        Self {
+            account_id: decided.account.into(),
+            verdict: decided.verdict.into_owned(),
+            until: decided.until.map(|until| until.to_string()),
         }
     }
 }

@@ -12,9 +12,9 @@ use http_body_util::BodyExt as _;
 use relay_crypto::{ApiKeyMinter, KeyHasher, Keyring, SealFormat, TokenSigner};
 use relay_domain::{Calendar, Timestamp};
 use relay_engine::operator::{Operator, OperatorParts};
+use relay_engine::prices::{PriceKeeper, PriceKeeperParts, PriceSource};
 use relay_engine::{Clock, Engine, EngineConfig, EngineParts};
-use relay_pricing::PriceBook;
-use relay_store::Stores;
+use relay_store::{AdminCredentials, PasswordHash, Stores};
 use relay_store_sqlite::{Access, SqliteOptions, SqliteStore};
 use serde_json::Value;
 use tokio_util::task::TaskTracker;
@@ -85,7 +85,47 @@ impl Office {
 
     /// On `stores`, as they are, with an engine that works on others.
     pub(super) async fn on(stores: Stores, of_engine: Stores) -> Self {
-        let clock = Arc::new(StoppedClock(AtomicU64::new(NOW.as_millis())));
+        let config = AdminConfig { environment: Some("test".to_owned()), ..AdminConfig::default() };
+        Self::set_up(stores, of_engine, config, (signer(), NOW)).await
+    }
+
+    /// On an empty store, with an operator whose login is as a predecessor stored it.
+    pub(super) async fn taken_over(
+        username: &str,
+        password_hash: &str,
+        signer: TokenSigner,
+        now: Timestamp,
+    ) -> Self {
+        let stores = memory();
+        let login = AdminCredentials {
+            username: username.to_owned(),
+            password_hash: PasswordHash::new(password_hash.to_owned()),
+            session_epoch: 0,
+            created_at: now,
+            updated_at: now,
+        };
+        assert!(stores.admin.initialise(&login).await.unwrap());
+        Self::set_up(stores.clone(), stores, AdminConfig::default(), (signer, now)).await
+    }
+
+    pub(super) async fn set_up(
+        stores: Stores,
+        of_engine: Stores,
+        config: AdminConfig,
+        moment: (TokenSigner, Timestamp),
+    ) -> Self {
+        Self::with_prices(stores, of_engine, config, moment, PriceSource::Builtin).await
+    }
+
+    /// The same with prices from `source`, when they are reloaded.
+    pub(super) async fn with_prices(
+        stores: Stores,
+        of_engine: Stores,
+        config: AdminConfig,
+        (signer, now): (TokenSigner, Timestamp),
+        source: PriceSource,
+    ) -> Self {
+        let clock = Arc::new(StoppedClock(AtomicU64::new(now.as_millis())));
         let shared_clock = || Arc::clone(&clock) as Arc<dyn Clock>;
         let operator = Arc::new(Operator::new(OperatorParts {
             stores: stores.clone(),
@@ -94,23 +134,33 @@ impl Office {
             hasher: KeyHasher::new(&"an encryption key".into()),
             clock: shared_clock(),
         }));
+        let prices = PriceKeeper::new(PriceKeeperParts {
+            source,
+            refresh: Duration::from_hours(1),
+            settings: Arc::clone(&stores.settings),
+            clock: shared_clock(),
+        });
+        let prices = Arc::new(prices.unwrap());
         let engine = Engine::start(EngineParts {
             config: EngineConfig::default(),
             clock: shared_clock(),
             stores: of_engine,
             hasher: KeyHasher::new(&"an encryption key".into()),
             keyring: Keyring::new(&"an encryption key".into(), SealFormat::Aead),
-            prices: Arc::new(PriceBook::builtin().unwrap()),
+            prices: Arc::clone(prices.prices()),
+            journal: None,
+            events: Arc::new(relay_engine::Unheard),
             tasks: TaskTracker::new(),
         });
         let draining = Draining::default();
         let router = router(AdminParts {
-            config: AdminConfig { environment: Some("test".to_owned()), ..AdminConfig::default() },
+            config,
             operator: Arc::clone(&operator),
             engine: Arc::new(engine.await.unwrap()),
+            prices,
             stores: stores.clone(),
             store_kind: "sqlite",
-            signer: signer(),
+            signer,
             clock: shared_clock(),
             draining: draining.clone(),
         });
@@ -130,9 +180,30 @@ impl Office {
 
     /// Posts JSON.
     pub(super) async fn post(&self, path: &str, token: Option<&str>, body: &str) -> Answer {
-        let mut request = request(Method::POST, path, token, Body::from(body.to_owned()));
+        self.send_json(Method::POST, path, token, body).await
+    }
+
+    /// Sends JSON.
+    pub(super) async fn send_json(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        body: &str,
+    ) -> Answer {
+        let mut request = request(method, path, token, Body::from(body.to_owned()));
         request.headers_mut().insert(CONTENT_TYPE, "application/json".parse().unwrap());
         request.extensions_mut().insert(PeerAddress([127, 0, 0, 1].into()));
+        self.send(request).await
+    }
+
+    /// Tries to log in from the address `127.0.0.{from}`.
+    pub(super) async fn log_in(&self, from: u8, token: Option<&str>, password: &str) -> Answer {
+        let body = serde_json::json!({"username": "root", "password": password}).to_string();
+        let path = "/api/v2/auth/admin/login";
+        let mut request = request(Method::POST, path, token, Body::from(body));
+        request.headers_mut().insert(CONTENT_TYPE, "application/json".parse().unwrap());
+        request.extensions_mut().insert(PeerAddress([127, 0, 0, from].into()));
         self.send(request).await
     }
 
@@ -147,8 +218,12 @@ impl Office {
 
 /// An empty store.
 pub(super) fn memory() -> Stores {
-    let options =
-        SqliteOptions { calendar: Calendar::UTC, record_capacity: 10, access: Access::Serve };
+    let options = SqliteOptions {
+        calendar: Calendar::UTC,
+        record_capacity: 10,
+        record_lifetime: Duration::from_hours(24),
+        access: Access::Serve,
+    };
     SqliteStore::in_memory(options).unwrap().stores()
 }
 

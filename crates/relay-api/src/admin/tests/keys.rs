@@ -1,6 +1,6 @@
 //! `/api/v2/keys`: what goes in comes out, and the secret once.
 
-use relay_domain::{KeyDigest, Platform, Signature};
+use relay_domain::{Actor, KeyDigest, Platform, Signature};
 use relay_engine::operator::NewAccount;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -52,7 +52,7 @@ async fn a_key_is_made_as_it_was_asked_for() {
     let token = office.token().await;
     let secret = || SecretString::from("sk-1");
     let claude = NewAccount::new(Platform::ClaudeConsole, "https://a.example", secret());
-    let claude = office.operator.create_account(claude).await.unwrap().id;
+    let claude = office.operator.create_account(&Actor::admin("root"), claude).await.unwrap().id;
     let asked = json!({
         "name": "名", "description": "d", "isActive": false, "expiresAt": "2030-01-31T12:00:00+01:00",
         "claudeConsoleAccountId": claude, "codexAccountId": null, "permissions": "claude",

@@ -56,7 +56,8 @@ async fn guessing_gets_slower_and_slower() {
     }
     let answer = log_in(&office, "root", PASSWORD).await.expect(429);
     assert_eq!(answer.headers[RETRY_AFTER], "1");
-    log_in(&office, "other", "wrong").await.expect(401);
+    log_in(&office, "other", "wrong").await.expect(429);
+    office.log_in(2, None, "wrong").await.expect(401);
 
     office.clock.advance(Duration::from_secs(1));
     log_in(&office, "root", "wrong").await.expect(401);
@@ -101,4 +102,32 @@ async fn the_present_password_cannot_be_guessed_with_a_session() {
         office.post("/api/v2/auth/change-password", Some(&token), &body).await.expect(400);
     }
     office.post("/api/v2/auth/change-password", Some(&token), &body).await.expect(429);
+}
+
+#[tokio::test]
+async fn whoever_guesses_keeps_the_operator_out_nowhere() {
+    let office = Office::open().await;
+    let earlier = office.token().await;
+    // As many places as there are, and all names they like.
+    for place in 10..=65 {
+        office.log_in(place, None, "wrong").await.expect(401);
+    }
+    office.log_in(65, None, "wrong").await.expect(429);
+    office.log_in(201, None, PASSWORD).await.expect(200);
+    // From the same place as somebody who guesses, with a token of before, though its time is over.
+    office.log_in(65, None, PASSWORD).await.expect(429);
+    office.clock.advance(Duration::from_hours(48));
+    for _ in 0..6 {
+        office.log_in(65, None, "wrong").await;
+    }
+    office.log_in(65, None, PASSWORD).await.expect(429);
+    office.get("/api/v2/auth/me", Some(&earlier)).await.expect(401);
+    office.log_in(65, Some(&earlier), PASSWORD).await.expect(200);
+    // A token is no way to guess without end, and one that we did not make is none at all.
+    for _ in 0..5 {
+        office.log_in(202, Some(&earlier), "wrong").await.expect(401);
+    }
+    office.log_in(202, Some(&earlier), PASSWORD).await.expect(429);
+    let forged = earlier.replace(char::is_numeric, "x");
+    office.log_in(65, Some(&forged), PASSWORD).await.expect(429);
 }

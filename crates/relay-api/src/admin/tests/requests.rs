@@ -37,12 +37,12 @@ async fn a_request_is_shown_whole() {
     assert_eq!(
         shown["request"],
         json!({
-            "id": request_id(1).to_string(), "keyId": "k", "platform": "claude-console",
+            "id": request_id(1).to_string(), "keyId": "k", "groupId": "team-one", "platform": "claude-console",
             "model": "claude-sonnet-4-5", "servedModel": "claude-sonnet-4-5-20250929",
             "accountId": "account-one", "stream": true, "outcome": "completed", "status": 200,
             "startedAt": THEN.to_string(),
             "times": {
-                "admittedUs": 1, "sentUs": 2, "headUs": 300_000, "firstContentUs": 400_000,
+                "queuedUs": 9, "admittedUs": 1, "sentUs": 2, "connectedUs": 200_000, "headUs": 300_000, "firstContentUs": 400_000,
                 "endUs": 5_000_000, "longestStallUs": 77, "addedUs": 88,
             },
             "usage": {
@@ -50,12 +50,20 @@ async fn a_request_is_shown_whole() {
                 "cacheWrite5mTokens": 4_000, "cacheWrite1hTokens": 50_000, "totalTokens": 54_321,
             },
             "usageSource": "final", "cost": "0.010500001", "costNanos": 10_500_001,
+            "charged": "0.012600001", "chargedNanos": 12_600_001,
             "attempts": [
                 attempt("account-two", "unreachable", None, 10),
                 attempt("account-three", "overloaded", Some(529), 20),
                 attempt("account-one", "answered", Some(200), 30),
             ],
             "edits": [{"kind": "model", "to": "sonnet \"four\" 五"}],
+            "decision": [
+                {"accountId": "account-one", "verdict": "sticky", "until": null},
+                {
+                    "accountId": "account-four", "verdict": "quota_spent",
+                    "until": THEN.plus(std::time::Duration::from_mins(1)).to_string(),
+                },
+            ],
         })
     );
     let unknown = format!("/api/v2/requests/{}", request_id(2));

@@ -1,7 +1,11 @@
 use std::collections::BTreeMap;
 
+use relay_domain::HealthEvent;
+use relay_store::AuditQuery;
+
 use super::*;
-use crate::operator::fixture::{Desk, keyring, refused_field};
+use crate::Clock as _;
+use crate::operator::fixture::{Desk, keyring, refused_field, root};
 
 fn new(platform: Platform) -> NewAccount {
     NewAccount::new(platform, "https://upstream.example/", "sk-secret".into())
@@ -23,7 +27,7 @@ async fn an_added_account_is_kept_with_its_secrets_sealed() {
         let secret = " sk-secret\n".into();
         let limits = Limits { concurrency: Some(0), ..Limits::default() };
         let new = NewAccount { proxy: Some(proxy), secret, limits, ..new(platform) };
-        let account = desk.operator.create_account(new).await.unwrap();
+        let account = desk.operator.create_account(&root(), new).await.unwrap();
         let name = format!("{platform} Account {}", &account.id.as_str()[..8]);
         assert_eq!((account.name.as_str(), account.limits.concurrency), (name.as_str(), None));
 
@@ -55,7 +59,11 @@ async fn an_address_is_kept_in_one_spelling() {
     ];
     for (given, kept) in cases {
         let new = NewAccount { base_url: given.to_owned(), ..new(Platform::ClaudeConsole) };
-        assert_eq!(desk.operator.create_account(new).await.unwrap().base_url, kept, "{given}");
+        assert_eq!(
+            desk.operator.create_account(&root(), new).await.unwrap().base_url,
+            kept,
+            "{given}"
+        );
     }
 }
 
@@ -102,7 +110,11 @@ async fn an_account_that_cannot_be_is_refused_by_field() {
         ("a proxy with a nameless user", behind("proxy", 8_080, ""), "proxy"),
     ];
     for (name, new, field) in cases {
-        assert_eq!(refused_field(desk.operator.create_account(new).await), field, "{name}");
+        assert_eq!(
+            refused_field(desk.operator.create_account(&root(), new).await),
+            field,
+            "{name}"
+        );
     }
     assert_eq!(
         desk.operator.accounts().await.unwrap().len(),
@@ -116,4 +128,102 @@ fn a_new_account_prints_no_secret() {
     let auth = NewProxyAuth { username: "user".to_owned(), password: "hunter2".into() };
     let printed = format!("{:?} {auth:?}", new(Platform::Codex));
     assert!(!printed.contains("sk-secret") && !printed.contains("hunter2"), "{printed}");
+}
+
+#[tokio::test]
+async fn a_change_leaves_what_is_not_asked_for() {
+    let desk = Desk::new();
+    let (operator, root) = (&desk.operator, root());
+    let auth = NewProxyAuth { username: "user".to_owned(), password: "hunter2".into() };
+    let proxy = NewProxy {
+        scheme: ProxyScheme::Http,
+        host: "proxy.example".to_owned(),
+        port: 8_080,
+        auth: Some(auth),
+    };
+    let new = NewAccount { proxy: Some(proxy), ..new(Platform::ClaudeConsole) };
+    let before = operator.create_account(&root, new).await.unwrap();
+    let edit = |account: &mut Account| {
+        account.name = "renamed".to_owned();
+        account.limits.daily_cost = Some(relay_domain::NanoUsd::from_nanos(7));
+        account.limits.starts.day_minute = 90;
+        // What has a way of its own, and what no operator may change.
+        account.secret = SealedSecret::new("plain".to_owned());
+        account.platform = Platform::Codex;
+    };
+    let change = AccountChange { edit: Some(&edit), ..AccountChange::default() };
+    let after = operator.update_account(&root, &before.id, Some(0), change).await.unwrap();
+    assert_eq!((after.name.as_str(), after.revision), ("renamed", 1));
+    assert_eq!((&after.secret, &after.proxy), (&before.secret, &before.proxy));
+    assert_eq!(after.platform, Platform::ClaudeConsole);
+    assert_eq!(operator.account(&before.id).await.unwrap().as_ref(), Some(&after));
+
+    let shown = NewProxy {
+        scheme: ProxyScheme::Http,
+        host: "proxy.example".to_owned(),
+        port: 9_090,
+        auth: Some(NewProxyAuth { username: "user".to_owned(), password: "".into() }),
+    };
+    let change = AccountChange { proxy: ProxyChange::Set(shown), ..AccountChange::default() };
+    let after = operator.update_account(&root, &before.id, None, change).await.unwrap();
+    let ProxySetting::Via(Proxy { auth: Some(auth), port: 9_090, .. }) = &after.proxy else {
+        panic!("no proxy")
+    };
+    let opened = keyring().open(auth.password.as_stored(), LegacySalt::Console).unwrap();
+    assert_eq!(opened.expose_secret(), "hunter2", "it is kept");
+
+    let change = AccountChange {
+        base_url: Some("https://other.example/v1/".to_owned()),
+        secret: Some(" sk-new\n".into()),
+        proxy: ProxyChange::Remove,
+        ..AccountChange::default()
+    };
+    let after = operator.update_account(&root, &before.id, None, change).await.unwrap();
+    assert_eq!(
+        (after.base_url.as_str(), &after.proxy),
+        ("https://other.example", &ProxySetting::Direct)
+    );
+    let opened = keyring().open(after.secret.as_stored(), LegacySalt::Console).unwrap();
+    assert_eq!(opened.expose_secret(), "sk-new");
+
+    let late = AccountChange { edit: Some(&edit), ..AccountChange::default() };
+    let stale = operator.update_account(&root, &before.id, Some(0), late).await;
+    assert!(matches!(stale, Err(OperatorError::Stale { current: 3 })), "{stale:?}");
+    let blank = |account: &mut Account| account.name = String::new();
+    let blank = AccountChange { edit: Some(&blank), ..AccountChange::default() };
+    let refused = operator.update_account(&root, &before.id, None, blank).await;
+    assert_eq!(refused_field(refused), "name");
+    let trail = operator.audit(&AuditQuery { limit: 9, ..AuditQuery::default() }).await.unwrap();
+    assert_eq!(trail.entries.len(), 4);
+    let text = format!("{:?}", trail.entries);
+    for hidden in ["sk-secret", "sk-new", "hunter2", after.secret.as_stored()] {
+        assert!(!text.contains(hidden), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn an_account_is_scheduled_reset_and_removed() {
+    let desk = Desk::new();
+    let (operator, root) = (&desk.operator, root());
+    let account = operator.create_account(&root, new(Platform::Codex)).await.unwrap();
+    let off = operator.schedule_account(&root, &account.id, false).await.unwrap();
+    assert!(!off.schedulable);
+    let event = HealthEvent::ModelUnknown(ModelName::try_from("m").unwrap());
+    desk.stores.accounts.apply_health(&account.id, &event, desk.clock.now()).await.unwrap();
+    let note = |account: &mut Account| account.error_message = "broken".to_owned();
+    let change = AccountChange { edit: Some(&note), ..AccountChange::default() };
+    operator.update_account(&root, &account.id, None, change).await.unwrap();
+    let reset = operator.reset_account(&root, &account.id).await.unwrap();
+    assert_eq!((reset.health, reset.error_message.as_str()), (AccountHealth::default(), ""));
+    assert!(!reset.schedulable, "an operator's switch stays");
+
+    operator.delete_account(&root, &account.id, None).await.unwrap();
+    for gone in [
+        operator.reset_account(&root, &account.id).await.map(drop),
+        operator.schedule_account(&root, &account.id, true).await.map(drop),
+        operator.delete_account(&root, &account.id, None).await,
+    ] {
+        assert!(matches!(gone, Err(OperatorError::NotFound(_))), "{gone:?}");
+    }
+    assert!(operator.accounts().await.unwrap().is_empty(), "nothing makes a ghost");
 }

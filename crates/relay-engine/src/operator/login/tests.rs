@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use relay_store::MockAdminRepository;
+use relay_store::{MockAdminRepository, StoreError};
 
 use super::*;
 use crate::operator::fixture::{Desk, NOW, refused_field};

@@ -277,3 +277,26 @@ proptest::proptest! {
         proptest::prop_assert!(tap(stream.chunks(7)).at_boundary());
     }
 }
+
+#[test]
+fn output_is_guessed_by_the_length_of_its_content() {
+    let delta = |text: &str| {
+        format!(
+            "event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"index\":0,\"delta\":\
+             {{\"type\":\"text_delta\",\"text\":\"{text}\"}}}}\n\n"
+        )
+    };
+    let mut tap = StreamTap::default();
+    tap.feed(b"event: message_start\ndata: {}\n\nevent: ping\ndata: {}\n\n");
+    assert_eq!(tap.output_by_length().get(), 0);
+    for _ in 0..10 {
+        tap.feed(delta("a").as_bytes());
+    }
+    assert_eq!(tap.output_by_length().get(), 10, "a token for each event");
+    tap.feed(delta(&"word".repeat(1_000)).as_bytes());
+    let guess = tap.output_by_length().get();
+    assert!((950..=1_020).contains(&guess), "{guess}");
+    let signature = delta(&"x".repeat(4_000)).replace("text_delta", "signature_delta");
+    tap.feed(signature.as_bytes());
+    assert_eq!(tap.output_by_length().get(), guess, "a signature is no output");
+}

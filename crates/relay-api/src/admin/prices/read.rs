@@ -1,0 +1,56 @@
+//! `GET /api/v2/prices/{model}`
+
+use axum::Json;
+use relay_domain::ModelName;
+use relay_engine::prices::PriceKeeper;
+use relay_pricing::book::FALLBACK;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::view::PriceView;
+use crate::admin::error::{ApiError, ErrorBody};
+use crate::admin::extract::PathOf;
+use crate::admin::session::Session;
+
+/// What a model costs, whatever name it is found under.
+#[derive(Serialize, ToSchema)]
+pub(super) struct OnePrice {
+    /// What was asked for.
+    model: String,
+    /// The price, under the name that it was found under.
+    price: PriceView,
+}
+
+impl OnePrice {
+    /// The price of `model`, or the fallback under its own name; `None`: unknown.
+    pub(super) fn find(keeper: &PriceKeeper, model: &ModelName) -> Option<Self> {
+        let (book, asked) = (keeper.prices().book(), model.as_str());
+        let (matched, listed) = match asked {
+            FALLBACK => (FALLBACK, book.fallback()),
+            _ => book.listed(asked)?,
+        };
+        let price = PriceView::new(matched, listed, keeper.override_of(matched));
+        Some(Self { model: asked.to_owned(), price })
+    }
+}
+
+/// Shows what requests for a model cost, and under which name its price is found. `fallback` is what
+/// requests of unpriced models are charged where a key's policy says that they are charged.
+#[utoipa::path(
+    get,
+    path = "/api/v2/prices/{model}",
+    tag = "Prices",
+    security(("bearerAuth" = [])),
+    params(("model" = String, Path, description = "The model's name")),
+    responses(
+        (status = 200, body = OnePrice),
+        (status = 404, body = ErrorBody, description = "Its price is unknown"),
+        ApiError,
+    ),
+)]
+pub(super) async fn read_price(
+    session: Session,
+    PathOf(model): PathOf<ModelName>,
+) -> Result<Json<OnePrice>, ApiError> {
+    OnePrice::find(session.prices(), &model).map(Json).ok_or(ApiError::NotFound("Price"))
+}

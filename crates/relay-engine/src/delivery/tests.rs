@@ -1,0 +1,111 @@
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use relay_crypto::{LegacySalt, SealFormat};
+use relay_domain::{Account, LimitKind, LimitScope, Limits, SealedSecret, Timestamp};
+use relay_testkit::account;
+
+use super::*;
+use crate::fixture::{Bench, SECRET, keyring};
+use crate::upstream_url::Endpoint;
+
+const BODY: &str = r#"{"model":"claude-sonnet-5","messages":[{"role":"user","content":"hi"}]}"#;
+const RESET: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+/// An account where nobody listens, with these limits.
+fn unreachable(id: &str, limits: Limits) -> Account {
+    let sealed = keyring(SealFormat::Aead).seal(&"sk-upstream".into(), LegacySalt::Console);
+    Account {
+        base_url: "http://127.0.0.1:1".to_owned(),
+        secret: SealedSecret::new(sealed.unwrap()),
+        limits,
+        ..account(id)
+    }
+}
+
+fn quota() -> Limits {
+    Limits { daily_cost: Some(NanoUsd::from_nanos(5)), ..Limits::default() }
+}
+
+fn denied(account: &str) -> HoldAnswer {
+    HoldAnswer::Denied(Denial {
+        scope: LimitScope::Account(AccountId::try_from(account).unwrap()),
+        limit: LimitKind::DailyCost,
+        used: 5,
+        allowed: 5,
+        resets_at: Some(RESET),
+    })
+}
+
+/// Relays one request to `accounts`, the ledger answering their assignments with `answers`.
+async fn relayed(
+    accounts: &[Account],
+    answers: impl IntoIterator<Item = HoldAnswer>,
+) -> (Bench, EngineError) {
+    let bench = Bench::new();
+    bench.key(|_| ()).await;
+    for account in accounts {
+        bench.stores.accounts.create(account).await.unwrap();
+    }
+    bench.ledger.assign_answers.lock().unwrap().extend(answers);
+    let relay = Relay::new(&bench.engine(None).await);
+    let (headers, body) = (HeaderMap::new(), Bytes::from_static(BODY.as_bytes()));
+    let incoming = Incoming {
+        endpoint: Endpoint::Messages,
+        id: relay.request_id(),
+        arrived: Instant::now(),
+        headers: &headers,
+        query: None,
+        body: &body,
+        waits: None,
+    };
+    let caller = relay.authenticate([SECRET].into_iter()).await.unwrap();
+    let error = relay.relay(caller, &incoming).await.err().unwrap();
+    let tasks = bench.tasks.clone();
+    relay_testkit::eventually("it is settled", async || tasks.is_empty()).await;
+    (bench, error)
+}
+
+fn assigned(bench: &Bench) -> Vec<(String, bool)> {
+    let assignments = bench.ledger.assignments.lock().unwrap();
+    let of = |assignment: &Assignment| {
+        (assignment.account.as_str().to_owned(), !assignment.limits.are_none())
+    };
+    assignments.iter().map(of).collect()
+}
+
+#[tokio::test]
+async fn accounts_without_room_are_passed_over_and_the_shortage_says_until_when() {
+    let accounts = [unreachable("a", quota()), unreachable("b", quota())];
+    let (bench, error) = relayed(&accounts, [denied("a"), denied("b")]).await;
+    let EngineError::NoAccount { shortage, retry_at } = error else { panic!("{error:?}") };
+    assert_eq!(shortage, Shortage::RateLimited { until: Some(RESET) });
+    assert_eq!(retry_at, Some(RESET));
+    assert_eq!(assigned(&bench).len(), 2, "each is asked once");
+    let settlements = bench.ledger.settlements.lock().unwrap();
+    let record = &settlements[0].record;
+    assert_eq!((record.outcome, record.attempts.len()), (Outcome::NoAccount, 0));
+    let verdicts: Vec<_> =
+        record.decision.iter().map(|decided| (decided.verdict.as_ref(), decided.until)).collect();
+    assert_eq!(verdicts, [("quota_spent", Some(RESET)); 2]);
+}
+
+#[tokio::test]
+async fn a_place_moves_on_with_the_request() {
+    let mut accounts = [unreachable("a", quota()), unreachable("b", Limits::default())];
+    accounts[1].priority = 99.try_into().unwrap();
+    let (bench, _) = relayed(&accounts, [HoldAnswer::Held, HoldAnswer::Held]).await;
+    let expected = [("a".to_owned(), true), ("b".to_owned(), false)];
+    assert_eq!(assigned(&bench), expected, "the second gives back what the first held");
+    let settlements = bench.ledger.settlements.lock().unwrap();
+    assert_eq!(settlements[0].record.attempts.len(), 2);
+}
+
+#[tokio::test]
+async fn accounts_without_limits_cost_no_trip_and_a_lost_hold_is_told() {
+    let (bench, _) = relayed(&[unreachable("a", Limits::default())], []).await;
+    assert_eq!(assigned(&bench), []);
+    let (_, error) = relayed(&[unreachable("a", quota())], [HoldAnswer::Gone]).await;
+    assert!(matches!(error, EngineError::HoldLost), "{error:?}");
+}

@@ -1,0 +1,213 @@
+//! What a request may come to, before it is known: what admission holds of the limits.
+//!
+//! Where no budget is hard, a request is held at the recent average of its key and model; the first ones of
+//! a key at what their size suggests. Both are guesses, and budgets that allow for them (`soft`) may be
+//! passed by what the guess was short of.
+//!
+//! Where a budget is hard, the worst case is held, so that it cannot be passed:
+//! - every byte of the body is a token (no tokenizer makes more of them), up to what the model takes, and
+//!   [`ADDED_TOKENS`] more for what the provider adds for tools;
+//! - if the body speaks of caching, all of it is written to the cache at the dearest price asked for;
+//! - the output is all that the body allows, or all that the model gives;
+//! - of the modes that the body speaks of (fast, priority, residency), the dearest.
+//!
+//! What no body tells is not in it: content given by an address or a file's id, and the searches of the
+//! provider's own tools. A stream's meter takes care of those as soon as they are counted.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use memchr::memmem;
+use relay_domain::{
+    AffinityKey, KeyId, ModelName, Multiplier, NanoUsd, RequestRecord, TokenCount, TokenUsage,
+};
+use relay_pricing::{Charge, ModelPrice, PriceBook, ServiceTier};
+use relay_protocol::anthropic::RequestScan;
+use relay_store::Estimate;
+
+use crate::charging::fallback;
+
+/// Bytes of a body that make a token, as English and code go.
+const BYTES_PER_TOKEN: u64 = 4;
+/// Output that a guess reckons with at most; few answers are longer.
+const USUAL_OUTPUT: u64 = 4_096;
+/// Output of a model of which no maximum is known.
+const MOST_OUTPUT: u64 = 128_000;
+/// Input of a model of which no maximum is known, and of one whose larger context is a matter of a header.
+const MOST_INPUT: u64 = 1_000_000;
+/// Tokens that a provider adds to a request with tools, with room to spare.
+const ADDED_TOKENS: u64 = 4_096;
+/// An average moves by one part in so many towards the newest value.
+const MEMORY: i128 = 8;
+/// Averages and conversations remembered. Beyond it memory starts afresh.
+const MAX_REMEMBERED: usize = 10_000;
+
+/// What recent requests came to.
+#[derive(Debug, Default)]
+pub(crate) struct Experience {
+    averages: Mutex<HashMap<(KeyId, ModelName), Estimate>>,
+    conversations: Mutex<HashMap<AffinityKey, LastTurn>>,
+}
+
+/// The last request of a conversation: how large its body was, and what the provider made of it.
+#[derive(Clone, Copy, Debug)]
+struct LastTurn {
+    bytes: u64,
+    input: u64,
+}
+
+/// What is to be estimated.
+#[derive(Clone, Copy)]
+pub(crate) struct Prospect<'a> {
+    pub(crate) key: &'a KeyId,
+    pub(crate) scan: &'a RequestScan,
+    pub(crate) body: &'a Bytes,
+    pub(crate) affinity: Option<&'a AffinityKey>,
+    /// The name under which it has a price, if it has one.
+    pub(crate) priced_as: Option<&'a str>,
+    /// By how much its cost counts.
+    pub(crate) rates: [Multiplier; 3],
+}
+
+impl Experience {
+    /// The guess for a payer without hard budgets; `by_average`: recent requests of it count.
+    pub(crate) fn guess(
+        &self,
+        prices: &PriceBook,
+        prospect: &Prospect<'_>,
+        by_average: bool,
+    ) -> Estimate {
+        if by_average {
+            let averages = self.averages.lock().unwrap_or_else(PoisonError::into_inner);
+            let name = (prospect.key.clone(), prospect.scan.model.clone());
+            if let Some(average) = averages.get(&name) {
+                return *average;
+            }
+        }
+        let bytes = length(prospect.body);
+        let last = prospect.affinity.filter(|_| by_average).and_then(|affinity| {
+            let turns = self.conversations.lock().unwrap_or_else(PoisonError::into_inner);
+            turns.get(affinity).copied()
+        });
+        let input = match last {
+            Some(last) if last.bytes > 0 => {
+                let scaled = u128::from(bytes) * u128::from(last.input) / u128::from(last.bytes);
+                u64::try_from(scaled).unwrap_or(u64::MAX).min(bytes)
+            }
+            Some(_) | None => bytes / BYTES_PER_TOKEN,
+        };
+        let asked = prospect.scan.max_tokens.map_or(USUAL_OUTPUT, TokenCount::get);
+        estimate(prices, prospect, &[charge(input, asked.min(USUAL_OUTPUT))])
+    }
+
+    /// Remembers what a request of `body_bytes` came to.
+    pub(crate) fn learn(
+        &self,
+        record: &RequestRecord,
+        affinity: Option<&AffinityKey>,
+        body_bytes: u64,
+    ) {
+        let seen = Estimate {
+            tokens: record.usage.total().get(),
+            cost: record.cost.unwrap_or_default(),
+            charged: record.charged.unwrap_or_default(),
+        };
+        let name = (record.key.clone(), record.model.clone());
+        remember(&self.averages, name, |average| match average {
+            Some(average) => moved(average, &seen),
+            None => seen,
+        });
+        if let Some(affinity) = affinity {
+            let turn = LastTurn { bytes: body_bytes, input: record.usage.all_input().get() };
+            remember(&self.conversations, affinity.clone(), |_| turn);
+        }
+    }
+}
+
+/// The worst case.
+pub(crate) fn worst_case(prices: &PriceBook, prospect: &Prospect<'_>) -> Estimate {
+    let price = prospect.priced_as.and_then(|model| prices.lookup(model)).map(|(_, price)| price);
+    let takes = price.and_then(ModelPrice::max_input_tokens).map_or(0, TokenCount::get);
+    let input = (length(prospect.body) + ADDED_TOKENS).min(takes.max(MOST_INPUT));
+    let gives = || price.and_then(ModelPrice::max_output_tokens).map(TokenCount::get);
+    let output = prospect.scan.max_tokens.map(TokenCount::get).or_else(gives);
+    let output = output.unwrap_or(MOST_OUTPUT);
+    // A letter of a name may be written as an escape: then the body may say anything.
+    let says_anything = memmem::find(prospect.body, br"\u00").is_some();
+    let says = |word: &str| says_anything || memmem::find(prospect.body, word.as_bytes()).is_some();
+    let mut usages = vec![charge(input, output)];
+    if says("cache_control") {
+        let (input, output) = (TokenCount::new(input), TokenCount::new(output));
+        usages.push(TokenUsage { cache_write_5m: input, output, ..TokenUsage::ZERO }.into());
+        if says("1h") {
+            usages.push(TokenUsage { cache_write_1h: input, output, ..TokenUsage::ZERO }.into());
+        }
+    }
+    let mut charges = Vec::with_capacity(8 * usages.len());
+    let either = |may: bool| if may { &[false, true][..] } else { &[false] };
+    for usage in usages {
+        for tier in [ServiceTier::Standard, ServiceTier::Priority] {
+            for fast in either(says("fast")) {
+                for us_residency in either(says("inference_geo")) {
+                    let (fast, us_residency) = (*fast, *us_residency);
+                    charges.push(Charge { tier, fast, us_residency, ..usage });
+                }
+            }
+        }
+    }
+    estimate(prices, prospect, &charges)
+}
+
+fn charge(input: u64, output: u64) -> Charge {
+    let (input, output) = (TokenCount::new(input), TokenCount::new(output));
+    TokenUsage { input, output, ..TokenUsage::ZERO }.into()
+}
+
+/// The dearest of `charges`, at the model's price or else at the fallback rate.
+fn estimate(prices: &PriceBook, prospect: &Prospect<'_>, charges: &[Charge]) -> Estimate {
+    let model = prospect.priced_as;
+    let of_model = |charge| model.and_then(|model| Some(prices.quote(model, charge)?.cost));
+    let cost = match model {
+        Some(_) => charges.iter().filter_map(of_model).max(),
+        None => charges.iter().filter_map(|charge| fallback(prices, charge)).max(),
+    };
+    let cost = cost.unwrap_or(NanoUsd::ZERO);
+    let tokens = charges.first().map_or(0, |charge| charge.usage.total().get());
+    Estimate { tokens, cost, charged: Multiplier::apply_all(&prospect.rates, cost) }
+}
+
+fn moved(average: &Estimate, seen: &Estimate) -> Estimate {
+    let step = |old: i128, new: i128| old + (new - old) / MEMORY;
+    let money = |old: NanoUsd, new: NanoUsd| {
+        let nanos = step(old.as_nanos().into(), new.as_nanos().into());
+        NanoUsd::from_nanos(i64::try_from(nanos).unwrap_or(i64::MAX))
+    };
+    let tokens = step(average.tokens.into(), seen.tokens.into());
+    Estimate {
+        tokens: u64::try_from(tokens).unwrap_or(0),
+        cost: money(average.cost, seen.cost),
+        charged: money(average.charged, seen.charged),
+    }
+}
+
+fn remember<K: Eq + Hash, V>(
+    memory: &Mutex<HashMap<K, V>>,
+    name: K,
+    value: impl FnOnce(Option<&V>) -> V,
+) {
+    let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+    let value = value(memory.get(&name));
+    if memory.len() >= MAX_REMEMBERED && !memory.contains_key(&name) {
+        memory.clear();
+    }
+    memory.insert(name, value);
+}
+
+fn length(body: &Bytes) -> u64 {
+    u64::try_from(body.len()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! Groups of API keys.
+
+use relay_domain::{Actor, GroupId, KeyGroup, Limits, WindowCaps};
+use relay_store::{KeyFilter, KeyQuery, Update};
+
+use super::audit::Change;
+use super::error::contended;
+use super::{
+    ATTEMPTS, Operator, OperatorError, check_description, check_name, fresh_id, limits, snapshot,
+};
+
+/// A group of API keys to be made.
+#[derive(Clone, Debug, Default)]
+pub struct NewGroup {
+    /// Its name, 1 to 100 characters.
+    pub name: String,
+    /// What the operator notes about it, up to 500 characters.
+    pub description: String,
+    /// What its keys may spend together, and how fast. A number of zero means no limit.
+    pub limits: Limits,
+}
+
+/// What is to be done to a group. What no operator may change is put back afterwards.
+pub type GroupEdit<'a> = dyn Fn(&mut KeyGroup) + Send + Sync + 'a;
+
+impl Operator {
+    /// Makes a group.
+    ///
+    /// # Errors
+    ///
+    /// [`OperatorError::Invalid`] with the first field that is wrong, or the store's.
+    pub async fn create_group(
+        &self,
+        actor: &Actor,
+        new: NewGroup,
+    ) -> Result<KeyGroup, OperatorError> {
+        let group = KeyGroup {
+            id: fresh_id::group_id(),
+            name: new.name,
+            description: new.description,
+            limits: limits::without_zeros(new.limits),
+            created_at: self.clock.now(),
+            updated_at: None,
+            revision: 0,
+        };
+        check(&group)?;
+        self.stores.groups.create(&group).await?;
+        let (id, after) = (group.id.to_string(), Some(snapshot::group(&group)));
+        let change = Change { action: "group.create", kind: "group", id, before: None, after };
+        self.note(actor, change).await;
+        Ok(group)
+    }
+
+    /// Every group, by name.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn groups(&self) -> Result<Vec<KeyGroup>, OperatorError> {
+        Ok(self.stores.groups.list().await?)
+    }
+
+    /// The group with this id.
+    ///
+    /// # Errors
+    ///
+    /// [`OperatorError::NotFound`], or the store's.
+    pub async fn group(&self, id: &GroupId) -> Result<KeyGroup, OperatorError> {
+        self.stores.groups.get(id).await?.ok_or(OperatorError::NotFound("Group"))
+    }
+
+    /// Changes a group. `expected`: only if its revision still is that.
+    ///
+    /// # Errors
+    ///
+    /// [`OperatorError::NotFound`], [`OperatorError::Stale`], [`OperatorError::Invalid`] with the first
+    /// field that is wrong, or the store's.
+    pub async fn update_group(
+        &self,
+        actor: &Actor,
+        id: &GroupId,
+        expected: Option<u64>,
+        edit: &GroupEdit<'_>,
+    ) -> Result<KeyGroup, OperatorError> {
+        for _ in 0..ATTEMPTS {
+            let old = self.group_at(id, expected).await?;
+            let mut new = old.clone();
+            edit(&mut new);
+            let mut new = KeyGroup {
+                id: old.id.clone(),
+                limits: limits::without_zeros(new.limits),
+                created_at: old.created_at,
+                updated_at: old.updated_at,
+                revision: old.revision,
+                ..new
+            };
+            if new == old {
+                return Ok(old);
+            }
+            check(&new)?;
+            new.updated_at = Some(self.clock.now());
+            match self.stores.groups.update(&new).await? {
+                Update::Done { revision } => {
+                    new.revision = revision;
+                    let (before, after) = (snapshot::group(&old), snapshot::group(&new));
+                    let change = Change {
+                        action: "group.update",
+                        kind: "group",
+                        id: id.to_string(),
+                        before: Some(before),
+                        after: Some(after),
+                    };
+                    self.note(actor, change).await;
+                    return Ok(new);
+                }
+                Update::Absent => return Err(OperatorError::NotFound("Group")),
+                Update::Stale { current } if expected.is_some() => {
+                    return Err(OperatorError::Stale { current });
+                }
+                Update::Stale { .. } => {}
+            }
+        }
+        Err(contended("the group"))
+    }
+
+    /// Removes a group that no key belongs to.
+    ///
+    /// # Errors
+    ///
+    /// [`OperatorError::InUse`] if a key does, or as [`update_group`](Self::update_group).
+    pub async fn delete_group(
+        &self,
+        actor: &Actor,
+        id: &GroupId,
+        expected: Option<u64>,
+    ) -> Result<(), OperatorError> {
+        let old = self.group_at(id, expected).await?;
+        let filter = KeyFilter { group: Some(id.clone()), ..KeyFilter::default() };
+        let members = KeyQuery { filter, limit: 1, ..KeyQuery::default() };
+        if !self.stores.keys.page(&members).await?.items.is_empty() {
+            return Err(OperatorError::InUse("keys belong to this group"));
+        }
+        match self.stores.groups.delete(id, old.revision).await? {
+            Update::Done { .. } => {
+                let change = Change {
+                    action: "group.delete",
+                    kind: "group",
+                    id: id.to_string(),
+                    before: Some(snapshot::group(&old)),
+                    after: None,
+                };
+                self.note(actor, change).await;
+                Ok(())
+            }
+            Update::Absent => Err(OperatorError::NotFound("Group")),
+            Update::Stale { current } => Err(OperatorError::Stale { current }),
+        }
+    }
+
+    async fn group_at(
+        &self,
+        id: &GroupId,
+        expected: Option<u64>,
+    ) -> Result<KeyGroup, OperatorError> {
+        let group = self.group(id).await?;
+        match expected {
+            Some(expected) if expected != group.revision => {
+                Err(OperatorError::Stale { current: group.revision })
+            }
+            Some(_) | None => Ok(group),
+        }
+    }
+}
+
+fn check(group: &KeyGroup) -> Result<(), OperatorError> {
+    check_name("name", &group.name, 100, "must have 1 to 100 characters")?;
+    check_description(&group.description)?;
+    let cost = group.limits.window.and_then(|window| window.cost);
+    limits::check(&group.limits, WindowCaps { cost, ..WindowCaps::default() })
+}

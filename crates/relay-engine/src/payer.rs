@@ -1,0 +1,77 @@
+//! Who pays for a request: its key and the key's group, with the limits that both are held to.
+
+use std::sync::Arc;
+
+use relay_domain::{
+    ApiKey, BudgetPolicy, GroupId, KeyId, LimitScope, Limits, Multiplier, Platform, UnpricedPolicy,
+    UnpricedTreatment,
+};
+
+/// Who pays for a request.
+#[derive(Clone)]
+pub(crate) struct Payer {
+    pub(crate) key: Arc<ApiKey>,
+    pub(crate) group: Option<(GroupId, Limits)>,
+}
+
+impl Payer {
+    pub(crate) fn id(&self) -> &KeyId {
+        &self.key.id
+    }
+
+    /// Whether anything limits it.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.limits().any(|limits| !limits.are_none())
+    }
+
+    /// Whether any of its limits is money.
+    pub(crate) fn has_budget(&self) -> bool {
+        self.limits().any(Limits::has_budget)
+    }
+
+    /// Whether any of its budgets cannot be passed.
+    pub(crate) fn is_hard(&self) -> bool {
+        self.limits()
+            .any(|limits| limits.has_budget() && limits.budget_policy == BudgetPolicy::Hard)
+    }
+
+    /// Whether the limits of `scope`, if it is one of the payer's, cannot be passed.
+    pub(crate) fn holds_hard(&self, scope: &LimitScope) -> bool {
+        let limits = match scope {
+            LimitScope::Key(id) => (self.key.id == *id).then_some(&self.key.limits),
+            LimitScope::Group(id) => {
+                self.group.as_ref().filter(|(group, _)| group == id).map(|(_, limits)| limits)
+            }
+            LimitScope::Account(_) => None,
+        };
+        limits.is_some_and(|limits| limits.budget_policy == BudgetPolicy::Hard)
+    }
+
+    /// Those of its budgets whose thresholds are watched.
+    pub(crate) fn budgets(&self) -> impl Iterator<Item = (LimitScope, Limits)> {
+        let key = (LimitScope::Key(self.key.id.clone()), self.key.limits);
+        let group =
+            self.group.as_ref().map(|(id, limits)| (LimitScope::Group(id.clone()), *limits));
+        std::iter::once(key).chain(group).filter(|(_, limits)| limits.has_budget())
+    }
+
+    /// What becomes of the cost of a request whose model has no price: as the key says, and otherwise it is
+    /// refused where a budget would have to be charged.
+    pub(crate) fn unpriced(&self) -> UnpricedTreatment {
+        match self.key.unpriced {
+            Some(UnpricedPolicy::Refuse) => UnpricedTreatment::Refused,
+            Some(UnpricedPolicy::Fallback) => UnpricedTreatment::Fallback,
+            None if self.has_budget() => UnpricedTreatment::Refused,
+            None => UnpricedTreatment::Unknown,
+        }
+    }
+
+    /// By how much the costs of its requests count.
+    pub(crate) fn rate(&self) -> Multiplier {
+        self.key.service_rates.of(Platform::ClaudeConsole)
+    }
+
+    fn limits(&self) -> impl Iterator<Item = &Limits> {
+        std::iter::once(&self.key.limits).chain(self.group.as_ref().map(|(_, limits)| limits))
+    }
+}

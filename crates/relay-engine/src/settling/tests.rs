@@ -1,0 +1,149 @@
+use std::path::Path;
+
+use relay_domain::{Outcome, Period, RequestRecord, TokenCount, TokenUsage, UsageSource};
+use relay_journal::Journal;
+use relay_store::UsageScope;
+use relay_testkit::eventually;
+
+use super::*;
+use crate::fixture::Bench;
+use crate::flight::tests::record;
+
+fn outgoing() -> Outgoing {
+    let usage = TokenUsage { input: TokenCount::new(5), ..TokenUsage::ZERO };
+    let record = RequestRecord {
+        usage,
+        usage_source: UsageSource::Final,
+        outcome: Outcome::Completed,
+        status: 200,
+        ..record("k", "claude-sonnet-4-5")
+    };
+    let now = record.started_at;
+    let budgets = Vec::new();
+    let settlement = Settlement { record, charge: Charge::Count, bind: None, budgets, now };
+    Outgoing { settlement, was_admitted: true }
+}
+
+fn journal(folder: &Path) -> Journal {
+    Journal::open(folder, 1 << 20).unwrap()
+}
+
+async fn admit(bench: &Bench, core: &Core, outgoing: &Outgoing) {
+    let request = again(core, &outgoing.settlement);
+    assert!(bench.stores.ledger.admit(&request).await.unwrap().decision.is_ok());
+    core.airspace.enter(request.request);
+}
+
+async fn requests(bench: &Bench) -> u64 {
+    let scope = UsageScope::Key(outgoing().settlement.record.key);
+    bench.stores.usage.totals(&scope, Period::Total).await.unwrap().requests
+}
+
+fn kept(core: &Core) -> usize {
+    core.journal.as_ref().map_or(0, Journal::len)
+}
+
+#[tokio::test]
+async fn what_the_store_does_not_take_is_delivered_once_when_it_is_back() {
+    let (bench, folder) = (Bench::new(), tempfile::tempdir().unwrap());
+    let engine = bench.engine(Some(journal(folder.path()))).await;
+    let (core, outgoing) = (engine.core(), outgoing());
+    admit(&bench, core, &outgoing).await;
+    bench.ledger.go_away(true);
+    settle(core, &outgoing).await;
+    assert_eq!(kept(core), 1);
+    assert_eq!(core.airspace.all(), [outgoing.settlement.record.id], "its lease is renewed");
+    assert!(!deliver(core).await);
+    assert_eq!(kept(core), 1);
+
+    bench.ledger.go_away(false);
+    assert!(deliver(core).await);
+    assert_eq!((kept(core), requests(&bench).await), (0, 1));
+    assert_eq!(core.airspace.all(), []);
+    assert!(deliver(core).await);
+    assert_eq!(requests(&bench).await, 1);
+    let stored = bench.stores.usage.record(outgoing.settlement.record.id).await.unwrap();
+    assert_eq!(stored, Some(outgoing.settlement.record));
+}
+
+#[tokio::test]
+async fn house_keeping_delivers_without_being_asked() {
+    let (bench, folder) = (Bench::new(), tempfile::tempdir().unwrap());
+    let engine = Arc::new(bench.engine(Some(journal(folder.path()))).await);
+    let (core, outgoing) = (engine.core(), outgoing());
+    admit(&bench, core, &outgoing).await;
+    let stop = CancellationToken::new();
+    let (house, keeping) = (Arc::clone(&engine), stop.clone());
+    bench.tasks.spawn(async move { house.keep_house(keeping).await });
+    bench.ledger.go_away(true);
+    settle(core, &outgoing).await;
+    bench.ledger.go_away(false);
+    eventually("it is delivered", async || kept(core) == 0).await;
+    assert_eq!(requests(&bench).await, 1);
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn the_next_process_delivers_what_a_dead_one_kept_before_it_settles_orphans() {
+    let (bench, folder) = (Bench::new(), tempfile::tempdir().unwrap());
+    let outgoing = outgoing();
+    {
+        let engine = bench.engine(Some(journal(folder.path()))).await;
+        admit(&bench, engine.core(), &outgoing).await;
+        bench.ledger.go_away(true);
+        settle(engine.core(), &outgoing).await;
+    }
+    bench.ledger.go_away(false);
+    // A copy: the dead process's file is let go of some time after its journal is dropped.
+    let copy = tempfile::tempdir().unwrap();
+    std::fs::copy(folder.path().join("journal.log"), copy.path().join("journal.log")).unwrap();
+    let engine = bench.engine(Some(journal(copy.path()))).await;
+    assert_eq!(kept(engine.core()), 1);
+    engine.reap().await;
+    assert_eq!((kept(engine.core()), requests(&bench).await), (0, 1));
+    let stored = bench.stores.usage.record(outgoing.settlement.record.id).await.unwrap();
+    assert_eq!(stored.map(|record| record.outcome), Some(Outcome::Completed));
+}
+
+#[tokio::test]
+async fn a_store_that_lost_the_hold_counts_it_all_the_same_and_once() {
+    let (bench, folder) = (Bench::new(), tempfile::tempdir().unwrap());
+    let engine = bench.engine(Some(journal(folder.path()))).await;
+    let (core, outgoing) = (engine.core(), outgoing());
+    bench.ledger.go_away(true);
+    settle(core, &outgoing).await;
+    // The same once more, as after a crash between the delivery and its note.
+    settle(core, &outgoing).await;
+    assert_eq!(kept(core), 2);
+    bench.ledger.go_away(false);
+    assert!(deliver(core).await);
+    assert_eq!((kept(core), requests(&bench).await), (0, 1));
+}
+
+#[tokio::test]
+async fn without_a_journal_a_settlement_waits_in_memory() {
+    let bench = Bench::new();
+    let engine = bench.engine(None).await;
+    let (core, outgoing) = (Arc::clone(engine.core()), outgoing());
+    admit(&bench, &core, &outgoing).await;
+    bench.ledger.go_away(true);
+    let shared = Arc::clone(&core);
+    bench.tasks.spawn(async move { settle(&shared, &outgoing).await });
+    eventually("it waits", async || core.unkept.exceeds(0)).await;
+    bench.ledger.go_away(false);
+    eventually("it is settled", async || requests(&bench).await == 1).await;
+    eventually("nothing waits", async || !core.unkept.exceeds(0)).await;
+}
+
+#[test]
+fn a_settlement_reads_back_from_the_journal() {
+    let mut settlement = outgoing().settlement;
+    settlement.bind = Some(relay_store::Rebind {
+        affinity: "abc".try_into().unwrap(),
+        binding: relay_store::Binding { account: "a".try_into().unwrap(), until: settlement.now },
+    });
+    let bytes = form::write(&settlement).unwrap();
+    let read = form::read(&bytes).unwrap();
+    assert_eq!(format!("{read:?}"), format!("{settlement:?}"));
+    assert!(bytes.len() < 4_096, "{}", bytes.len());
+}

@@ -1,0 +1,151 @@
+use std::fs::OpenOptions;
+
+use super::*;
+
+const ROOM: u64 = 1 << 20;
+
+fn entries(journal: &Journal) -> Vec<Vec<u8>> {
+    journal.oldest(usize::MAX).iter().map(|(_, entry)| entry.to_vec()).collect()
+}
+
+#[tokio::test]
+async fn what_is_kept_is_there_after_a_restart_until_it_is_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Journal::open(folder.path(), ROOM).unwrap();
+    journal.keep(b"one").await.unwrap();
+    let second = journal.keep(b"two").await.unwrap();
+    journal.keep(b"three").await.unwrap();
+    journal.forget(second);
+    assert_eq!(entries(&journal), [&b"one"[..], b"three"]);
+    // What comes after it is synced, and with it what came before.
+    journal.keep(b"four").await.unwrap();
+    reopened(folder.path(), journal, |journal| {
+        assert_eq!(entries(journal), [&b"one"[..], b"three", b"four"]);
+        for (id, _) in journal.oldest(9) {
+            journal.forget(id);
+        }
+    });
+    let journal = Journal::open(folder.path(), ROOM).unwrap();
+    assert!(journal.is_empty());
+}
+
+/// Ends `journal`, whose thread lets go of the file some time later, and opens it again.
+fn reopened(folder: &Path, journal: Journal, check: impl FnOnce(&Journal)) {
+    drop(journal);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let free = || {
+        let file = OpenOptions::new().read(true).open(folder.join("journal.log")).unwrap();
+        file.try_lock().is_ok()
+    };
+    while !free() {
+        assert!(std::time::Instant::now() < deadline, "the file stays locked");
+        std::thread::yield_now();
+    }
+    let journal = Journal::open(folder, ROOM).unwrap();
+    check(&journal);
+    drop(journal);
+    while !free() {
+        assert!(std::time::Instant::now() < deadline, "the file stays locked");
+        std::thread::yield_now();
+    }
+}
+
+#[tokio::test]
+async fn a_file_torn_at_any_byte_keeps_what_was_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.log");
+    let mut ends = vec![std::fs::metadata(folder.path()).map_or(0, |_| 8)];
+    {
+        let journal = Journal::open(folder.path(), ROOM).unwrap();
+        for entry in [&b"first"[..], b"", b"the third one"] {
+            journal.keep(entry).await.unwrap();
+            ends.push(std::fs::metadata(&path).unwrap().len());
+        }
+    }
+    let whole = std::fs::read(&path).unwrap();
+    for cut in 0..=whole.len() {
+        let torn = tempfile::tempdir().unwrap();
+        std::fs::write(torn.path().join("journal.log"), &whole[..cut]).unwrap();
+        let journal = Journal::open(torn.path(), ROOM).unwrap();
+        let expected = ends.iter().filter(|end| **end <= cut as u64).count().saturating_sub(1);
+        assert_eq!(journal.len(), expected, "cut at {cut}");
+        // And it can be written to as if nothing had been.
+        journal.keep(b"more").await.unwrap();
+        let bytes = std::fs::read(torn.path().join("journal.log")).unwrap();
+        let copy = tempfile::tempdir().unwrap();
+        std::fs::write(copy.path().join("journal.log"), bytes).unwrap();
+        let read = Journal::open(copy.path(), ROOM).unwrap();
+        assert_eq!(entries(&read).last().unwrap(), b"more", "cut at {cut}");
+        assert_eq!(read.len(), expected + 1, "cut at {cut}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_damaged_at_any_byte_never_invents_an_entry() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = [&b"first"[..], b"second", b"third"];
+    {
+        let journal = Journal::open(folder.path(), ROOM).unwrap();
+        for entry in kept {
+            journal.keep(entry).await.unwrap();
+        }
+    }
+    let whole = std::fs::read(folder.path().join("journal.log")).unwrap();
+    for at in 8..whole.len() {
+        let damaged = tempfile::tempdir().unwrap();
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x01;
+        std::fs::write(damaged.path().join("journal.log"), bytes).unwrap();
+        let journal = Journal::open(damaged.path(), ROOM).unwrap();
+        let found = entries(&journal);
+        assert_eq!(found, kept[..found.len()], "damaged at {at}");
+    }
+}
+
+#[tokio::test]
+async fn processes_that_share_a_folder_have_files_of_their_own_and_inherit() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Journal::open(folder.path(), ROOM).unwrap();
+    let second = Journal::open(folder.path(), ROOM).unwrap();
+    first.keep(b"of the first").await.unwrap();
+    second.keep(b"of the second").await.unwrap();
+    assert_eq!((first.len(), second.len()), (1, 1));
+    drop(second);
+    reopened(folder.path(), first, |journal| {
+        let mut found = entries(journal);
+        found.sort();
+        assert_eq!(found, [&b"of the first"[..], b"of the second"]);
+    });
+}
+
+#[tokio::test]
+async fn the_file_stays_small_and_room_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.log");
+    let journal = Journal::open(folder.path(), 20_000).unwrap();
+    let stuck = journal.keep(b"stuck").await.unwrap();
+    let entry = vec![7; 10_000];
+    for _ in 0..400 {
+        let id = journal.keep(&entry).await.unwrap();
+        journal.forget(id);
+    }
+    let last = journal.keep(&entry).await.unwrap();
+    assert!(std::fs::metadata(&path).unwrap().len() < 2_000_000, "the file was written anew");
+    assert_eq!(entries(&journal)[0], b"stuck");
+    assert!(journal.has_room());
+    journal.keep(&entry).await.unwrap();
+    assert!(!journal.has_room());
+    journal.keep(&entry).await.unwrap();
+    assert_eq!(journal.len(), 4, "what is under way is kept all the same");
+    journal.forget(stuck);
+    journal.forget(last);
+    assert_eq!(journal.len(), 2);
+}
+
+#[test]
+fn a_foreign_file_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("journal.log"), b"somebody's diary").unwrap();
+    assert!(matches!(Journal::open(folder.path(), ROOM), Err(JournalError::Foreign(_))));
+    assert_eq!(std::fs::read(folder.path().join("journal.log")).unwrap(), b"somebody's diary");
+}

@@ -1,0 +1,56 @@
+//! v1's sums of what a key cost and was charged, each a text of dollars under a name of its own. Budgets of
+//! keys are read from them.
+
+use std::collections::HashMap;
+
+use relay_domain::{KeyId, NanoUsd, Period};
+
+use super::amounts::Amounts;
+use crate::call::Call;
+use crate::keyspace::Keyspace;
+
+const DAY: u64 = 24 * 3_600;
+
+/// What a batch adds to sums.
+#[derive(Debug, Default)]
+pub(crate) struct Costs {
+    /// By key, period (a total is every period) and week of the key.
+    added: HashMap<(KeyId, [Period; 4], String), Amounts>,
+}
+
+impl Costs {
+    /// Adds a counted request of a key, in these periods and this week of the key.
+    pub(crate) fn add(&mut self, key: &KeyId, periods: [Period; 4], week: &str, added: &Amounts) {
+        *self.added.entry((key.clone(), periods, week.to_owned())).or_default() += added;
+    }
+
+    /// Appends the sums. Like v1's, none begins with nothing.
+    pub(crate) fn write(&self, call: &mut Call<'_>, keyspace: &Keyspace) {
+        let mut sums: Vec<(String, NanoUsd, Option<u64>)> =
+            Vec::with_capacity(10 * self.added.len());
+        for ((key, [total, month, day, hour], week), amounts) in &self.added {
+            let Amounts { cost, charged, claude_cost, claude_charged, .. } = *amounts;
+            let week = Some(week.as_str());
+            sums.extend([
+                (keyspace.charged(key, *day), charged, Some(30 * DAY)),
+                (keyspace.charged(key, *month), charged, Some(90 * DAY)),
+                (keyspace.charged(key, *hour), charged, Some(7 * DAY)),
+                (keyspace.charged(key, *total), charged, None),
+                (keyspace.cost(key, *total), cost, None),
+                (keyspace.cost(key, *day), cost, Some(30 * DAY)),
+                (keyspace.claude_charged(key, week), claude_charged, Some(14 * DAY)),
+                (keyspace.claude_charged(key, None), claude_charged, None),
+                (keyspace.claude_cost(key, week), claude_cost, Some(14 * DAY)),
+                (keyspace.claude_cost(key, None), claude_cost, None),
+            ]);
+        }
+        sums.retain(|(_, amount, _)| *amount != NanoUsd::ZERO);
+        call.arg(sums.len());
+        for (name, amount, lifetime) in sums {
+            call.name(name);
+            // Plain decimals of integers: no float on the way.
+            call.arg(amount.to_string());
+            call.optional(lifetime);
+        }
+    }
+}

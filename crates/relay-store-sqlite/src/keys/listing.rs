@@ -1,0 +1,119 @@
+//! Pages of API keys, by an index of them in memory that is brought up to date before each.
+
+use std::collections::{HashMap, HashSet};
+
+use relay_domain::ApiKey;
+use relay_store::{KeyEntry, KeyListing, KeyQuery, KeySort, Page, StoreError};
+use rusqlite::{Connection, params};
+use tokio::sync::Mutex;
+
+use super::{read, select};
+use crate::counters::KEY_SCOPE;
+use crate::error::SqliteError;
+use crate::reader::read_version;
+use crate::store::SqliteStore;
+use crate::stored::{number, whole};
+
+/// How many keys are read before others may use the connection.
+const READ_AT_ONCE: i64 = 500;
+
+/// The index, as of when it was last asked for.
+#[derive(Default)]
+pub(crate) struct Listing(Mutex<KeyListing>);
+
+/// What has changed since a version.
+struct News {
+    version: u64,
+    changed: Vec<KeyEntry>,
+    /// How many keys there are now.
+    count: usize,
+}
+
+impl SqliteStore {
+    /// A page of keys. Only those on it are read as a whole.
+    pub(super) async fn page_of_keys(&self, query: &KeyQuery) -> Result<Page<ApiKey>, StoreError> {
+        let queue = &self.core().queue;
+        let last_used = match query.sort {
+            KeySort::LastUsedAt => queue.run(|connection| Ok(last_uses(connection)?)).await?,
+            KeySort::CreatedAt | KeySort::Name => HashMap::new(),
+        };
+        let ids = {
+            let mut listing = self.core().listing.0.lock().await;
+            self.bring_up_to_date(&mut listing).await?;
+            listing.page(query, &last_used)
+        };
+        let Page { items, total, next } = ids;
+        let read_all = move |connection: &mut Connection| {
+            let keys = items.iter().map(|id| read(connection, id));
+            // One that was removed in between is no longer there.
+            keys.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()
+        };
+        Ok(Page { items: queue.run(read_all).await?, total, next })
+    }
+
+    async fn bring_up_to_date(&self, listing: &mut KeyListing) -> Result<(), StoreError> {
+        let queue = &self.core().queue;
+        if listing.version.is_none() {
+            *listing = self.read_listing().await?;
+        }
+        let since = listing.version.unwrap_or(0);
+        let Some(news) = queue.run(move |connection| news(connection, since)).await? else {
+            return Ok(());
+        };
+        let changed = news.changed.into_iter().map(|entry| (entry.id().clone(), Some(entry)));
+        *listing = listing.changed(news.version, changed);
+        if listing.len() != news.count {
+            let ids = queue.run(|connection| Ok(ids(connection)?)).await?;
+            listing.retain(|id| ids.contains(id.as_str()));
+        }
+        Ok(())
+    }
+
+    async fn read_listing(&self) -> Result<KeyListing, StoreError> {
+        let queue = &self.core().queue;
+        // The version first, so that the listing is at least as new as it says.
+        let version = queue.run(|connection| Ok(read_version(connection)?)).await?.keys;
+        let (mut entries, mut after) = (Vec::new(), String::new());
+        loop {
+            let from = after.clone();
+            let read = move |connection: &mut Connection| {
+                let which = "WHERE ?1 < api_key.id ORDER BY api_key.id LIMIT ?2";
+                select(connection, which, params![from, READ_AT_ONCE])
+            };
+            let keys = queue.run(read).await?;
+            let Some(last) = keys.last() else { return Ok(KeyListing::new(version, entries)) };
+            last.id.as_str().clone_into(&mut after);
+            entries.extend(keys.iter().map(KeyEntry::of));
+        }
+    }
+}
+
+fn news(connection: &Connection, since: u64) -> Result<Option<News>, StoreError> {
+    let version = read_version(connection)?.keys;
+    if version == since {
+        return Ok(None);
+    }
+    let changed = select(connection, "WHERE ?1 < api_key.version", [whole(since)])?;
+    let count: i64 = connection
+        .query_row("SELECT count(*) FROM api_key", [], |row| row.get(0))
+        .map_err(SqliteError::from)?;
+    let count = usize::try_from(number(count)).unwrap_or(usize::MAX);
+    Ok(Some(News { version, changed: changed.iter().map(KeyEntry::of).collect(), count }))
+}
+
+fn ids(connection: &Connection) -> Result<HashSet<String>, SqliteError> {
+    let mut read = connection.prepare_cached("SELECT id FROM api_key")?;
+    let ids = read.query_map([], |row| row.get(0))?;
+    Ok(ids.collect::<Result<_, _>>()?)
+}
+
+/// When every key that was ever used was last used.
+fn last_uses(connection: &Connection) -> Result<HashMap<String, u64>, SqliteError> {
+    let mut read = connection.prepare_cached(&format!(
+        "SELECT id, last_used_at FROM api_key WHERE last_used_at IS NOT NULL
+         UNION ALL
+         SELECT id, last_at FROM usage WHERE kind = 0 AND period = '' AND scope = {KEY_SCOPE}"
+    ))?;
+    let uses = read.query_map([], |row| Ok((row.get(0)?, number(row.get(1)?))))?;
+    Ok(uses.collect::<Result<_, _>>()?)
+}

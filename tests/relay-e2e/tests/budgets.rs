@@ -1,0 +1,163 @@
+//! Limits of a key: denials that help, headers that tell how much is left, and budgets that cannot be passed.
+
+use relay_e2e::{End, Relay, Request, Store, on_both_stores};
+use relay_sandbox::{Outcome, Step, Usage};
+use serde_json::json;
+
+use crate::conversation::{body, streamed, whole};
+use crate::stored::{Amendment, Scope, amend, records, settled, totals};
+
+on_both_stores![
+    a_spent_budget_is_explained,
+    a_full_window_is_explained,
+    a_client_sees_its_own_limits_and_no_others,
+    a_hard_budget_cuts_a_stream_off,
+    an_account_whose_quota_is_spent_is_passed_over,
+    a_budgeted_key_is_refused_a_model_without_price,
+];
+
+fn usage(input: u64, output: u64) -> Usage {
+    Usage { input: Some(input), output: Some(output), ..Usage::default() }
+}
+
+async fn a_spent_budget_is_explained(store: Store) {
+    let relay = Relay::start(store).await;
+    let account = relay.account("a").await;
+    let key = relay.key_with(json!({"dailyCostLimit": 0.5})).await;
+    // 60 cents.
+    account.script(Step::new().usage(usage(200_000, 0)));
+    let answer = relay.send(&Request::messages(&key.secret, whole())).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    settled(&relay, 1).await;
+
+    let answer = relay.send(&Request::messages(&key.secret, streamed())).await;
+    assert_eq!(answer.status, 402, "{}", answer.text());
+    let told = answer.json();
+    assert_eq!(told["type"], "error");
+    assert_eq!(told["error"]["type"], "billing_error");
+    assert_eq!(told["error"]["code"], "daily_cost_limit_exceeded");
+    assert_eq!(told["costLimit"], json!(0.5));
+    assert_eq!(told["currentCost"].as_f64().map(|cost| cost >= 0.6), Some(true), "{told}");
+    assert_eq!(told["limit"]["scope"], "key");
+    assert_eq!(told["resetAt"], told["limit"]["resetsAt"]);
+    assert!(told["resetAt"].as_str().is_some_and(|at| at.ends_with('Z')), "{told}");
+    assert_eq!(answer.header("x-should-retry"), Some("false"));
+    assert_eq!(answer.header("retry-after"), None);
+    assert_eq!(account.received().len(), 1, "it was not sent on");
+    assert_eq!(records(&relay).len(), 1, "and counts nowhere");
+}
+
+async fn a_full_window_is_explained(store: Store) {
+    let relay = Relay::start(store).await;
+    let account = relay.account("a").await;
+    let key = relay.key_with(json!({"rateLimitWindow": 60, "rateLimitRequests": 2})).await;
+    for left in ["1", "0"] {
+        let answer = relay.send(&Request::messages(&key.secret, whole())).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.header("anthropic-ratelimit-requests-remaining"), Some(left));
+    }
+    let answer = relay.send(&Request::messages(&key.secret, whole())).await;
+    assert_eq!(answer.status, 429, "{}", answer.text());
+    let told = answer.json();
+    assert_eq!(told["error"]["type"], "rate_limit_error");
+    assert_eq!(told["error"]["code"], "window_request_limit_exceeded");
+    assert_eq!((&told["currentRequests"], &told["requestLimit"]), (&json!(2), &json!(2)));
+    assert_eq!(told["remainingMinutes"], json!(60));
+    assert_eq!(answer.header("retry-after"), None, "nobody should sleep for an hour");
+    assert_eq!(account.received().len(), 2);
+}
+
+async fn a_client_sees_its_own_limits_and_no_others(store: Store) {
+    let relay = Relay::start(store).await;
+    let account = relay.account("a").await;
+    let fields = json!({
+        "rateLimitWindow": 60, "rateLimitRequests": 10, "dailyCostLimit": 20, "concurrencyLimit": 3,
+    });
+    let (key, free) = (relay.key_with(fields).await, relay.key().await);
+    let mut step = Step::new().usage(usage(10, 5));
+    for name in ["anthropic-ratelimit-requests-limit", "anthropic-ratelimit-tokens-remaining"] {
+        step.headers.insert(name.to_owned(), "777777".to_owned());
+    }
+    account.script(step);
+    for body in [whole(), streamed()] {
+        let answer = relay.send(&Request::messages(&key.secret, &body)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.header("anthropic-ratelimit-requests-limit"), Some("10"));
+        assert!(answer.header("anthropic-ratelimit-requests-reset").is_some());
+        assert_eq!(answer.header("anthropic-ratelimit-tokens-remaining"), None);
+        assert_eq!(answer.header("x-relay-budget-daily-limit"), Some("20.00"));
+        assert!(answer.header("x-relay-budget-daily-remaining").is_some());
+        assert_eq!(answer.header("x-relay-concurrency-limit"), Some("3"));
+        let answer = relay.send(&Request::messages(&free.secret, &body)).await;
+        let limits = answer.headers.iter().filter(|(name, _)| {
+            name.starts_with("anthropic-ratelimit") || name.starts_with("x-relay-budget")
+        });
+        assert_eq!(limits.count(), 0, "{:?}", answer.headers);
+    }
+}
+
+async fn a_hard_budget_cuts_a_stream_off(store: Store) {
+    let relay = Relay::start(store).await;
+    let account = relay.account("a").await;
+    let key = relay.key_with(json!({"dailyCostLimit": 0.05})).await;
+    amend(&relay, &key.id, Amendment::HardBudget);
+    // Its input alone is 6 cents, which no body of this size could tell.
+    account.script(Step::new().deltas(2_000).delta_ms(20).usage(usage(20_000, 9_000)));
+    let answer = relay.send(&Request::messages(&key.secret, streamed())).await;
+    assert_eq!((answer.status, answer.end), (200, End::Aborted));
+    let events = answer.events();
+    let last = events.last().unwrap();
+    assert_eq!(last.name, "error", "{last:?}");
+    let told = last.json();
+    assert_eq!(told["error"]["type"], "billing_error");
+    assert_eq!(told["error"]["code"], "budget_exhausted");
+    assert_eq!(answer.count_of("message_stop"), 0);
+    account.holds(0).await;
+    assert_eq!(account.the_request().outcome, Outcome::ClientClosed, "the upstream is stopped");
+
+    let record = settled(&relay, 1).await.remove(0);
+    assert_eq!(record["outcome"], "budget_exhausted");
+    assert_eq!(record["usage_source"], "partial");
+    assert_eq!(record["usage"]["input"], 20_000);
+    assert!(record["usage"]["output"].as_i64() > Some(0));
+    assert_eq!(totals(&relay, Scope::Key(&key.id)).requests, 1);
+    let answer = relay.send(&Request::messages(&key.secret, streamed())).await;
+    assert_eq!(answer.status, 402, "{}", answer.text());
+}
+
+async fn an_account_whose_quota_is_spent_is_passed_over(store: Store) {
+    let relay = Relay::start(store).await;
+    let quota = |name| relay_e2e::AccountSettings::new(name).with("dailyQuota", json!(0.5));
+    let first = relay.account(quota("first").priority(1)).await;
+    let second = relay.account(quota("second").priority(2)).await;
+    let key = relay.key().await;
+    for account in [&first, &second] {
+        account.script(Step::new().usage(usage(200_000, 0)));
+    }
+    for count in 1..=2 {
+        let answer = relay.send(&Request::messages(&key.secret, whole())).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        settled(&relay, count).await;
+    }
+    assert_eq!((first.received().len(), second.received().len()), (1, 1));
+    let passed_over = records(&relay).remove(1);
+    assert_eq!(passed_over["decision"][1]["verdict"], "quota_spent", "{passed_over}");
+    let answer = relay.send(&Request::messages(&key.secret, whole())).await;
+    assert_eq!(answer.status, 429, "{}", answer.text());
+    assert_eq!(answer.json()["error"]["code"], "accounts_rate_limited");
+}
+
+async fn a_budgeted_key_is_refused_a_model_without_price(store: Store) {
+    let relay = Relay::start(store).await;
+    let account = relay.account("a").await;
+    let (key, free) = (relay.key_with(json!({"totalCostLimit": 5})).await, relay.key().await);
+    let unknown = body("nobody-knows-this", false);
+    let answer = relay.send(&Request::messages(&key.secret, &unknown)).await;
+    assert_eq!(answer.status, 403, "{}", answer.text());
+    assert_eq!(answer.json()["error"]["code"], "model_unpriced");
+    assert_eq!(answer.header("x-should-retry"), Some("false"));
+    assert_eq!(account.received().len(), 0);
+    let answer = relay.send(&Request::messages(&free.secret, &unknown)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(settled(&relay, 1).await[0]["cost"].is_null(), "unknown, and not zero");
+}

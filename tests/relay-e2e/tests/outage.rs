@@ -1,0 +1,83 @@
+//! The store goes away and comes back: nothing new is let in, what runs ends well, and nothing is lost.
+
+use relay_e2e::{End, Relay, Request, Store};
+use relay_sandbox::{Step, Usage};
+use relay_testkit::eventually;
+use serde_json::{Value, json};
+
+use crate::conversation::{streamed, whole};
+use crate::stored::{Scope, records, totals};
+
+/// Begins a stream that ends by itself while the store is away.
+async fn stream_over_an_outage(relay: &mut Relay) -> (relay_e2e::Account, relay_e2e::ApiKey) {
+    let account = relay.account("a").await;
+    let key = relay.key_with(json!({"dailyCostLimit": 50, "concurrencyLimit": 2})).await;
+    let usage = Usage { input: Some(1_000), output: Some(9), ..Usage::default() };
+    account.script(Step::new().deltas(9).silence_after_frame(4, 1_000).usage(usage));
+    let mut running = relay.open(&Request::messages(&key.secret, streamed())).await;
+    running.read_until("event: content_block_delta", 1).await;
+    relay.redis_mut().freeze();
+
+    let refused = relay.send(&Request::messages(&key.secret, whole())).await;
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert_eq!(refused.json()["error"]["code"], "store_unavailable");
+    let answer = running.finish().await;
+    assert_eq!((answer.status, answer.end), (200, End::Clean), "what runs ends well");
+    assert_eq!(answer.count_of("message_stop"), 1);
+    let live = relay.send(&Request::get("/livez")).await;
+    assert_eq!(live.status, 200);
+    assert_ne!(relay.send(&Request::get("/readyz")).await.status, 200);
+    let journal = relay.data_dir().join("journal.log");
+    eventually("the settlement is in the journal", async || {
+        std::fs::metadata(&journal).is_ok_and(|file| file.len() > 100)
+    })
+    .await;
+    (account, key)
+}
+
+/// Waits for the only record of a request that was completed. What was refused while Redis was frozen may be
+/// there besides: Redis finds it in its sockets when it goes on, and its release behind it.
+async fn the_completed(relay: &Relay) -> Value {
+    let mut found = Vec::new();
+    eventually("the request is recorded", async || {
+        found = records(relay);
+        found.retain(|record| record["outcome"] == "completed");
+        !found.is_empty()
+    })
+    .await;
+    assert_eq!(found.len(), 1, "once: {found:#?}");
+    found.remove(0)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_ends_while_redis_is_frozen_is_recorded_once_when_it_goes_on() {
+    let mut relay = Relay::start(Store::Redis).await;
+    let (account, key) = stream_over_an_outage(&mut relay).await;
+    relay.redis_mut().thaw();
+    let record = the_completed(&relay).await;
+    assert_eq!(record["usage_source"], "final");
+    account.script(Step::new());
+    eventually("requests are let in again", async || {
+        relay.send(&Request::messages(&key.secret, whole())).await.status == 200
+    })
+    .await;
+    let counted = async || totals(&relay, Scope::Key(&key.id)).requests == 2;
+    eventually("both are counted", counted).await;
+    let journal = relay.data_dir().join("journal.log");
+    eventually("nothing is left in the journal but its header", async || {
+        std::fs::metadata(&journal).is_ok_and(|file| file.len() == 8)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_server_had_in_its_journal_is_recorded_by_the_next() {
+    let mut relay = Relay::start(Store::Redis).await;
+    let (_account, key) = stream_over_an_outage(&mut relay).await;
+    relay.kill9();
+    relay.redis_mut().thaw();
+    relay.run().await;
+    let record = the_completed(&relay).await;
+    assert_eq!(record["usage"]["input"], 1_000);
+    assert_eq!(totals(&relay, Scope::Key(&key.id)).requests, 1);
+}
