@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use redis::Pipeline;
-use relay_domain::{NanoUsd, PeriodKind, RequestRecord, TokenCount};
+use relay_domain::{NanoUsd, Period, PeriodKind, RequestRecord, TokenCount};
 use relay_store::{
     Archive, ArchivePage, Counted, StoreError, StoredRecord, UsageScope, UsageTotals,
 };
@@ -12,6 +12,7 @@ use relay_store::{
 use crate::connection;
 use crate::counters;
 use crate::guarded_write::GuardedWrite;
+use crate::money;
 use crate::scan;
 use crate::shared::Shared;
 
@@ -38,14 +39,16 @@ impl Archive for RedisArchive {
             .collect();
         let names: Vec<_> = counted.iter().map(|(_, name)| name.clone()).collect();
         let hashes = scan::read_all(pool, &names).await?;
-        let items = counted.into_iter().zip(hashes).filter(|(_, hash)| !hash.is_absent()).map(
-            |(((scope, period), _), hash)| {
+        let mut items = Vec::with_capacity(counted.len());
+        for (((scope, period), _), hash) in counted.into_iter().zip(hashes) {
+            if !hash.is_absent() {
                 let totals = counters::totals(&hash, &scope, period);
                 let claude = NanoUsd::from_nanos(hash.signed("claudeNano").unwrap_or(0));
-                Counted { scope, period, totals, claude }
-            },
-        );
-        Ok(ArchivePage { items: items.collect(), next })
+                items.push(Counted { scope, period, totals, claude });
+            }
+        }
+        self.take_sums(&mut items).await?;
+        Ok(ArchivePage { items, next })
     }
 
     async fn records(
@@ -108,6 +111,36 @@ impl Archive for RedisArchive {
 }
 
 impl RedisArchive {
+    /// Takes what keys cost from the sums of dollars, by which they are limited: what v1 counted is in
+    /// them alone.
+    async fn take_sums(&self, counters: &mut [Counted]) -> Result<(), StoreError> {
+        let keyspace = &self.shared.keyspace;
+        let mut of_keys = Vec::new();
+        let mut pipeline = Pipeline::with_capacity(counters.len());
+        for counted in counters {
+            let UsageScope::Key(key) = &counted.scope else { continue };
+            pipeline.cmd("MGET").arg(keyspace.charged(key, counted.period));
+            pipeline.arg(keyspace.cost(key, counted.period));
+            if counted.period == Period::Total {
+                pipeline.arg(keyspace.claude_charged(key, None));
+            }
+            of_keys.push(counted);
+        }
+        if of_keys.is_empty() {
+            return Ok(());
+        }
+        let answers = self.shared.pool.send(&pipeline).await?;
+        for (Counted { totals, claude, .. }, answer) in of_keys.into_iter().zip(answers) {
+            let sums: Vec<Option<String>> = connection::read(answer, "MGET")?;
+            let sums = sums.into_iter().map(|sum| money::parse(&sum?));
+            let amounts = [&mut totals.charged, &mut totals.cost, claude];
+            for (amount, sum) in amounts.into_iter().zip(sums) {
+                *amount = sum.unwrap_or(*amount);
+            }
+        }
+        Ok(())
+    }
+
     async fn add_counter(&self, counted: &Counted) -> Result<bool, StoreError> {
         let Counted { scope, period, totals, claude } = counted;
         let keyspace = &self.shared.keyspace;
@@ -126,6 +159,15 @@ impl RedisArchive {
         };
         if let Some(lifetime) = lifetime {
             write.write("EXPIRE", &name, [lifetime]);
+        }
+        if let Some((index, member)) = counters::indexed(scope, period.kind()) {
+            // Without it a v1 does not find the counter.
+            let name = keyspace.index(index, *period);
+            write.write("DEL", keyspace.emptiness(&name), [""; 0]);
+            write.write("SADD", &name, [member]);
+            if let Some(lifetime) = lifetime {
+                write.write("EXPIRE", &name, [lifetime]);
+            }
         }
         if let UsageScope::Key(key) = scope {
             // The limits of keys are read from these alone.
