@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -35,6 +36,14 @@ pub(crate) enum Command {
     /// The configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Look at what a v1 or v2 left in Redis, and make v1's indexes right
+    Adopt(AdoptArgs),
+    /// Make way in Redis for a v2 that comes back; stop Relay first
+    Release,
+    /// Write everything that the store holds into one file that a passphrase opens
+    Export(ExportArgs),
+    /// Take in what such a file holds
+    Import(ImportArgs),
     #[command(about = "Print the OpenAPI document of the admin API")]
     Openapi,
 }
@@ -169,6 +178,46 @@ pub(crate) enum AdminCommand {
     ResetPassword,
 }
 
+/// How to adopt.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct AdoptArgs {
+    /// Change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Where to export to.
+#[derive(Args, Debug)]
+pub(crate) struct ExportArgs {
+    /// The file to write; it must not be there yet
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseArgs,
+}
+
+/// What to import.
+#[derive(Args, Debug)]
+pub(crate) struct ImportArgs {
+    /// The file to read
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseArgs,
+    /// Add to a store that holds something already; what is there stays as it is
+    #[arg(long)]
+    pub(crate) merge: bool,
+}
+
+/// Where the passphrase comes from.
+#[derive(Args, Debug)]
+pub(crate) struct PassphraseArgs {
+    /// Read the passphrase from the first line of this file instead of standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+}
+
 /// What to do with the configuration.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
@@ -254,6 +303,10 @@ mod tests {
             "admin reset-password",
             "config show --json",
             "config check --strict --json",
+            "adopt --dry-run --json",
+            "release",
+            "export relay.export --passphrase-file p",
+            "import relay.export --merge",
             "openapi",
         ];
         for line in lines {
@@ -275,6 +328,8 @@ mod tests {
             "key create --name k --expires soon",
             "key create --name k --expires 0d",
             "sandbox --listen nowhere",
+            "export",
+            "import",
         ];
         for line in lines {
             assert!(parse(line).is_err(), "{line}");

@@ -2,6 +2,11 @@
 
 pub(crate) mod account;
 pub(crate) mod admin;
+pub(crate) mod adopt;
 pub(crate) mod config;
+pub(crate) mod export;
+pub(crate) mod import;
 pub(crate) mod key;
+mod passphrase;
+pub(crate) mod release;
 pub(crate) mod sandbox;

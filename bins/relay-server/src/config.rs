@@ -18,6 +18,7 @@ mod notices;
 mod objections;
 mod pricing;
 mod redis;
+mod seal;
 mod security;
 mod server;
 mod settings;
@@ -41,7 +42,8 @@ pub(crate) use health::HealthSection;
 pub(crate) use logging::{LogFormat, LogLevel, LoggingSection};
 pub(crate) use notices::Notices;
 pub(crate) use pricing::PricingSection;
-pub(crate) use redis::RedisSection;
+use redis::RedisSection;
+pub(crate) use seal::SealChoice;
 pub(crate) use security::{AdminSection, KeysSection, SecretsSection};
 pub(crate) use server::ServerSection;
 pub(crate) use settings::{SETTINGS, Setting, Shown};
@@ -181,11 +183,23 @@ impl Config {
         self.sections.store.kind.unwrap_or(if redis { StoreKind::Redis } else { StoreKind::Sqlite })
     }
 
-    /// The database of a Redis that is not named by a URL: as the operator says, or the predecessor's
-    /// usual one.
+    /// In which form secrets are sealed.
+    pub(crate) fn seal(&self) -> SealChoice {
+        match self.store_kind() {
+            StoreKind::Sqlite => SealChoice::Aead,
+            StoreKind::Redis => self.sections.store.seal,
+        }
+    }
+
+    /// The database of a Redis that is not named by a URL, if one is chosen: as the operator says, or the
+    /// predecessor's usual one.
+    pub(crate) fn chosen_database(&self) -> Option<u8> {
+        self.sections.redis.db.or_else(|| self.compat().map(Compat::database))
+    }
+
+    /// The database that is taken unless another one turns out to be used: the chosen one, or v2's.
     pub(crate) fn redis_database(&self) -> u8 {
-        let usual = || self.compat().unwrap_or(Compat::V2).database();
-        self.sections.redis.db.unwrap_or_else(usual)
+        self.chosen_database().unwrap_or(Compat::V2.database())
     }
 
     fn objections(&self) -> Vec<Problem> {

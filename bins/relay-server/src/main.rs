@@ -9,6 +9,8 @@ mod config;
 mod demo;
 mod installation;
 mod logging;
+mod predecessor_login;
+mod redis_place;
 mod secrets_file;
 mod serve;
 mod terminal;
@@ -59,6 +61,16 @@ fn run(command: Command) -> Result<()> {
             runtime()?.block_on(commands::admin::run(&command, &configured()?))
         }
         Command::Config(command) => commands::config::run(&command, &Environment::of_process()),
+        Command::Adopt(arguments) => {
+            runtime()?.block_on(commands::adopt::run(arguments, &configured()?))
+        }
+        Command::Release => runtime()?.block_on(commands::release::run(&configured()?)),
+        Command::Export(arguments) => {
+            runtime()?.block_on(commands::export::run(&arguments, &configured()?))
+        }
+        Command::Import(arguments) => {
+            runtime()?.block_on(commands::import::run(&arguments, &configured()?))
+        }
         Command::Openapi => {
             terminal::print(relay_api::openapi::document());
             Ok(())

@@ -39,6 +39,8 @@ pub(crate) struct Secrets {
 struct Kept {
     jwt: Option<SecretString>,
     encryption_key: Option<SecretString>,
+    /// Values of `ENCRYPTION_KEY` under which API keys were digested that came from elsewhere.
+    former_encryption_keys: Vec<SecretString>,
 }
 
 /// The file's form.
@@ -49,6 +51,8 @@ struct Stored<'a> {
     jwt_secret: Option<std::borrow::Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     encryption_key: Option<std::borrow::Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    former_encryption_keys: Vec<std::borrow::Cow<'a, str>>,
 }
 
 impl Secrets {
@@ -110,6 +114,38 @@ impl Secrets {
         Self::resolve(given, folder)
     }
 
+    /// Values of `ENCRYPTION_KEY` under which API keys were digested that came from elsewhere.
+    pub(crate) fn former_encryption_keys(&self) -> &[SecretString] {
+        &self.kept.former_encryption_keys
+    }
+
+    /// Keeps values of `ENCRYPTION_KEY` under which API keys from elsewhere are digested. Returns whether
+    /// any of them is new.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file cannot be read or written.
+    pub(crate) fn remember(&self, keys: impl Iterator<Item = SecretString>) -> Result<bool> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        make_data_dir(folder)?;
+        let lock =
+            File::open(folder).with_context(|| format!("cannot open {}", folder.display()))?;
+        lock.lock().with_context(|| format!("cannot lock {}", folder.display()))?;
+        let mut kept = read(&self.path)?;
+        let mut is_new = false;
+        for key in keys {
+            let known = [&self.encryption_key].into_iter().chain(&kept.former_encryption_keys);
+            if !known.into_iter().any(|known| known.expose_secret() == key.expose_secret()) {
+                kept.former_encryption_keys.push(key);
+                is_new = true;
+            }
+        }
+        if is_new {
+            write(folder, &self.path, &kept)?;
+        }
+        Ok(is_new)
+    }
+
     /// Whether the file holds the secret at this path of the configuration; `None`: it is not for secrets
     /// of that kind.
     pub(crate) fn keeps(&self, path: &str) -> Option<bool> {
@@ -166,7 +202,12 @@ fn read(path: &Path) -> Result<Kept> {
     let secret = |text: Option<std::borrow::Cow<'_, str>>| {
         text.filter(|text| !text.is_empty()).map(|text| SecretString::from(text.into_owned()))
     };
-    Ok(Kept { jwt: secret(stored.jwt_secret), encryption_key: secret(stored.encryption_key) })
+    let former = stored.former_encryption_keys.into_iter();
+    Ok(Kept {
+        jwt: secret(stored.jwt_secret),
+        encryption_key: secret(stored.encryption_key),
+        former_encryption_keys: former.map(|key| SecretString::from(key.into_owned())).collect(),
+    })
 }
 
 /// Replaces the file in one step, so that nobody reads half of it.
@@ -175,7 +216,12 @@ fn write(folder: &Path, path: &Path, kept: &Kept) -> Result<()> {
     let text = |secret: &Option<SecretString>| {
         secret.as_ref().map(|secret| secret.expose_secret().to_owned().into())
     };
-    let stored = Stored { jwt_secret: text(&kept.jwt), encryption_key: text(&kept.encryption_key) };
+    let former = kept.former_encryption_keys.iter();
+    let stored = Stored {
+        jwt_secret: text(&kept.jwt),
+        encryption_key: text(&kept.encryption_key),
+        former_encryption_keys: former.map(|key| key.expose_secret().to_owned().into()).collect(),
+    };
     let json = serde_json::to_vec_pretty(&stored).with_context(failed)?;
     let mut file = tempfile::Builder::new()
         .prefix(".secrets-")
@@ -254,6 +300,24 @@ mod tests {
             let error = Secrets::resolve(&given(None, None), folder.path()).unwrap_err();
             assert!(!format!("{error:#}").contains("hidden"), "{damaged}");
         }
+    }
+
+    #[test]
+    fn former_encryption_keys_are_remembered_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let given = given(None, Some("the present one"));
+        let secrets = started(&given, folder.path());
+        let keys = || ["the present one", "another"].into_iter().map(SecretString::from);
+        assert!(secrets.remember(keys()).unwrap());
+        assert!(!secrets.remember(keys()).unwrap());
+        let later = Secrets::resolve(&given, folder.path()).unwrap();
+        let former: Vec<_> = later
+            .former_encryption_keys()
+            .iter()
+            .map(secrecy::ExposeSecret::expose_secret)
+            .collect();
+        assert_eq!(former, ["another"]);
+        assert!(!fs::read_to_string(later.path()).unwrap().contains("the present one"));
     }
 
     #[test]

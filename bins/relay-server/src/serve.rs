@@ -17,7 +17,8 @@ use anyhow::{Context as _, Result, anyhow};
 use relay_api::admin::{AdminConfig, AdminParts};
 use relay_api::health::Draining;
 use relay_api::{Edge, EdgeConfig};
-use relay_crypto::{KeyHasher, TokenSigner};
+use relay_crypto::TokenSigner;
+use relay_engine::operator::{TakenOver, UnreadableAccount};
 use relay_engine::prices::{PriceKeeper, PriceKeeperParts};
 use relay_engine::{Engine, EngineParts, Relay, Unheard};
 use relay_journal::Journal;
@@ -29,7 +30,8 @@ pub(crate) use lifecycle::Lifecycle;
 use lifecycle::Signals;
 
 use crate::config::{Config, Notices};
-use crate::installation::{Access, Installation, keyring};
+use crate::installation::{Access, Installation, hasher, keyring};
+use crate::predecessor_login;
 use crate::terminal::say;
 
 /// The administrator's name unless the operator chooses one. v2's.
@@ -69,7 +71,9 @@ pub(crate) struct Server {
 pub(crate) async fn serve(config: &Config) -> Result<()> {
     tell(config.notices());
     let installation = Installation::open(config, Access::Serve).await?;
+    take_over_login(config, &installation).await?;
     let password = initialise_admin(config, &installation).await?;
+    look_at_secrets(config, &installation).await?;
     let server = Server::prepare(config, &installation).await?;
     introduce(config, &installation, &server, password.as_deref()).await?;
     drop(password);
@@ -115,8 +119,8 @@ impl Server {
             ),
             clock: Arc::clone(&installation.clock),
             stores: installation.stores.clone(),
-            hasher: KeyHasher::new(&installation.secrets.encryption_key),
-            keyring: keyring(&installation.secrets, installation.store_kind),
+            hasher: hasher(&installation.secrets),
+            keyring: keyring(&installation.secrets, config),
             prices: Arc::clone(prices.prices()),
             journal: Some(journal),
             events: Arc::new(Unheard),
@@ -214,6 +218,49 @@ impl Plan {
     fn edge(&self) -> Edge {
         (self.edge)(Relay::new(&self.engine))
     }
+}
+
+/// Takes over the login that a v1 left, if there is none yet.
+async fn take_over_login(config: &Config, installation: &Installation) -> Result<()> {
+    let data_dir = &config.sections.store.data_dir;
+    let noted = predecessor_login::read(data_dir)?;
+    let taken = installation.operator.take_over_login(noted).await;
+    match taken.context("the administrator's login cannot be taken over")? {
+        None => {}
+        Some(TakenOver::Store) => {
+            say("The administrator's login of v1 holds: it was in the store.");
+        }
+        Some(TakenOver::Note) => say(format!(
+            "The administrator's login of v1 holds: it was in {}, which still says the password in clear; \
+             remove that file unless v1 is to come back.",
+            data_dir.join(predecessor_login::FILE).display()
+        )),
+    }
+    Ok(())
+}
+
+/// Says which accounts cannot be used because their secrets do not open, and brings the others into the
+/// form that the operator wants.
+async fn look_at_secrets(config: &Config, installation: &Installation) -> Result<()> {
+    let operator = &installation.operator;
+    let unreadable = operator.unreadable_accounts().await.context("the accounts cannot be read")?;
+    if !unreadable.is_empty() {
+        say(
+            "warning: the secrets of these accounts do not open; they are not used until ENCRYPTION_KEY is the one",
+        );
+        say("that sealed them, or their keys are set again:");
+    }
+    for UnreadableAccount { id, name, why } in unreadable {
+        say(format!("  {name} ({id}): {why}"));
+    }
+    let resealed = operator.reseal_accounts().await.context("secrets cannot be resealed")?;
+    if resealed > 0 {
+        say(format!(
+            "The secrets of {resealed} accounts were sealed anew (RELAY_SEAL={}).",
+            config.seal()
+        ));
+    }
+    Ok(())
 }
 
 /// Reads what things cost, and what operators say about it.

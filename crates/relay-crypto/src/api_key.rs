@@ -67,24 +67,35 @@ pub fn plausible(presented: &str, prefix: &str) -> bool {
 /// Digests presented API keys. Runs for every request and allocates nothing.
 pub struct KeyHasher {
     encryption_key: SecretString,
+    former: Vec<SecretString>,
 }
 
 impl KeyHasher {
     /// A hasher that salts with `encryption_key`, the text of `ENCRYPTION_KEY` as configured.
     #[must_use]
     pub fn new(encryption_key: &SecretString) -> Self {
-        Self { encryption_key: encryption_key.clone() }
+        Self { encryption_key: encryption_key.clone(), former: Vec::new() }
+    }
+
+    /// Also recognises keys that were stored under other values of `ENCRYPTION_KEY`: a digest cannot be
+    /// made anew without the key, so keys that were brought along keep theirs.
+    #[must_use]
+    pub fn with_former(mut self, former: Vec<SecretString>) -> Self {
+        self.former = former;
+        self
     }
 
     /// The salted digest under which keys are stored: SHA-256 of the key followed by
     /// `ENCRYPTION_KEY`, nothing between them, as v1 has it.
     #[must_use]
     pub fn digest(&self, presented: &str) -> [u8; 32] {
-        Sha256::new()
-            .chain_update(presented)
-            .chain_update(self.encryption_key.expose_secret())
-            .finalize()
-            .into()
+        salted(presented, &self.encryption_key)
+    }
+
+    /// The salted digests under former values of `ENCRYPTION_KEY`. To be looked up only where
+    /// [`KeyHasher::digest`] is not found.
+    pub fn former<'a>(&'a self, presented: &'a str) -> impl Iterator<Item = [u8; 32]> + 'a {
+        self.former.iter().map(move |encryption_key| salted(presented, encryption_key))
     }
 
     /// The digest under which v2 stored keys, SHA-256 of the key alone. To be looked up only where
@@ -93,6 +104,14 @@ impl KeyHasher {
     pub fn unsalted(&self, presented: &str) -> [u8; 32] {
         Sha256::digest(presented).into()
     }
+}
+
+fn salted(presented: &str, encryption_key: &SecretString) -> [u8; 32] {
+    Sha256::new()
+        .chain_update(presented)
+        .chain_update(encryption_key.expose_secret())
+        .finalize()
+        .into()
 }
 
 #[cfg(test)]
@@ -153,5 +172,17 @@ mod tests {
         let other = KeyHasher::new(&vectors::OTHER_ENCRYPTION_KEY.into());
         assert_ne!(ours.digest("cr_0123456789"), other.digest("cr_0123456789"));
         assert_eq!(ours.unsalted("cr_0123456789"), other.unsalted("cr_0123456789"));
+    }
+
+    #[test]
+    fn keys_of_former_encryption_keys_are_digested_as_they_were() {
+        let vectors = Vectors::load();
+        let hasher = KeyHasher::new(&vectors::OTHER_ENCRYPTION_KEY.into())
+            .with_former(vec![vectors.encryption_key.clone()]);
+        for case in vectors.hash {
+            let former: Vec<_> = hasher.former(&case.raw).map(hex::encode).collect();
+            assert_eq!(former, std::slice::from_ref(&case.v1));
+            assert_ne!(hex::encode(hasher.digest(&case.raw)), case.v1);
+        }
     }
 }

@@ -45,6 +45,32 @@ pub enum CryptoError {
     /// A stored bcrypt hash could not be read.
     #[error("the stored bcrypt password hash is malformed")]
     Bcrypt(#[from] bcrypt::BcryptError),
+    /// A file is not one that this crate seals.
+    #[error("the file is no export of Relay")]
+    NotASealedFile,
+    /// A file is sealed in a form that a later version brought.
+    #[error("the file is of version {found}, and this version of Relay reads version {known}")]
+    UnknownFileVersion {
+        /// The version that the file says.
+        found: u8,
+        /// The version that is known.
+        known: u8,
+    },
+    /// The first part of a file does not open.
+    #[error("the passphrase is wrong, or the beginning of the file was altered")]
+    WrongPassphrase,
+    /// A later part of a file does not open, or there is something after its end.
+    #[error("the file is damaged: a part of it was altered, moved or added")]
+    FileDamaged,
+    /// A file stops before its end.
+    #[error("the file is cut short: its end is missing")]
+    FileTruncated,
+    /// A file is longer than the form allows (256 TiB).
+    #[error("the file is too long to be sealed")]
+    FileTooLong,
+    /// A file could not be read or written.
+    #[error("the file cannot be read or written")]
+    FileIo(#[source] std::io::Error),
     /// A token could not be signed.
     #[error("the token could not be signed")]
     TokenSigning(#[source] jsonwebtoken::errors::Error),

@@ -110,6 +110,38 @@ impl Keyring {
         legacy::Sealed::parse(stored)?.open(self.legacy(salt).get()?)
     }
 
+    /// Opens `stored` with the first of `salts` whose key fits: of an account that v1 or v2 may have made,
+    /// the sealed text does not say which of them it was.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), from the last of `salts`.
+    pub fn open_first(
+        &self,
+        stored: &str,
+        salts: [LegacySalt; 2],
+    ) -> Result<(SecretString, LegacySalt), CryptoError> {
+        let [first, second] = salts;
+        match self.open(stored, first) {
+            Ok(secret) => Ok((secret, first)),
+            Err(CryptoError::WrongKeyOrDamaged) if !stored.starts_with(AEAD_PREFIX) => {
+                Ok((self.open(stored, second)?, second))
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Whether `stored` is not in the form that this keyring seals in, and should be: a seal of the
+    /// predecessors or a plain text where ours is wanted, ours where they must be able to read.
+    #[must_use]
+    pub fn is_outdated(&self, stored: &str) -> bool {
+        let is_aead = stored.starts_with(AEAD_PREFIX);
+        match self.format {
+            SealFormat::Aead => !is_aead && !stored.is_empty(),
+            SealFormat::Legacy => is_aead,
+        }
+    }
+
     /// Derives the keys of this keyring's format now, so that no request waits for it later.
     ///
     /// # Errors
@@ -120,6 +152,23 @@ impl Keyring {
             SealFormat::Aead => self.aead.get().map(drop),
             SealFormat::Legacy => self.console.get().and_then(|_| self.responses.get()).map(drop),
         }
+    }
+
+    /// Opens a password that the predecessors kept in clear, with or without a colon in it, and that
+    /// only Relay seals.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), for a text that has the outline of a sealed one.
+    pub fn open_unless_plain(
+        &self,
+        stored: &str,
+        salt: LegacySalt,
+    ) -> Result<SecretString, CryptoError> {
+        if stored.starts_with(AEAD_PREFIX) || legacy::Sealed::is_outlined(stored) {
+            return self.open(stored, salt);
+        }
+        Ok(SecretString::from(stored))
     }
 
     fn legacy(&self, salt: LegacySalt) -> &DerivedKey {

@@ -140,6 +140,26 @@ impl Period {
             Self::Hour { .. } => PeriodKind::Hour,
         }
     }
+
+    /// Reads what [`Display`](fmt::Display) prints, an empty text for the total.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let number = |at: std::ops::Range<usize>| {
+            let digits = text.get(at).filter(|part| part.bytes().all(|b| b.is_ascii_digit()))?;
+            digits.parse::<i32>().ok()
+        };
+        let part = |at: usize| u8::try_from(number(at..at + 2)?).ok();
+        let whole = match text.len() {
+            0 => Self::Total,
+            7 => Self::Month { year: number(0..4)?, month: part(5)? },
+            10 => Self::Day { year: number(0..4)?, month: part(5)?, day: part(8)? },
+            13 => {
+                Self::Hour { year: number(0..4)?, month: part(5)?, day: part(8)?, hour: part(11)? }
+            }
+            _ => return None,
+        };
+        (whole.to_string() == text).then_some(whole)
+    }
 }
 
 impl fmt::Display for Period {
@@ -173,6 +193,19 @@ mod tests {
             let moment = Timestamp::parse_rfc3339(moment).unwrap();
             let names = calendar.periods(moment).map(|period| period.to_string());
             assert_eq!(names, ["", month, day, hour], "{moment}");
+        }
+    }
+
+    #[test]
+    fn what_a_period_prints_is_read() {
+        let texts = ["", "2025-07", "2025-07-30", "2025-07-30:09"];
+        for text in texts {
+            assert_eq!(Period::parse(text).map(|period| period.to_string()).as_deref(), Some(text));
+        }
+        for text in
+            ["2025", "2025-7", "2025/07", "2025-07-30 09", "2025-07-30:9", "x025-07", "é25-07"]
+        {
+            assert_eq!(Period::parse(text), None, "{text}");
         }
     }
 

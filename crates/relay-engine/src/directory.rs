@@ -33,8 +33,9 @@ pub(crate) struct KnownKey {
     group: Option<(GroupId, Limits)>,
     /// It is at least as new as this version of the keys.
     pub(crate) version: u64,
-    /// What was presented: v1's digest, which is salted, and v2's, which is not.
-    digests: [KeyDigest; 2],
+    /// What was presented: v1's digest, which is salted, the same under former salts, and v2's, which is
+    /// not salted.
+    digests: Arc<[KeyDigest]>,
 }
 
 impl KnownKey {
@@ -97,8 +98,9 @@ impl Directory {
         if let Some(known) = self.cached(&salted) {
             return Ok(Some(known));
         }
+        let former = self.hasher.former(presented).map(KeyDigest::new);
         let unsalted = KeyDigest::new(self.hasher.unsalted(presented));
-        self.read_key([salted, unsalted]).await
+        self.read_key(std::iter::once(salted).chain(former).chain([unsalted]).collect()).await
     }
 
     /// Reads a key again, after its version turned out to be old.
@@ -106,13 +108,14 @@ impl Directory {
         &self,
         known: &KnownKey,
     ) -> Result<Option<KnownKey>, StoreError> {
-        self.read_key(known.digests).await
+        self.read_key(Arc::clone(&known.digests)).await
     }
 
-    async fn read_key(&self, digests: [KeyDigest; 2]) -> Result<Option<KnownKey>, StoreError> {
+    async fn read_key(&self, digests: Arc<[KeyDigest]>) -> Result<Option<KnownKey>, StoreError> {
         // The version first, so that the key is at least as new as it says.
         let cache = self.keys.load_full();
         let Some(key) = self.stores.keys.find_by_digest(&digests).await? else { return Ok(None) };
+        let Some(presented) = digests.first().copied() else { return Ok(None) };
         // A group that is gone shares limits with nobody. Changes of groups raise the keys' version.
         let group = match &key.group {
             Some(id) => self.stores.groups.get(id).await?.map(|group| (group.id, group.limits)),
@@ -123,7 +126,7 @@ impl Directory {
         if by_digest.len() >= MAX_CACHED_KEYS {
             by_digest.clear();
         }
-        by_digest.insert(digests[0], known.clone());
+        by_digest.insert(presented, known.clone());
         Ok(Some(known))
     }
 

@@ -3,6 +3,7 @@
 //! The only crate that knows the order of things. It speaks to stores through their ports and to
 //! upstreams over HTTP; it knows neither which store there is nor how a client's request came in.
 
+mod account_secrets;
 mod address_family;
 mod admission;
 mod attempt;

@@ -13,8 +13,10 @@ mod idempotent;
 mod keys;
 mod limits;
 mod login;
+mod sealing;
 mod snapshot;
 mod tokens;
+pub mod transfer;
 
 use std::sync::Arc;
 
@@ -28,7 +30,8 @@ pub use accounts::{AccountChange, NewAccount, NewProxy, NewProxyAuth, ProxyChang
 pub use error::OperatorError;
 pub use groups::{GroupEdit, NewGroup};
 pub use keys::{BULK_AT_ONCE, KeyEdit, KeyPreview, LONGEST_GRACE, NewKey};
-pub use login::MIN_PASSWORD_CHARS;
+pub use login::{MIN_PASSWORD_CHARS, NotedLogin, TakenOver};
+pub use sealing::UnreadableAccount;
 pub use tokens::{NewToken, TOKEN_PREFIX, actor_of_token};
 
 /// How often a change is decided anew because another one came first.

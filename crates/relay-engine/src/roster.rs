@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, HeaderName};
-use relay_crypto::{Keyring, LegacySalt};
+use relay_crypto::Keyring;
 use relay_domain::{
-    Account, AccountHealth, AccountId, HealthEvent, Multiplier, Platform, Proxy, ProxySetting,
-    Timestamp,
+    Account, AccountHealth, AccountId, HealthEvent, Multiplier, Proxy, ProxySetting, Timestamp,
 };
 use relay_scheduler::{Candidate, Readiness};
 use secrecy::ExposeSecret as _;
 
+use crate::account_secrets::OpenSecrets;
 use crate::breaker::Breaker;
 use crate::upstream::ProxyRoute;
 use crate::upstream_url::UpstreamUrl;
@@ -192,26 +192,17 @@ impl RosterEntry {
 }
 
 fn access(account: &Account, keyring: &Keyring) -> Result<Access, Readiness> {
-    let salt = match account.platform {
-        Platform::ClaudeConsole => LegacySalt::Console,
-        Platform::Codex => LegacySalt::Responses,
-    };
-    let open = |sealed: &str| keyring.open(sealed, salt).map_err(|_| Readiness::SecretUnreadable);
-    let secret = open(account.secret.as_stored())?;
+    let OpenSecrets { credential: secret, proxy_password, .. } =
+        OpenSecrets::of(account, keyring).map_err(|_| Readiness::SecretUnreadable)?;
     let credential = credential(secret.expose_secret()).ok_or(Readiness::SecretUnreadable)?;
     let proxy = match &account.proxy {
         ProxySetting::Direct => None,
         ProxySetting::Unusable => return Err(Readiness::ProxyUnusable),
-        ProxySetting::Via(Proxy { scheme, host, port, auth }) => {
-            let auth = auth.as_ref().map(|auth| {
-                open(auth.password.as_stored()).map(|password| (auth.username.clone(), password))
-            });
-            Some(ProxyRoute {
-                scheme: *scheme,
-                authority: format!("{host}:{port}"),
-                auth: auth.transpose()?,
-            })
-        }
+        ProxySetting::Via(Proxy { scheme, host, port, auth }) => Some(ProxyRoute {
+            scheme: *scheme,
+            authority: format!("{host}:{port}"),
+            auth: auth.as_ref().map(|auth| auth.username.clone()).zip(proxy_password),
+        }),
     };
     let user_agent =
         account.user_agent.as_deref().and_then(|agent| HeaderValue::from_str(agent).ok());

@@ -1,6 +1,6 @@
 //! Upstream accounts, in v1's hashes. v2's Codex accounts are read and changed where they are.
 
-mod form;
+pub(crate) mod form;
 mod health;
 mod proxy;
 
@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use redis::Pipeline;
 use relay_domain::{Account, AccountHealth, AccountId, AccountKind, HealthEvent, Timestamp};
-use relay_store::{AccountRepository, StoreError, Update};
+use relay_store::{AccountRepository, AccountSecrets, StoreError, Update};
 
 use crate::fault;
 use crate::guarded_write::{ATTEMPTS, GuardedWrite, changed};
@@ -144,6 +144,31 @@ impl AccountRepository for RedisAccounts {
             }
         }
         Err(fault::contended(format!("account {}", account.id)))
+    }
+
+    async fn reseal(
+        &self,
+        id: &AccountId,
+        expected: &AccountSecrets,
+        next: &AccountSecrets,
+    ) -> Result<bool, StoreError> {
+        let Some(Found { family, name, hash }) = self.find(id).await? else { return Ok(false) };
+        let account = form::parse(id, family, &hash)?;
+        if AccountSecrets::of(&account) != *expected {
+            return Ok(false);
+        }
+        let mut write = GuardedWrite::default();
+        for field in form::SECRET {
+            write.if_still(&name, field, hash.stored(field));
+        }
+        write.if_still(&name, form::REVISION, hash.stored(form::REVISION));
+        let resealed = next.clone().put_into(account.clone());
+        let mut fields =
+            changed(&form::fields(&account, family)?, form::fields(&resealed, family)?);
+        fields.push((form::REVISION, account.revision.saturating_add(1).to_string()));
+        write.set_fields(&name, &fields);
+        write.write("INCR", self.keyspace().account_version(), [""; 0]);
+        Ok(write.run(&self.shared).await?.is_none())
     }
 
     async fn delete(&self, id: &AccountId) -> Result<bool, StoreError> {

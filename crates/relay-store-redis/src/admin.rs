@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::connection;
 use crate::fault;
 use crate::guarded_write::{ATTEMPTS, GuardedWrite};
+use crate::scan;
 use crate::shared::Shared;
 
 /// The operator's login.
@@ -59,6 +60,24 @@ impl RedisAdmin {
 impl AdminRepository for RedisAdmin {
     async fn credentials(&self) -> Result<Option<AdminCredentials>, StoreError> {
         self.read().await?.map(|json| self.parse(&json)).transpose()
+    }
+
+    async fn predecessor(&self) -> Result<Option<AdminCredentials>, StoreError> {
+        let name = self.shared.keyspace.v1_admin_credentials().to_owned();
+        let hash = scan::read_all(&self.shared.pool, &[name]).await?.pop().unwrap_or_default();
+        let (Some(username), Some(password_hash)) =
+            (hash.text("username"), hash.text("passwordHash"))
+        else {
+            return Ok(None);
+        };
+        let created_at = hash.moment("createdAt").unwrap_or_default();
+        Ok(Some(AdminCredentials {
+            username: username.to_owned(),
+            password_hash: PasswordHash::new(password_hash.to_owned()),
+            session_epoch: 0,
+            created_at,
+            updated_at: hash.moment("updatedAt").unwrap_or(created_at),
+        }))
     }
 
     async fn initialise(&self, credentials: &AdminCredentials) -> Result<bool, StoreError> {

@@ -10,7 +10,7 @@ mod usage_record;
 
 use std::collections::HashMap;
 
-use relay_domain::{NanoUsd, Period, RequestRecord, Timestamp, TokenCount, TokenUsage};
+use relay_domain::{NanoUsd, Period, PeriodKind, RequestRecord, Timestamp, TokenCount, TokenUsage};
 use relay_store::{UsageScope, UsageTotals};
 
 use self::amounts::Amounts;
@@ -20,7 +20,7 @@ use self::families::Counted;
 use self::indexes::Indexes;
 use crate::call::Call;
 use crate::hash::Hash;
-use crate::keyspace::Keyspace;
+use crate::keyspace::{Index, Keyspace};
 
 /// A counted request, with what can be written of it before it meets others in a batch.
 #[derive(Debug)]
@@ -134,6 +134,18 @@ pub(crate) fn name(scope: &UsageScope, period: Period, keyspace: &Keyspace) -> S
             keyspace.counter(scope, period)
         }
     }
+}
+
+/// The index of v1 in which a counter of such a period stands, if there is one, and as what.
+pub(crate) fn indexed(scope: &UsageScope, kind: PeriodKind) -> Option<(Index, String)> {
+    let counted = match scope {
+        UsageScope::Key(key) => Counted::Key(key.clone()),
+        UsageScope::Account(account) => Counted::Account(account.clone()),
+        UsageScope::Group(group) => Counted::Group(group.clone()),
+        UsageScope::Model(model) => Counted::Model(model_name::counted(model).into()),
+    };
+    let (index, member, kinds) = counted.indexed()?;
+    kinds.contains(&kind).then_some((index, member))
 }
 
 /// Reads a counter. What v1 or v2 counted before Relay has no exact cost.

@@ -1,6 +1,6 @@
 //! API keys, in v1's hashes, with v1's indexes.
 
-mod form;
+pub(crate) mod form;
 mod listing;
 mod service_rates;
 
@@ -281,7 +281,12 @@ fn secret_is_taken() -> StoreError {
 }
 
 /// Brings the indexes from what `old` needs to what `new` needs.
-fn index(write: &mut GuardedWrite, keyspace: &Keyspace, old: Option<&ApiKey>, new: &ApiKey) {
+pub(crate) fn index(
+    write: &mut GuardedWrite,
+    keyspace: &Keyspace,
+    old: Option<&ApiKey>,
+    new: &ApiKey,
+) {
     let id = new.id.as_str();
     if let Some(old) = old {
         if by_name(old) != by_name(new) {

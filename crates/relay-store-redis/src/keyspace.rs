@@ -4,6 +4,7 @@
 //! lives under a prefix of Relay's own. Scripts get names as KEYS and make none: a layout with hash tags
 //! for Redis Cluster is a second `Keyspace`, not a rewrite.
 
+mod counter_names;
 mod usage;
 
 use relay_domain::{AffinityKey, Platform, RequestId};
@@ -197,8 +198,24 @@ impl Keyspace {
         format!("apikey:tag:{tag}")
     }
 
+    /// The tag in the name of a tag's set.
+    pub(crate) fn tag_of<'a>(&self, name: &'a str) -> Option<&'a str> {
+        name.strip_prefix("apikey:tag:")
+    }
+
+    /// Says that v1's indexes are whole: v1 makes them anew at its start if it says anything else.
+    pub(crate) fn key_index_version(&self) -> &'static str {
+        "apikey:index:version"
+    }
+
     pub(crate) fn key_tags(&self) -> &'static str {
         "apikey:tags:all"
+    }
+
+    /// Whether a name is that of one of v1's indexes of API keys.
+    pub(crate) fn is_key_index(&self, name: &str) -> bool {
+        let stems = ["apikey:idx:", "apikey:set:", "apikey:tag:", "apikey:tags:", "apikey:index:"];
+        stems.iter().any(|stem| name.starts_with(stem))
     }
 
     /// What a scan for API keys asks for; [`key_id_of`](Self::key_id_of) sorts out what else it finds.
@@ -218,14 +235,20 @@ impl Keyspace {
         format!("{}:{id}", family.stem())
     }
 
-    /// The ids of a family's accounts.
+    /// The ids of a family's accounts. v2 keeps none of its Codex accounts, and takes every name that
+    /// begins like theirs for an account: theirs is Relay's own.
     pub(crate) fn account_ids(&self, family: AccountFamily) -> String {
-        format!("{}:index", family.stem())
+        match family {
+            AccountFamily::ClaudeConsole | AccountFamily::OpenaiResponses => {
+                format!("{}:index", family.stem())
+            }
+            AccountFamily::Codex => format!("{}codex_accounts", self.own),
+        }
     }
 
     /// v1's note that the family is empty, which would make it overlook a new account for an hour.
     pub(crate) fn no_accounts(&self, family: AccountFamily) -> String {
-        format!("{}:index:empty", family.stem())
+        format!("{}:empty", self.account_ids(family))
     }
 
     pub(crate) fn shared_accounts(&self, family: AccountFamily) -> String {
@@ -244,6 +267,40 @@ impl Keyspace {
     ) -> Option<&'a str> {
         let id = name.strip_prefix(family.stem())?.strip_prefix(':')?;
         (!id.is_empty() && !id.contains(':') && id != "index").then_some(id)
+    }
+
+    // What tells who was here.
+
+    /// What only a v1 writes, or who writes as v1 does.
+    pub(crate) fn marks_of_v1(&self) -> [&'static str; 5] {
+        [
+            "session:admin_credentials",
+            "apikey:index:version",
+            "usage:global:total",
+            "account_groups_reverse:migrated",
+            "system:migrated:version",
+        ]
+    }
+
+    /// What only a v2 writes, or who writes as v2 does.
+    pub(crate) fn marks_of_v2(&self) -> [&'static str; 2] {
+        ["admin:credentials", "shared_codex_accounts"]
+    }
+
+    /// What only Relay writes.
+    pub(crate) fn marks_of_relay(&self) -> [String; 2] {
+        [self.key_version(), self.account_version()]
+    }
+
+    /// Whether a name is that of a conversation's binding.
+    pub(crate) fn is_binding(&self, name: &str) -> bool {
+        name.starts_with("unified_claude_session_mapping:")
+            || name.starts_with("unified_openai_session_mapping:")
+    }
+
+    /// Whether a name is Relay's own.
+    pub(crate) fn is_own(&self, name: &str) -> bool {
+        name.starts_with(&self.own)
     }
 
     // Statistics.
@@ -301,6 +358,11 @@ impl Keyspace {
             SettingsName::ServiceRates => "system:service_rates".to_owned(),
             SettingsName::PriceOverrides => format!("{}settings:{}", self.own, name.as_str()),
         }
+    }
+
+    /// v1's, which lasts a day and is made anew from its `init.json` at every start of it.
+    pub(crate) fn v1_admin_credentials(&self) -> &'static str {
+        "session:admin_credentials"
     }
 }
 

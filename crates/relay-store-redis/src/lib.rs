@@ -17,6 +17,7 @@
 mod accounts;
 mod admin;
 mod admin_tokens;
+mod archive;
 mod audit;
 mod call;
 mod connection;
@@ -37,6 +38,7 @@ mod scripts;
 mod settings;
 mod shared;
 mod statistics;
+mod takeover;
 mod usage;
 
 use std::sync::Arc;
@@ -45,10 +47,12 @@ use relay_store::{StoreError, Stores};
 use tokio::sync::Mutex;
 
 pub use crate::options::{RedisAddress, RedisOptions};
+pub use crate::takeover::{Repair, Survey, Traces, Unreadable};
 
 use crate::accounts::RedisAccounts;
 use crate::admin::RedisAdmin;
 use crate::admin_tokens::RedisAdminTokens;
+use crate::archive::RedisArchive;
 use crate::audit::RedisAudit;
 use crate::connection::ConnectionPool;
 use crate::groups::RedisGroups;
@@ -117,6 +121,45 @@ impl RedisStore {
         self.stores.clone()
     }
 
+    /// Who has written into this database, told from a few names.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when Redis fails.
+    pub async fn traces(&self) -> Result<Traces, StoreError> {
+        takeover::traces(&self.shared).await
+    }
+
+    /// Looks at everything in the database and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when Redis fails.
+    pub async fn survey(&self) -> Result<Survey, StoreError> {
+        Ok(takeover::survey(&self.shared).await?.0)
+    }
+
+    /// Makes v1's indexes what they should be, and returns what was found before. Only entries that are
+    /// wrong are touched; it may be repeated, also while Relay serves.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when Redis fails.
+    pub async fn adopt(&self) -> Result<Survey, StoreError> {
+        takeover::adopt(&self.shared).await
+    }
+
+    /// Takes away what a v2 that comes back cannot read: v1's indexes and bindings, which it takes for API
+    /// keys, accounts and bindings of its own, and the login if its password was hashed anew. Returns how
+    /// many names were removed.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when Redis fails.
+    pub async fn release_to_v2(&self) -> Result<usize, StoreError> {
+        takeover::release_to_v2(&self.shared).await
+    }
+
     fn over(shared: Arc<Shared>) -> Self {
         let stores = Stores {
             keys: Arc::new(RedisKeys { shared: Arc::clone(&shared) }),
@@ -128,6 +171,7 @@ impl RedisStore {
             audit: Arc::new(RedisAudit { shared: Arc::clone(&shared) }),
             idempotency: Arc::new(RedisIdempotency { shared: Arc::clone(&shared) }),
             settings: Arc::new(RedisSettings { shared: Arc::clone(&shared) }),
+            archive: Arc::new(RedisArchive { shared: Arc::clone(&shared) }),
             ledger: Arc::new(RedisLedger::new(Arc::clone(&shared))),
         };
         Self { shared, stores }

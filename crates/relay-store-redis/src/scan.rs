@@ -34,6 +34,40 @@ pub(crate) async fn hashes(
     }
 }
 
+/// One step of a scan for hashes that `pattern` matches, from `position` (empty for the first): where the
+/// next step begins, unless this was the last, and the names found.
+pub(crate) async fn step(
+    pool: &ConnectionPool,
+    pattern: &str,
+    position: &str,
+) -> Result<(Option<String>, Vec<String>), StoreError> {
+    let mut pipeline = Pipeline::with_capacity(1);
+    let cursor = if position.is_empty() { "0" } else { position };
+    pipeline.cmd("SCAN").arg(cursor).arg("MATCH").arg(pattern);
+    pipeline.arg("COUNT").arg(STEP).arg("TYPE").arg("hash");
+    let answer = pool.send(&pipeline).await?.pop().unwrap_or_default();
+    let (next, found): (String, Vec<String>) = connection::read(answer, "SCAN")?;
+    Ok(((next != "0").then_some(next), found))
+}
+
+/// Every name of any kind. One may come twice.
+pub(crate) async fn names(pool: &ConnectionPool) -> Result<Vec<String>, StoreError> {
+    let (mut names, mut cursor) = (Vec::new(), 0_u64);
+    loop {
+        let mut pipeline = Pipeline::with_capacity(1);
+        pipeline.cmd("SCAN").arg(cursor).arg("COUNT").arg(STEP);
+        let answer = pool.send(&pipeline).await?.pop().unwrap_or_default();
+        let (next, found): (u64, Vec<String>) = connection::read(answer, "SCAN")?;
+        names.extend(found);
+        cursor = next;
+        if cursor == 0 {
+            names.sort_unstable();
+            names.dedup();
+            return Ok(names);
+        }
+    }
+}
+
 /// The members of a set, in steps. Each comes once.
 pub(crate) async fn members(pool: &ConnectionPool, name: &str) -> Result<Vec<String>, StoreError> {
     let (mut members, mut cursor) = (BTreeSet::new(), 0_u64);

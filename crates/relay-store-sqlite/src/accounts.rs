@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use relay_domain::{Account, AccountHealth, AccountId, HealthEvent, Priority, Timestamp};
-use relay_store::{AccountRepository, StoreError, Update};
+use relay_store::{AccountRepository, AccountSecrets, StoreError, Update};
 use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
 
 use crate::counters::ACCOUNT_SCOPE;
@@ -36,6 +36,16 @@ impl AccountRepository for SqliteStore {
     async fn update(&self, account: &Account) -> Result<Update, StoreError> {
         let account = account.clone();
         self.core().queue.run(move |connection| Ok(update(connection, &account)?)).await
+    }
+
+    async fn reseal(
+        &self,
+        id: &AccountId,
+        expected: &AccountSecrets,
+        next: &AccountSecrets,
+    ) -> Result<bool, StoreError> {
+        let (id, expected, next) = (id.clone(), expected.clone(), next.clone());
+        self.core().queue.run(move |connection| reseal(connection, &id, &expected, next)).await
     }
 
     async fn delete(&self, id: &AccountId) -> Result<bool, StoreError> {
@@ -97,6 +107,24 @@ fn update(connection: &Connection, account: &Account) -> Result<Update, SqliteEr
     let sql = "SELECT revision FROM account WHERE id = ?1";
     let current = connection.query_row(sql, [id], |row| row.get(0)).optional()?.map(number);
     Ok(current.map_or(Update::Absent, |current| Update::Stale { current }))
+}
+
+fn reseal(
+    connection: &mut Connection,
+    id: &AccountId,
+    expected: &AccountSecrets,
+    next: AccountSecrets,
+) -> Result<bool, StoreError> {
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(SqliteError::from)?;
+    let found = select(&transaction, "WHERE account.id = ?1", [id.as_str()])?.into_iter().next();
+    let Some(account) = found.filter(|account| AccountSecrets::of(account) == *expected) else {
+        return Ok(false);
+    };
+    let updated = update(&transaction, &next.put_into(account))?;
+    transaction.commit().map_err(SqliteError::from)?;
+    Ok(matches!(updated, Update::Done { .. }))
 }
 
 fn apply(

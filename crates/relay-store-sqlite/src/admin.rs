@@ -14,6 +14,11 @@ impl AdminRepository for SqliteStore {
         self.core().queue.run(|connection| Ok(read(connection)?)).await
     }
 
+    async fn predecessor(&self) -> Result<Option<AdminCredentials>, StoreError> {
+        // v1 and v2 know no embedded store.
+        Ok(None)
+    }
+
     async fn initialise(&self, credentials: &AdminCredentials) -> Result<bool, StoreError> {
         let first = credentials.clone();
         let write = move |connection: &mut Connection| {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use relay_domain::{
     Calendar, NanoUsd, Period, PeriodKind, RequestRecord, Timestamp, TokenCount, TokenUsage,
 };
-use relay_store::{UsageScope, UsageTotals};
+use relay_store::{Counted, UsageScope, UsageTotals};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::stored::millis;
@@ -145,6 +145,53 @@ pub(crate) fn totals(
         })
     });
     Ok(found.optional()?.unwrap_or_default())
+}
+
+/// All that is counted of `scope` in `period`.
+pub(crate) fn counted(
+    connection: &Connection,
+    scope: UsageScope,
+    period: Period,
+) -> rusqlite::Result<Counted> {
+    let totals = totals(connection, &scope, period)?;
+    let (kind, id) = columns(&scope);
+    let mut read = connection.prepare_cached(
+        "SELECT claude FROM usage WHERE kind = ?1 AND period = ?2 AND scope = ?3 AND id = ?4",
+    )?;
+    let key = params![kind_number(period.kind()), period.to_string(), kind, id];
+    let claude: Option<i64> = read.query_row(key, |row| row.get(0)).optional()?;
+    let claude = NanoUsd::from_nanos(claude.unwrap_or(0));
+    Ok(Counted { scope, period, totals, claude })
+}
+
+/// Stores a counter that was counted elsewhere, unless there is one. It dates no use.
+pub(crate) fn add_absent(connection: &Connection, counted: &Counted) -> rusqlite::Result<bool> {
+    let Counted { scope, period, totals, claude } = counted;
+    let (scope, id) = columns(scope);
+    let tokens = totals.tokens;
+    let mut add = connection.prepare_cached(
+        "INSERT INTO usage (kind, period, scope, id, requests, input, output, cache_read,
+            cache_write_5m, cache_write_1h, cost, unpriced_requests, last_at, charged, claude)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, ?13, ?14)
+         ON CONFLICT DO NOTHING",
+    )?;
+    let added = add.execute(params![
+        kind_number(period.kind()),
+        period.to_string(),
+        scope,
+        id,
+        whole(totals.requests),
+        whole(tokens.input.get()),
+        whole(tokens.output.get()),
+        whole(tokens.cache_read.get()),
+        whole(tokens.cache_write_5m.get()),
+        whole(tokens.cache_write_1h.get()),
+        totals.cost.as_nanos(),
+        whole(totals.unpriced_requests),
+        totals.charged.as_nanos(),
+        claude.as_nanos(),
+    ])?;
+    Ok(0 < added)
 }
 
 /// Drops counters of hours and days that ended long before `now`; months and totals are kept.

@@ -232,7 +232,8 @@ fn select(
     values: impl rusqlite::Params,
 ) -> Result<Vec<ApiKey>, StoreError> {
     let sql = format!(
-        "SELECT api_key.id, digest, created_at, ifnull(usage.last_at, last_used_at), settings,
+        "SELECT api_key.id, digest, created_at, -- Usage that was taken in from elsewhere has no date.
+             ifnull(nullif(usage.last_at, 0), last_used_at), settings,
              revision, retiring_digest, retiring_until
          FROM api_key LEFT JOIN usage ON usage.kind = 0 AND usage.period = ''
              AND usage.scope = {KEY_SCOPE} AND usage.id = api_key.id

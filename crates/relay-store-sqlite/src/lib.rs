@@ -20,6 +20,7 @@
 mod accounts;
 mod admin;
 mod admin_tokens;
+mod archive;
 mod audit;
 mod batch;
 mod bindings;

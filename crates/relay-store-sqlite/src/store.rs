@@ -108,6 +108,7 @@ impl SqliteStore {
             audit: Arc::new(self.clone()),
             idempotency: Arc::new(self.clone()),
             settings: Arc::new(self.clone()),
+            archive: Arc::new(self.clone()),
             ledger: Arc::new(self.clone()),
         }
     }

@@ -54,6 +54,10 @@ pub trait AdminRepository: Send + Sync {
     /// The login, if there is one yet.
     async fn credentials(&self) -> Result<Option<AdminCredentials>, StoreError>;
 
+    /// The login that a v1 left in its own place, for a store that has none yet. It is what it was when
+    /// v1 last started; `None` where v1 keeps nothing.
+    async fn predecessor(&self) -> Result<Option<AdminCredentials>, StoreError>;
+
     /// Writes the first login. `false`: there was one already, and it stays. Of two processes that
     /// start at once, one wins.
     async fn initialise(&self, credentials: &AdminCredentials) -> Result<bool, StoreError>;

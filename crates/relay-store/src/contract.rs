@@ -13,6 +13,7 @@
 pub mod accounts;
 pub mod admin;
 pub mod admission;
+pub mod archive;
 pub mod budgets;
 pub mod fixture;
 pub mod history;
@@ -84,10 +85,19 @@ macro_rules! contract_suite {
             accounts::accounts_are_listed_by_priority_and_id,
             accounts::an_update_of_an_account_writes_what_an_operator_may_change,
             accounts::an_update_of_an_account_on_old_knowledge_is_refused,
+            accounts::secrets_are_replaced_if_they_still_are_as_they_were,
             accounts::a_deleted_account_is_gone,
             accounts::health_follows_events,
             accounts::events_at_once_all_take_effect,
             accounts::changes_of_accounts_raise_their_version,
+            archive::an_empty_archive_has_no_pages,
+            archive::what_was_counted_is_given,
+            archive::counters_read_back,
+            archive::counters_are_not_added_up,
+            archive::counters_that_were_taken_in_go_on,
+            archive::counters_that_were_taken_in_date_no_use,
+            archive::records_are_taken_in_once,
+            admin::a_fresh_store_has_no_predecessor,
             admin::the_first_login_stays,
             admin::of_two_first_logins_one_wins,
             admin::a_login_can_be_replaced,

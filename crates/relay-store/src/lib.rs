@@ -12,6 +12,7 @@ mod account_listing;
 mod accounts;
 mod admin;
 mod admin_tokens;
+mod archive;
 mod audit;
 pub mod budgets;
 #[cfg(feature = "contract")]
@@ -35,9 +36,10 @@ mod usage;
 use std::sync::Arc;
 
 pub use account_listing::{AccountQuery, AccountSort};
-pub use accounts::AccountRepository;
+pub use accounts::{AccountRepository, AccountSecrets};
 pub use admin::{AdminCredentials, AdminRepository, PasswordHash};
 pub use admin_tokens::AdminTokenRepository;
+pub use archive::{Archive, ArchivePage, Counted};
 pub use audit::{AUDIT_AGE, AUDIT_CAPACITY, AuditPage, AuditQuery, AuditRepository};
 pub use error::StoreError;
 pub use groups::GroupRepository;
@@ -60,7 +62,7 @@ pub use usage::{UsageRepository, UsageScope, UsageTotals};
 #[cfg(feature = "mock")]
 pub use {
     accounts::MockAccountRepository, admin::MockAdminRepository,
-    admin_tokens::MockAdminTokenRepository, audit::MockAuditRepository,
+    admin_tokens::MockAdminTokenRepository, archive::MockArchive, audit::MockAuditRepository,
     groups::MockGroupRepository, idempotency::MockIdempotencyRepository, keys::MockKeyRepository,
     ledger::MockLedger, settings::MockSettingsRepository, usage::MockUsageRepository,
 };
@@ -86,6 +88,8 @@ pub struct Stores {
     pub idempotency: Arc<dyn IdempotencyRepository>,
     /// What an operator has set while Relay runs.
     pub settings: Arc<dyn SettingsRepository>,
+    /// What was used, to be moved elsewhere.
+    pub archive: Arc<dyn Archive>,
     /// Admission and settlement.
     pub ledger: Arc<dyn Ledger>,
 }

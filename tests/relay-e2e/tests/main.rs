@@ -24,3 +24,5 @@ mod secrets;
 mod splits;
 mod sticky;
 mod stored;
+mod takeover;
+mod transfer;

@@ -80,6 +80,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         value(&(f64::from(c.sections.store.calendar.offset_minutes()) / 60.0))
     })
     .zero_was("8, as v2 did; RELAY_COMPAT=v1 or v2 keeps that"),
+    text("store.seal", "RELAY_SEAL", |c| value(&c.seal())),
     text("redis.url", "RELAY_REDIS_URL", |c| secret(c.sections.redis.url.as_ref())),
     text("redis.host", "REDIS_HOST", |c| optional(c.sections.redis.host.as_ref())),
     number("redis.port", "REDIS_PORT", |c| optional(c.sections.redis.port.as_ref())),

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::Objections;
 use super::compat::Compat;
+use super::seal::SealChoice;
 
 /// Where things are kept, and by whose calendar they are counted.
 #[derive(Debug, Deserialize)]
@@ -22,6 +23,8 @@ pub(crate) struct StoreSection {
     records: u64,
     /// For how many days at most.
     record_days: u64,
+    /// The form of secrets in Redis. The embedded store knows one alone.
+    pub(crate) seal: SealChoice,
     #[serde(rename = "timezone_offset", deserialize_with = "calendar")]
     pub(crate) calendar: Calendar,
     /// Whose data is taken over, and whose defaults therefore hold.
@@ -58,9 +61,15 @@ impl Default for StoreSection {
     fn default() -> Self {
         // The offset of v1 and v2 when none is given.
         let calendar = Calendar::with_offset_minutes(8 * 60).unwrap_or(Calendar::UTC);
-        let data_dir = PathBuf::from("./data");
-        let (records, record_days) = (100_000, 30);
-        Self { kind: None, data_dir, records, record_days, calendar, compat: None }
+        Self {
+            kind: None,
+            data_dir: PathBuf::from("./data"),
+            records: 100_000,
+            record_days: 30,
+            seal: SealChoice::default(),
+            calendar,
+            compat: None,
+        }
     }
 }
 

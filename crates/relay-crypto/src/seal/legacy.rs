@@ -37,6 +37,16 @@ pub(super) struct Sealed {
 }
 
 impl Sealed {
+    /// Whether `stored` has the outline of a sealed text: hex of one block, a colon, hex of whole blocks.
+    pub(super) fn is_outlined(stored: &str) -> bool {
+        let is_hex = |text: &str| text.bytes().all(|b| b.is_ascii_hexdigit());
+        stored.split_once(':').is_some_and(|(iv, ciphertext)| {
+            let blocks = 2 * BLOCK_BYTES;
+            let whole = !ciphertext.is_empty() && ciphertext.len().is_multiple_of(blocks);
+            iv.len() == blocks && whole && is_hex(iv) && is_hex(ciphertext)
+        })
+    }
+
     /// Takes `stored` apart: two parts of hex, the first of one block.
     pub(super) fn parse(stored: &str) -> Result<Self, CryptoError> {
         let (iv, ciphertext) = stored.split_once(':').ok_or(CryptoError::UnknownSeal)?;

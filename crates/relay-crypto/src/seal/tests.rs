@@ -188,3 +188,46 @@ fn refusal(keyring: &Keyring, stored: &str, salt: LegacySalt) -> &'static str {
         Err(other) => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn of_two_salts_the_one_that_fits_opens() {
+    for (own, other) in [(SALTS[0], SALTS[1]), (SALTS[1], SALTS[0])] {
+        let stored = KEYRINGS[1].seal(&"sk-upstream-1".into(), own).unwrap();
+        for salts in [[own, other], [other, own]] {
+            let (secret, salt) = KEYRINGS[0].open_first(&stored, salts).unwrap();
+            assert_eq!((secret.expose_secret(), salt), ("sk-upstream-1", own));
+        }
+    }
+    let wrong = Keyring::new(&OTHER_ENCRYPTION_KEY.into(), SealFormat::Legacy);
+    for sealer in &*KEYRINGS {
+        let stored = sealer.seal(&"sk-upstream-1".into(), SALTS[0]).unwrap();
+        assert!(matches!(wrong.open_first(&stored, SALTS), Err(CryptoError::WrongKeyOrDamaged)));
+    }
+}
+
+#[test]
+fn a_password_that_was_kept_in_clear_is_taken_as_it_is() {
+    let [aead, _] = &*KEYRINGS;
+    for plain in ["", "secret", "with:colon", "00:11", "a:b:c"] {
+        let opened = aead.open_unless_plain(plain, SALTS[0]).unwrap();
+        assert_eq!(opened.expose_secret(), plain);
+    }
+    for sealer in &*KEYRINGS {
+        let stored = sealer.seal(&"with:colon".into(), SALTS[0]).unwrap();
+        let opened = aead.open_unless_plain(&stored, SALTS[0]).unwrap();
+        assert_eq!(opened.expose_secret(), "with:colon");
+        let wrong = Keyring::new(&OTHER_ENCRYPTION_KEY.into(), SealFormat::Legacy);
+        assert!(wrong.open_unless_plain(&stored, SALTS[0]).is_err(), "never sent as it is");
+    }
+}
+
+#[test]
+fn each_form_is_outdated_where_the_other_is_wanted() {
+    let [aead, legacy] = &*KEYRINGS;
+    let sealed = KEYRINGS.each_ref().map(|sealer| sealer.seal(&"s".into(), SALTS[0]).unwrap());
+    let outdated = |keyring: &Keyring| sealed.each_ref().map(|stored| keyring.is_outdated(stored));
+    assert_eq!(outdated(aead), [false, true]);
+    assert_eq!(outdated(legacy), [true, false]);
+    assert!(aead.is_outdated("in clear") && !aead.is_outdated(""));
+    assert!(!legacy.is_outdated("in clear"), "as v1 left it");
+}

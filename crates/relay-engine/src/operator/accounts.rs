@@ -18,6 +18,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::audit::Change;
 use super::{Operator, OperatorError, check_description, check_name, fresh_id, limits, snapshot};
 use crate::UpstreamUrl;
+use crate::account_secrets::salt_of;
 
 pub use change::{AccountChange, ProxyChange};
 
@@ -255,14 +256,6 @@ fn check_fields(account: &Account) -> Result<(), OperatorError> {
     require(HeaderValue::from_str(agent).is_ok(), "userAgent", why)?;
     let cost = account.limits.window.and_then(|window| window.cost);
     limits::check(&account.limits, WindowCaps { cost, ..WindowCaps::default() })
-}
-
-/// The legacy salt of a platform's credentials.
-fn salt_of(platform: Platform) -> LegacySalt {
-    match platform {
-        Platform::ClaudeConsole => LegacySalt::Console,
-        Platform::Codex => LegacySalt::Responses,
-    }
 }
 
 /// A pasted credential often has a line break at its end, which no header can carry.

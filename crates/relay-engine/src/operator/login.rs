@@ -15,7 +15,56 @@ pub const MIN_PASSWORD_CHARS: usize = 8;
 /// How often a password is set anew because the login was changed at the same time.
 const ATTEMPTS: usize = 3;
 
+/// A login that a v1 noted outside of the store, in clear.
+#[derive(Clone, Debug)]
+pub struct NotedLogin {
+    /// The name.
+    pub username: String,
+    /// The password.
+    pub password: SecretString,
+}
+
+/// Where a login was taken over from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TakenOver {
+    /// From its own place in the store.
+    Store,
+    /// From what v1 noted outside of it.
+    Note,
+}
+
 impl Operator {
+    /// Takes over the login that a v1 left, where there is none yet: the one in the store, else `noted`.
+    /// Its password stays what it was, however short. `None`: there is a login, or nothing was left.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn take_over_login(
+        &self,
+        noted: Option<NotedLogin>,
+    ) -> Result<Option<TakenOver>, OperatorError> {
+        if self.stores.admin.credentials().await?.is_some() {
+            return Ok(None);
+        }
+        if let Some(login) = self.stores.admin.predecessor().await? {
+            // Its old hash is read, and replaced at the next login.
+            let made = self.stores.admin.initialise(&login).await?;
+            return Ok(made.then_some(TakenOver::Store));
+        }
+        let Some(NotedLogin { username, password }) = noted else { return Ok(None) };
+        let now = self.clock.now();
+        let hash = self.heavy(move || password::hash(&password)).await?;
+        let login = AdminCredentials {
+            username,
+            password_hash: PasswordHash::new(hash),
+            session_epoch: 0,
+            created_at: now,
+            updated_at: now,
+        };
+        Ok(self.stores.admin.initialise(&login).await?.then_some(TakenOver::Note))
+    }
+
     /// Makes the login, at the first start of all. Returns the password if it had to be made up, to be
     /// shown once; `None` if `password` was given or there is a login already, which then stays.
     ///

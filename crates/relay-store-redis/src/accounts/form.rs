@@ -15,6 +15,8 @@ use super::{health, proxy};
 use crate::hash::Hash;
 use crate::keyspace::AccountFamily;
 
+/// The fields in which something is sealed.
+pub(super) const SECRET: [&str; 2] = ["apiKey", "proxy"];
 /// v1's marks that it, not an operator, switched an account off.
 const STOPPED_BY_ITSELF: [&str; 3] =
     ["rateLimitAutoStopped", "blockedAutoStopped", "quotaAutoStopped"];
@@ -35,7 +37,7 @@ enum ModelsForm {
 }
 
 /// Whether a hash is an account. v2 leaves hashes behind that have nothing but a state.
-pub(super) fn is_account(hash: &Hash) -> bool {
+pub(crate) fn is_account(hash: &Hash) -> bool {
     hash.text("id").is_some()
 }
 
@@ -44,7 +46,7 @@ pub(super) fn is_account(hash: &Hash) -> bool {
 /// # Errors
 ///
 /// [`StoreError::Corrupt`] if what it cannot be without is missing.
-pub(super) fn parse(
+pub(crate) fn parse(
     id: &AccountId,
     family: AccountFamily,
     hash: &Hash,

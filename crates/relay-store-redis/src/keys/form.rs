@@ -16,7 +16,7 @@ use crate::guarded_write::changed;
 use crate::hash::Hash;
 
 /// The fields on which indexes depend.
-pub(super) const INDEXED: [&str; 6] = ["name", "tags", "isActive", "isDeleted", "apiKey", RETIRING];
+pub(crate) const INDEXED: [&str; 6] = ["name", "tags", "isActive", "isDeleted", "apiKey", RETIRING];
 /// The fields that say whether a key's time has begun.
 pub(super) const ACTIVATION: [&str; 2] = ["expirationMode", "isActivated"];
 /// The fields of which a listing of keys is made.
@@ -49,7 +49,7 @@ const RESPONSES: &str = "responses:";
 /// # Errors
 ///
 /// [`StoreError::Corrupt`] if what it cannot be without is missing.
-pub(super) fn parse(id: &str, hash: &Hash) -> Result<ApiKey, StoreError> {
+pub(crate) fn parse(id: &str, hash: &Hash) -> Result<ApiKey, StoreError> {
     let corrupt =
         |why: &str| StoreError::Corrupt { what: format!("apikey:{id}"), why: why.to_owned() };
     let digest = KeyDigest::from_hex(hash.text("apiKey").unwrap_or_default())

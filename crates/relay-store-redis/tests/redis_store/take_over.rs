@@ -344,3 +344,82 @@ async fn the_login_of_v2_is_read() {
     assert_eq!(login.created_at, Timestamp::from_millis(1_795_407_888_686));
     assert_eq!(login.session_epoch, 0);
 }
+
+async fn store_left_by(rows: &str) -> (RedisServer, relay_store_redis::RedisStore) {
+    let server = RedisServer::start();
+    load(&mut crate::raw(&server).await, rows).await;
+    let store = crate::store(&server).await;
+    (server, store)
+}
+
+#[tokio::test]
+async fn a_survey_tells_what_is_there_and_changes_nothing() {
+    for (rows, is_v1, keys) in [(V1, true, 1), (V2, false, 2)] {
+        let (server, store) = store_left_by(rows).await;
+        let mut raw = crate::raw(&server).await;
+        let before: u64 = redis::cmd("DBSIZE").query_async(&mut raw).await.unwrap();
+        let survey = store.survey().await.unwrap();
+        assert_eq!(
+            (survey.traces.v1, survey.traces.v2, survey.traces.relay),
+            (is_v1, !is_v1, false)
+        );
+        assert_eq!(survey.keys, keys);
+        assert_eq!(store.survey().await.unwrap(), survey);
+        let after: u64 = redis::cmd("DBSIZE").query_async(&mut raw).await.unwrap();
+        assert_eq!(before, after);
+    }
+}
+
+#[tokio::test]
+async fn adopting_makes_the_indexes_right_and_is_done_once() {
+    let (server, store) = store_left_by(V2).await;
+    let mut raw = crate::raw(&server).await;
+    // About nothing, wrong, and marked empty though it is not.
+    raw.sadd::<_, _, ()>("apikey:idx:all", "gone").await.unwrap();
+    raw.zadd::<_, _, _, ()>("apikey:idx:name", format!("old name\0{V2_KEY}"), 0).await.unwrap();
+    raw.sadd::<_, _, ()>("apikey:set:active", V2_KEY).await.unwrap();
+    raw.sadd::<_, _, ()>("apikey:tag:gone", V2_KEY).await.unwrap();
+    raw.hset::<_, _, _, ()>("apikey:hash_map", "00", "gone").await.unwrap();
+    raw.set::<_, _, ()>("claude_console_account:index:empty", "1").await.unwrap();
+    let found = store.adopt().await.unwrap();
+    assert!(!found.repairs.is_empty());
+    assert_eq!(store.survey().await.unwrap().repairs, []);
+    let all: Vec<String> = raw.smembers("apikey:idx:all").await.unwrap();
+    assert_eq!(all.len(), 2, "{all:?}");
+    let names: Vec<String> = raw.zrange("apikey:idx:name", 0, -1).await.unwrap();
+    assert!(names.contains(&format!("n2\0{V2_KEY}")) && names.len() == 2, "{names:?}");
+    assert!(!raw.sismember::<_, _, bool>("apikey:set:active", V2_KEY).await.unwrap());
+    assert!(!raw.exists::<_, bool>("apikey:tag:gone").await.unwrap());
+    assert!(!raw.hexists::<_, _, bool>("apikey:hash_map", "00").await.unwrap());
+    assert!(!raw.exists::<_, bool>("claude_console_account:index:empty").await.unwrap());
+    let version: String = raw.get("apikey:index:version").await.unwrap();
+    assert_eq!(version, "2");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_told_and_left_alone() {
+    let (server, store) = store_left_by(V1).await;
+    let mut raw = crate::raw(&server).await;
+    raw.hset::<_, _, _, ()>("apikey:broken", "name", "no digest").await.unwrap();
+    raw.hset::<_, _, _, ()>("claude_console_account:ghost", "status", "active").await.unwrap();
+    raw.sadd::<_, _, ()>("apikey:idx:all", "broken").await.unwrap();
+    let told: Vec<_> =
+        store.adopt().await.unwrap().unreadable.into_iter().map(|entry| entry.name).collect();
+    assert_eq!(told, ["apikey:broken", "claude_console_account:ghost"]);
+    assert!(raw.sismember::<_, _, bool>("apikey:idx:all", "broken").await.unwrap());
+}
+
+#[tokio::test]
+async fn the_login_of_v1_is_found_in_its_own_place() {
+    let (_server, stores, mut raw) = left_by(V1).await;
+    let fields = [
+        ("username", "cr_admin"),
+        ("passwordHash", "$2a$10$x"),
+        ("createdAt", "2026-11-23T04:21:58.000Z"),
+    ];
+    raw.hset_multiple::<_, _, _, ()>("session:admin_credentials", &fields).await.unwrap();
+    let login = stores.admin.predecessor().await.unwrap().unwrap();
+    assert_eq!((login.username.as_str(), login.session_epoch), ("cr_admin", 0));
+    assert_eq!(login.password_hash.as_stored(), "$2a$10$x");
+    assert_eq!(stores.admin.credentials().await.unwrap(), None, "it is not taken by looking");
+}

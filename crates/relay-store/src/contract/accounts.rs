@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use relay_domain::{
-    Account, AccountHealth, HealthEvent, Platform, Priority, Proxy, ProxyScheme, ProxySetting, Rest,
+    Account, AccountHealth, HealthEvent, Platform, Priority, Proxy, ProxyScheme, ProxySetting,
+    Rest, SealedSecret,
 };
 
 use super::fixture::{account, account_id, at, at_once, model, rich_account};
-use crate::{StoreError, Stores, Update};
+use crate::{AccountSecrets, StoreError, Stores, Update};
 
 /// What was created is what is read; a proxy that cannot be used does not become none.
 pub async fn an_account_reads_back_in_every_field(stores: &Stores) {
@@ -217,4 +218,29 @@ pub async fn changes_of_accounts_raise_their_version(stores: &Stores) {
         assert_eq!(last.keys, version.keys, "{step}");
         last = version;
     }
+}
+
+/// What is sealed changes form only if it still is what was opened, and nothing else changes with it.
+pub async fn secrets_are_replaced_if_they_still_are_as_they_were(stores: &Stores) {
+    let sealed = |text: &str| SealedSecret::new(text.to_owned());
+    for account in [account("plain"), rich_account("rich")] {
+        stores.accounts.create(&account).await.unwrap();
+        let now = AccountSecrets::of(&account);
+        let next = AccountSecrets {
+            credential: sealed("v1.aead:00"),
+            proxy_password: now.proxy_password.as_ref().map(|_| sealed("v1.aead:01")),
+        };
+        let before = stores.ledger.version().await.unwrap().accounts;
+        let other = AccountSecrets { credential: sealed("another"), ..now.clone() };
+        assert!(!stores.accounts.reseal(&account.id, &other, &next).await.unwrap());
+        assert!(stores.accounts.reseal(&account.id, &now, &next).await.unwrap());
+        assert!(!stores.accounts.reseal(&account.id, &now, &next).await.unwrap(), "not twice");
+        let revision = account.revision + 1;
+        let expected = Account { revision, ..next.put_into(account.clone()) };
+        assert_ne!(expected, account);
+        assert_eq!(stores.accounts.get(&account.id).await.unwrap(), Some(expected));
+        assert!(before < stores.ledger.version().await.unwrap().accounts);
+    }
+    let absent = AccountSecrets::of(&account("absent"));
+    assert!(!stores.accounts.reseal(&account_id("absent"), &absent, &absent).await.unwrap());
 }

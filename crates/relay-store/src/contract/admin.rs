@@ -77,3 +77,8 @@ pub async fn of_replacements_at_once_one_wins(stores: &Stores) {
     assert_eq!(winners.len(), 1, "{winners:?}");
     assert_eq!(stores.admin.credentials().await.unwrap().as_ref(), winners.first());
 }
+
+/// Nobody was here before.
+pub async fn a_fresh_store_has_no_predecessor(stores: &Stores) {
+    assert_eq!(stores.admin.predecessor().await.unwrap(), None);
+}

@@ -4,7 +4,7 @@ use relay_domain::{Account, AccountId, Actor, HealthEvent, ProxySetting, SealedS
 use relay_store::Update;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{NewProxy, check_fields, check_proxy, check_secret, salt_of, spelled, trimmed};
+use super::{NewProxy, check_fields, check_proxy, check_secret, spelled, trimmed};
 use crate::operator::audit::Change;
 use crate::operator::error::contended;
 use crate::operator::{ATTEMPTS, Operator, OperatorError, limits, snapshot};
@@ -51,7 +51,7 @@ impl Operator {
     ) -> Result<Account, OperatorError> {
         let AccountChange { edit, base_url, secret, proxy } = change;
         let before = self.account_at(id, expected).await?;
-        let salt = salt_of(before.platform);
+        let salt = self.salt_of_account(&before).await;
         let base_url = base_url.as_deref().map(spelled).transpose()?;
         let secret = match secret {
             Some(secret) => {

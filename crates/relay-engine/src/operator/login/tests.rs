@@ -188,3 +188,54 @@ async fn without_a_login_there_is_nothing_to_change() {
     assert!(matches!(changed, Err(OperatorError::NoLogin)));
     assert!(!operator.session_stands("root", 0).await.unwrap());
 }
+
+fn noted(password: &str) -> NotedLogin {
+    NotedLogin { username: "cr_admin_abcd1234".to_owned(), password: password.into() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_login_of_v1_is_taken_over_from_the_store_before_its_note() {
+    let left = AdminCredentials {
+        username: "cr_admin_abcd1234".to_owned(),
+        password_hash: PasswordHash::new(
+            "$2a$10$abcdefghijklmnopqrstuuafHMtS1B3W5Ogp06c62F1mNQFNM2876".to_owned(),
+        ),
+        session_epoch: 0,
+        created_at: NOW,
+        updated_at: NOW,
+    };
+    let desk = Desk::new();
+    let (mut admin, real) = (MockAdminRepository::new(), Arc::clone(&desk.stores.admin));
+    let kept = Arc::clone(&real);
+    admin.expect_credentials().returning(move || {
+        tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(kept.credentials())
+        })
+    });
+    admin.expect_predecessor().returning(move || Ok(Some(left.clone())));
+    admin.expect_initialise().returning(move |login| {
+        let (real, login) = (Arc::clone(&real), login.clone());
+        tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(async move { real.initialise(&login).await })
+        })
+    });
+    let stores = relay_store::Stores { admin: Arc::new(admin), ..desk.stores.clone() };
+    let taken = Desk::on(stores).operator.take_over_login(Some(noted("another"))).await.unwrap();
+    assert_eq!(taken, Some(TakenOver::Store));
+    let password = "S3cretPassw0rd".into();
+    assert!(desk.operator.login("cr_admin_abcd1234", &password).await.is_ok());
+    assert!(stored(&desk).await.password_hash.as_stored().starts_with("$argon2id$"), "rehashed");
+    assert_eq!(desk.operator.take_over_login(Some(noted("another"))).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_login_that_v1_noted_is_taken_over_however_short() {
+    let desk = Desk::new();
+    assert_eq!(desk.operator.take_over_login(None).await.unwrap(), None);
+    assert_eq!(
+        desk.operator.take_over_login(Some(noted("short"))).await.unwrap(),
+        Some(TakenOver::Note)
+    );
+    assert!(desk.operator.login("cr_admin_abcd1234", &"short".into()).await.is_ok());
+    assert_eq!(desk.operator.take_over_login(Some(noted("other"))).await.unwrap(), None);
+}

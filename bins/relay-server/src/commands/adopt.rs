@@ -1,0 +1,114 @@
+//! `adopt`.
+
+use anyhow::{Context as _, Result, bail};
+use relay_engine::operator::UnreadableAccount;
+use relay_store_redis::{Repair, Survey, Unreadable};
+use serde_json::{Value, json};
+
+use crate::cli::AdoptArgs;
+use crate::config::Config;
+use crate::installation::{Access, Installation};
+use crate::redis_place::writers;
+use crate::terminal::{print, print_json};
+
+/// Looks at what a predecessor left in Redis and, unless it is a dry run, makes v1's indexes right.
+///
+/// # Errors
+///
+/// Fails if the store is no Redis, or fails.
+pub(crate) async fn run(arguments: AdoptArgs, config: &Config) -> Result<()> {
+    let AdoptArgs { dry_run, json } = arguments;
+    let installation = Installation::open(config, Access::Administer).await?;
+    let Some(redis) = &installation.redis else {
+        bail!(
+            "there is nothing to adopt in {}; name the Redis of v1 or v2",
+            installation.store_place
+        );
+    };
+    let survey = if dry_run { redis.survey().await } else { redis.adopt().await };
+    let mut survey = survey.context("Redis failed")?;
+    let accounts = std::mem::take(&mut survey.readable_accounts);
+    let unopened = installation.operator.unreadable_of(accounts).await;
+    if json {
+        return print_json(&described(&survey, &unopened, &installation, dry_run));
+    }
+    tell(&survey, &unopened, &installation, dry_run);
+    Ok(())
+}
+
+fn tell(
+    survey: &Survey,
+    unopened: &[UnreadableAccount],
+    installation: &Installation,
+    dry_run: bool,
+) {
+    print(format!("Redis           {}", installation.store_place));
+    print(format!("written by      {}", writers(survey.traces)));
+    print(format!("API keys        {}, {} of them deleted", survey.keys, survey.deleted_keys));
+    for (family, count) in &survey.accounts {
+        print(format!("accounts        {count} {family}"));
+    }
+    print(format!("counters        {}", survey.counters));
+    print(format!(
+        "conversations   {} bound by v1, {} by v2: each is bound anew when it goes on",
+        survey.bindings_of_v1, survey.bindings_of_v2
+    ));
+    for (stem, count) in &survey.untouched {
+        print(format!("left alone      {count} {stem}"));
+    }
+    for Unreadable { name, why } in &survey.unreadable {
+        print(format!("cannot be read  {name}: {why}"));
+    }
+    for UnreadableAccount { id, name, why } in unopened {
+        print(format!("does not open   {name} ({id}): {why}"));
+    }
+    let would = if dry_run { "would change" } else { "changed" };
+    for Repair { index, set, removed } in &survey.repairs {
+        print(format!("{would:14}  {}: {set} set, {removed} removed", shown(index)));
+    }
+    if survey.repairs.is_empty() {
+        print(format!("{would:14}  nothing"));
+    }
+}
+
+fn described(
+    survey: &Survey,
+    unopened: &[UnreadableAccount],
+    installation: &Installation,
+    dry_run: bool,
+) -> Value {
+    let accounts: serde_json::Map<String, Value> = survey
+        .accounts
+        .iter()
+        .map(|(family, count)| ((*family).to_owned(), json!(count)))
+        .collect();
+    json!({
+        "redis": installation.store_place,
+        "dryRun": dry_run,
+        "writtenBy": {
+            "v1": survey.traces.v1,
+            "v2": survey.traces.v2,
+            "relay": survey.traces.relay,
+        },
+        "keys": survey.keys,
+        "deletedKeys": survey.deleted_keys,
+        "accounts": accounts,
+        "counters": survey.counters,
+        "bindings": {"v1": survey.bindings_of_v1, "v2": survey.bindings_of_v2},
+        "leftAlone": survey.untouched,
+        "unreadable": survey.unreadable.iter().map(|Unreadable { name, why }| {
+            json!({"name": name, "why": why})
+        }).collect::<Vec<_>>(),
+        "unopened": unopened.iter().map(|UnreadableAccount { id, name, why }| {
+            json!({"id": id, "name": name, "why": why})
+        }).collect::<Vec<_>>(),
+        "changes": survey.repairs.iter().map(|Repair { index, set, removed }| {
+            json!({"index": index, "set": set, "removed": removed})
+        }).collect::<Vec<_>>(),
+    })
+}
+
+/// A name in Redis, with what a terminal cannot show made visible: a tag is free text.
+fn shown(name: &str) -> String {
+    name.escape_debug().to_string()
+}

@@ -1,0 +1,140 @@
+//! What was used, as a whole: given and taken in a page at a time.
+
+use async_trait::async_trait;
+use relay_domain::{AccountId, GroupId, KeyId, ModelName, Period, RequestRecord};
+use relay_store::{Archive, ArchivePage, Counted, StoreError, StoredRecord, UsageScope};
+use rusqlite::{Connection, TransactionBehavior, params};
+
+use crate::batch::{blob, request_id};
+use crate::counters;
+use crate::error::{SqliteError, corrupt};
+use crate::store::SqliteStore;
+
+/// How many rows are on a page: nobody waits long for one.
+const PAGE: usize = 1_000;
+
+#[async_trait]
+impl Archive for SqliteStore {
+    async fn counters(&self, position: Option<String>) -> Result<ArchivePage<Counted>, StoreError> {
+        self.core().queue.run(move |connection| counter_page(connection, position)).await
+    }
+
+    async fn records(
+        &self,
+        position: Option<String>,
+    ) -> Result<ArchivePage<RequestRecord>, StoreError> {
+        self.core().queue.run(move |connection| record_page(connection, position)).await
+    }
+
+    async fn add_counters(&self, counters: &[Counted]) -> Result<usize, StoreError> {
+        let counters = counters.to_vec();
+        let add = move |connection: &mut Connection| Ok(add_counters(connection, &counters)?);
+        self.core().queue.run(add).await
+    }
+
+    async fn add_records(&self, records: &[RequestRecord]) -> Result<usize, StoreError> {
+        let records = records.to_vec();
+        let add = move |connection: &mut Connection| Ok(add_records(connection, records)?);
+        self.core().queue.run(add).await
+    }
+}
+
+/// The primary key of a counter.
+type CounterKey = (i64, String, i64, String);
+
+fn counter_page(
+    connection: &Connection,
+    position: Option<String>,
+) -> Result<ArchivePage<Counted>, StoreError> {
+    let start: CounterKey = match position {
+        None => (-1, String::new(), 0, String::new()),
+        Some(text) => serde_json::from_str(&text)
+            .map_err(|why| corrupt("the position in the counters".to_owned(), why))?,
+    };
+    let read = || -> rusqlite::Result<Vec<CounterKey>> {
+        let mut read = connection.prepare_cached(
+            "SELECT kind, period, scope, id FROM usage
+             WHERE (kind, period, scope, id) > (?1, ?2, ?3, ?4)
+             ORDER BY kind, period, scope, id LIMIT ?5",
+        )?;
+        let (kind, period, scope, id) = &start;
+        let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
+        let rows = read.query_map(params![kind, period, scope, id, limit], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })?;
+        rows.collect()
+    };
+    let keys = read().map_err(SqliteError::from)?;
+    let last = keys.last().filter(|_| keys.len() == PAGE);
+    let next = last.map(serde_json::to_string).transpose().map_err(SqliteError::from)?;
+    let mut items = Vec::with_capacity(keys.len());
+    for key in &keys {
+        let (scope, period) = names(key)?;
+        items.push(counters::counted(connection, scope, period).map_err(SqliteError::from)?);
+    }
+    Ok(ArchivePage { items, next })
+}
+
+fn names((_, period, scope, id): &CounterKey) -> Result<(UsageScope, Period), StoreError> {
+    let what = || format!("the counter of {id} in {period:?}");
+    let scope = match *scope {
+        counters::KEY_SCOPE => KeyId::try_from(id.as_str()).map(UsageScope::Key),
+        counters::ACCOUNT_SCOPE => AccountId::try_from(id.as_str()).map(UsageScope::Account),
+        counters::GROUP_SCOPE => GroupId::try_from(id.as_str()).map(UsageScope::Group),
+        _ => ModelName::try_from(id.as_str()).map(UsageScope::Model),
+    };
+    let scope = scope.map_err(|why| corrupt(what(), why))?;
+    let period = Period::parse(period).ok_or_else(|| corrupt(what(), "it is no period"))?;
+    Ok((scope, period))
+}
+
+fn add_counters(connection: &mut Connection, counters: &[Counted]) -> Result<usize, SqliteError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut added = 0;
+    for counter in counters {
+        added += usize::from(counters::add_absent(&transaction, counter)?);
+    }
+    transaction.commit()?;
+    Ok(added)
+}
+
+fn record_page(
+    connection: &Connection,
+    position: Option<String>,
+) -> Result<ArchivePage<RequestRecord>, StoreError> {
+    let after: i64 = position.and_then(|text| text.parse().ok()).unwrap_or(i64::MIN);
+    let read = || -> rusqlite::Result<Vec<(i64, [u8; 16], String)>> {
+        let mut read = connection.prepare_cached(
+            "SELECT seq, id, record FROM request WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+        )?;
+        let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
+        let rows =
+            read.query_map([after, limit], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        rows.collect()
+    };
+    let rows = read().map_err(SqliteError::from)?;
+    let next = rows.last().filter(|_| rows.len() == PAGE).map(|(seq, ..)| seq.to_string());
+    let record = |(_, id, record): (i64, [u8; 16], String)| {
+        serde_json::from_str::<StoredRecord>(&record)
+            .map(RequestRecord::from)
+            .map_err(|why| corrupt(format!("the record of {}", request_id(id)), why))
+    };
+    let items = rows.into_iter().map(record).collect::<Result<_, _>>()?;
+    Ok(ArchivePage { items, next })
+}
+
+fn add_records(
+    connection: &mut Connection,
+    records: Vec<RequestRecord>,
+) -> Result<usize, SqliteError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut added = 0;
+    for record in records {
+        let id = record.id;
+        let form = serde_json::to_string(&StoredRecord::from(record))?;
+        let sql = "INSERT INTO request (id, record) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING";
+        added += transaction.prepare_cached(sql)?.execute(params![blob(id), form])?;
+    }
+    transaction.commit()?;
+    Ok(added)
+}
