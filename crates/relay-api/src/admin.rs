@@ -15,6 +15,8 @@ mod extract;
 mod guard;
 mod idempotency;
 mod keys;
+mod paging;
+mod patch;
 mod prices;
 mod requests;
 mod revision;

@@ -141,20 +141,25 @@ impl ApiError {
             },
         }
     }
+
+    /// What the client is told. A fault of Relay's own is logged here.
+    pub(super) fn body(&self) -> ErrorBody {
+        let (status, message) = self.outward();
+        if status.is_server_error() {
+            tracing::error!(error = self as &dyn Error, "admin request failed");
+        }
+        ErrorBody {
+            error: status.canonical_reason().unwrap_or("Error"),
+            message: message.map_or_else(|| self.to_string(), str::to_owned),
+            status_code: status.as_u16(),
+        }
+    }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let (status, message) = self.outward();
-        if status.is_server_error() {
-            tracing::error!(error = &self as &dyn Error, "admin request failed");
-        }
-        let body = ErrorBody {
-            error: status.canonical_reason().unwrap_or("Error"),
-            message: message.map_or_else(|| self.to_string(), str::to_owned),
-            status_code: status.as_u16(),
-        };
-        let mut response = (status, Json(body)).into_response();
+        let (status, _) = self.outward();
+        let mut response = (status, Json(self.body())).into_response();
         if let Self::Throttled { retry_after_s } = self {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after_s));
         }

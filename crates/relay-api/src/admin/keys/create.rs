@@ -1,25 +1,32 @@
 //! `POST /api/v2/keys`
 
 use axum::response::Response;
-use relay_domain::Actor;
-use secrecy::ExposeSecret as _;
+use relay_domain::{Actor, ApiKey};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::new::NewKeyRecord;
+use super::fields::KeyFields;
 use super::view::KeyView;
 use crate::admin::error::{ApiError, ErrorBody};
 use crate::admin::idempotency::{Creation, IdempotencyKey};
 use crate::admin::revision::Revised;
 use crate::admin::session::Session;
 
-/// A new key with its secret.
+/// A key with its new secret.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CreatedKey {
     key: KeyView,
     /// What clients present. It is shown here and never again.
     raw_key: String,
+}
+
+impl CreatedKey {
+    /// A key, and the secret that was made for it.
+    pub(super) fn new(key: ApiKey, secret: &SecretString) -> Self {
+        Self { key: key.into(), raw_key: secret.expose_secret().to_owned() }
+    }
 }
 
 /// Makes an API key.
@@ -29,7 +36,7 @@ pub(super) struct CreatedKey {
     tag = "API Keys",
     security(("bearerAuth" = [])),
     params(IdempotencyKey),
-    request_body = NewKeyRecord,
+    request_body = KeyFields,
     responses(
         (status = 201, body = CreatedKey, headers(("ETag" = String, description = "Its revision"))),
         (status = 415, body = ErrorBody, description = "The body is not JSON"),
@@ -39,15 +46,14 @@ pub(super) struct CreatedKey {
 )]
 pub(super) async fn create_key(
     session: Session,
-    creation: Creation<NewKeyRecord>,
+    creation: Creation<KeyFields>,
 ) -> Result<Response, ApiError> {
     creation.once(session, make).await
 }
 
-async fn make(session: Session, record: NewKeyRecord) -> Result<Revised<CreatedKey>, ApiError> {
-    let new = record.into_new_key(session.username.clone())?;
+async fn make(session: Session, fields: KeyFields) -> Result<Revised<CreatedKey>, ApiError> {
+    let new = fields.into_new_key(session.username.clone(), session.now())?;
     let actor = Actor::admin(session.username.as_str());
     let (key, secret) = session.operator().create_key(&actor, new).await?;
-    let raw_key = secret.expose_secret().to_owned();
-    Ok(Revised::new(key.revision, CreatedKey { key: key.into(), raw_key }))
+    Ok(Revised::new(key.revision, CreatedKey::new(key, &secret)))
 }

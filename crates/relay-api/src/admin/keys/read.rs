@@ -1,6 +1,6 @@
 //! `GET /api/v2/keys/{id}`
 
-use relay_domain::KeyId;
+use relay_domain::{ApiKey, KeyId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -14,6 +14,12 @@ use crate::admin::session::Session;
 #[derive(Serialize, ToSchema)]
 pub(super) struct OneKey {
     key: KeyView,
+}
+
+impl From<ApiKey> for Revised<OneKey> {
+    fn from(key: ApiKey) -> Self {
+        Self::new(key.revision, OneKey { key: key.into() })
+    }
 }
 
 /// Shows an API key, deleted or not.
@@ -34,5 +40,5 @@ pub(super) async fn read_key(
     PathOf(id): PathOf<KeyId>,
 ) -> Result<Revised<OneKey>, ApiError> {
     let key = session.operator().key(&id).await?.ok_or(ApiError::NotFound("API Key"))?;
-    Ok(Revised::new(key.revision, OneKey { key: key.into() }))
+    Ok(key.into())
 }
