@@ -29,7 +29,7 @@ use crate::Clock;
 pub use accounts::{AccountChange, NewAccount, NewProxy, NewProxyAuth, ProxyChange};
 pub use error::OperatorError;
 pub use groups::{GroupEdit, NewGroup};
-pub use keys::{BULK_AT_ONCE, KeyEdit, KeyPreview, LONGEST_GRACE, NewKey};
+pub use keys::{BULK_AT_ONCE, KeyEdit, KeyPreview, KeyStanding, LONGEST_GRACE, NewKey};
 pub use login::{MIN_PASSWORD_CHARS, NotedLogin, TakenOver};
 pub use sealing::UnreadableAccount;
 pub use tokens::{NewToken, TOKEN_PREFIX, actor_of_token};

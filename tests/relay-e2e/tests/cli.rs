@@ -2,6 +2,7 @@
 
 use relay_e2e::{Relay, Request, Store, Upstream, on_both_stores};
 use relay_sandbox::Outcome;
+use relay_testkit::eventually;
 use serde_json::json;
 
 use crate::conversation::whole;
@@ -43,6 +44,9 @@ async fn accounts_and_keys_are_made_without_the_server(store: Store) {
 async fn the_first_start_shows_the_password_and_no_other_does(store: Store) {
     let settings = Relay::with(store).without("ADMIN_PASSWORD").without("ADMIN_USERNAME");
     let mut relay = settings.start().await;
+    // It has been printed by now, but perhaps not been read.
+    eventually("the first start has been read", async || relay.printed().contains("key create"))
+        .await;
     let first = relay.printed();
     let after = |label: &str| {
         let line = first.lines().find(|line| line.trim_start().starts_with(label));

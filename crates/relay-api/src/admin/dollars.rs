@@ -2,6 +2,8 @@
 
 use relay_domain::{LimitKind, NanoUsd, PicoUsdPerToken};
 use relay_pricing::decimal::scaled;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::Number;
 
 use super::error::ApiError;
@@ -15,11 +17,28 @@ pub(super) fn limit(
     Ok((amount > NanoUsd::ZERO).then_some(amount))
 }
 
+/// What is wrong with an amount that is none.
+const NO_AMOUNT: &str = "must be an amount of dollars, at least 0, with up to nine decimals";
+
 /// Reads an amount of zero or more.
 pub(super) fn amount(field: &'static str, dollars: &Number) -> Result<NanoUsd, ApiError> {
-    let why = "must be an amount of dollars, at least 0, with up to nine decimals";
+    parse(dollars).ok_or(ApiError::Invalid { field, why: NO_AMOUNT })
+}
+
+fn parse(dollars: &Number) -> Option<NanoUsd> {
     let amount = NanoUsd::parse_dollars(&decimal(dollars)).ok();
-    amount.filter(|amount| *amount >= NanoUsd::ZERO).ok_or(ApiError::Invalid { field, why })
+    amount.filter(|amount| *amount >= NanoUsd::ZERO)
+}
+
+/// An amount of zero or more in a body.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Dollars(pub(super) NanoUsd);
+
+impl<'de> Deserialize<'de> for Dollars {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let dollars = Number::deserialize(deserializer)?;
+        parse(&dollars).map(Self).ok_or_else(|| D::Error::custom(NO_AMOUNT))
+    }
 }
 
 /// Reads a price in dollars per million tokens.

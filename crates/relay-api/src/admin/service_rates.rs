@@ -7,6 +7,7 @@ mod view;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub(super) use self::set::NewRateOfServices;
 use super::AdminState;
 
 pub(super) fn routes() -> OpenApiRouter<AdminState> {

@@ -2,6 +2,7 @@
 
 mod bulk;
 mod change;
+mod standing;
 
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use super::{Operator, OperatorError, check_description, check_name, fresh_id, li
 
 pub use bulk::{BULK_AT_ONCE, KeyPreview};
 pub use change::{KeyEdit, LONGEST_GRACE};
+pub use standing::KeyStanding;
 
 /// The longest time that a request may wait for its turn.
 const LONGEST_WAIT: Duration = Duration::from_mins(10);
@@ -215,7 +217,7 @@ impl Operator {
             && old.is_none_or(|old| old.group.as_ref() != Some(group))
             && self.stores.groups.get(group).await?.is_none()
         {
-            return Err(invalid("group", "must be the id of a group"));
+            return Err(invalid("groupId", "must be the id of a group"));
         }
         Ok(())
     }
@@ -264,7 +266,7 @@ fn check_fields(old: Option<&ApiKey>, new: &ApiKey, now: Timestamp) -> Result<()
             return Err(invalid("queue.maxWaiting", "must be at least 1"));
         }
         if queue.deadline.is_zero() || LONGEST_WAIT < queue.deadline {
-            return Err(invalid("queue.deadline", "must be up to ten minutes"));
+            return Err(invalid("queue.timeoutSeconds", "must be a number from 1 to 600"));
         }
     }
     limits::check(&new.limits, new.window_caps())

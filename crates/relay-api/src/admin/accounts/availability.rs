@@ -55,7 +55,7 @@ pub(super) struct FilterView {
 /// How far one limit is used. Dollars where it is money.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct LimitView {
+pub(in crate::admin) struct LimitView {
     /// Such as `daily_cost_limit_exceeded`: the code of a refusal by it.
     limit: &'static str,
     #[schema(value_type = f64)]

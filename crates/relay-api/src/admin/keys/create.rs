@@ -1,19 +1,19 @@
 //! `POST /api/v2/keys`
 
-use axum::Json;
-use http::StatusCode;
-use relay_domain::Actor;
-use secrecy::ExposeSecret as _;
+use axum::response::Response;
+use relay_domain::{Actor, ApiKey};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::new::NewKeyRecord;
+use super::fields::KeyFields;
 use super::view::KeyView;
 use crate::admin::error::{ApiError, ErrorBody};
-use crate::admin::extract::JsonBody;
+use crate::admin::idempotency::{Creation, IdempotencyKey};
+use crate::admin::revision::Revised;
 use crate::admin::session::Session;
 
-/// A new key with its secret.
+/// A key with its new secret.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CreatedKey {
@@ -22,26 +22,38 @@ pub(super) struct CreatedKey {
     raw_key: String,
 }
 
+impl CreatedKey {
+    /// A key, and the secret that was made for it.
+    pub(super) fn new(key: ApiKey, secret: &SecretString) -> Self {
+        Self { key: key.into(), raw_key: secret.expose_secret().to_owned() }
+    }
+}
+
 /// Makes an API key.
 #[utoipa::path(
     post,
     path = "/api/v2/keys",
     tag = "API Keys",
     security(("bearerAuth" = [])),
-    request_body = NewKeyRecord,
+    params(IdempotencyKey),
+    request_body = KeyFields,
     responses(
-        (status = 201, body = CreatedKey),
+        (status = 201, body = CreatedKey, headers(("ETag" = String, description = "Its revision"))),
         (status = 415, body = ErrorBody, description = "The body is not JSON"),
+        IdempotencyKey,
         ApiError,
     ),
 )]
 pub(super) async fn create_key(
     session: Session,
-    JsonBody(record): JsonBody<NewKeyRecord>,
-) -> Result<(StatusCode, Json<CreatedKey>), ApiError> {
-    let new = record.into_new_key(session.username.clone())?;
+    creation: Creation<KeyFields>,
+) -> Result<Response, ApiError> {
+    creation.once(session, make).await
+}
+
+async fn make(session: Session, fields: KeyFields) -> Result<Revised<CreatedKey>, ApiError> {
+    let new = fields.into_new_key(session.username.clone(), session.now())?;
     let actor = Actor::admin(session.username.as_str());
     let (key, secret) = session.operator().create_key(&actor, new).await?;
-    let raw_key = secret.expose_secret().to_owned();
-    Ok((StatusCode::CREATED, Json(CreatedKey { key: key.into(), raw_key })))
+    Ok(Revised::new(key.revision, CreatedKey::new(key, &secret)))
 }

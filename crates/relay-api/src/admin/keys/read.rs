@@ -1,19 +1,25 @@
 //! `GET /api/v2/keys/{id}`
 
-use axum::Json;
-use relay_domain::KeyId;
+use relay_domain::{ApiKey, KeyId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::view::KeyView;
 use crate::admin::error::{ApiError, ErrorBody};
 use crate::admin::extract::PathOf;
+use crate::admin::revision::Revised;
 use crate::admin::session::Session;
 
 /// One API key.
 #[derive(Serialize, ToSchema)]
 pub(super) struct OneKey {
     key: KeyView,
+}
+
+impl From<ApiKey> for Revised<OneKey> {
+    fn from(key: ApiKey) -> Self {
+        Self::new(key.revision, OneKey { key: key.into() })
+    }
 }
 
 /// Shows an API key, deleted or not.
@@ -24,7 +30,7 @@ pub(super) struct OneKey {
     security(("bearerAuth" = [])),
     params(("id" = String, Path, description = "The key's id")),
     responses(
-        (status = 200, body = OneKey),
+        (status = 200, body = OneKey, headers(("ETag" = String, description = "Its revision"))),
         (status = 404, body = ErrorBody, description = "There is no such key"),
         ApiError,
     ),
@@ -32,7 +38,7 @@ pub(super) struct OneKey {
 pub(super) async fn read_key(
     session: Session,
     PathOf(id): PathOf<KeyId>,
-) -> Result<Json<OneKey>, ApiError> {
+) -> Result<Revised<OneKey>, ApiError> {
     let key = session.operator().key(&id).await?.ok_or(ApiError::NotFound("API Key"))?;
-    Ok(Json(OneKey { key: key.into() }))
+    Ok(key.into())
 }

@@ -1,6 +1,11 @@
 //! An API key as operators see it: all but its digest.
 
-use relay_domain::{AccountId, ApiKey, ExpiryMode, LifetimeUnit, Permissions, Platform, Timestamp};
+use std::collections::BTreeMap;
+
+use relay_domain::{
+    AccountId, ApiKey, BudgetPolicy, ExpiryMode, LifetimeUnit, Multiplier, Permissions, Platform,
+    Signature, Timestamp, UnpricedPolicy, WaitQueue,
+};
 use serde::Serialize;
 use serde_json::Number;
 use utoipa::ToSchema;
@@ -25,10 +30,20 @@ pub(super) struct KeyView {
     #[serde(skip_serializing_if = "Option::is_none")]
     deleted_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    deleted_by_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restored_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restored_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restored_by_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<String>,
     /// `fixed` or `activation`.
     expiration_mode: &'static str,
     is_activated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    activated_at: Option<String>,
     activation_days: u32,
     /// `hours` or `days`.
     activation_unit: &'static str,
@@ -36,14 +51,19 @@ pub(super) struct KeyView {
     claude_console_account_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     codex_account_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group_id: Option<String>,
     /// `all`, `claude`, `codex` or `none`.
     permissions: &'static str,
     enable_model_restriction: bool,
     restricted_models: Vec<String>,
     enable_client_restriction: bool,
     allowed_clients: Vec<String>,
+    /// Tokens of all kinds in a window.
     token_limit: u64,
     concurrency_limit: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<QueueView>,
     /// Minutes.
     rate_limit_window: u64,
     rate_limit_requests: u64,
@@ -55,12 +75,54 @@ pub(super) struct KeyView {
     daily_cost_limit: Number,
     /// Dollars.
     #[schema(value_type = f64)]
+    weekly_cost_limit: Number,
+    /// Dollars.
+    #[schema(value_type = f64)]
+    monthly_cost_limit: Number,
+    /// Dollars.
+    #[schema(value_type = f64)]
     total_cost_limit: Number,
     /// Dollars.
     #[schema(value_type = f64)]
     weekly_opus_cost_limit: Number,
+    /// 1 is Monday.
+    weekly_reset_day: u8,
+    weekly_reset_hour: u8,
+    /// `soft` or `hard`.
+    budget_policy: &'static str,
+    /// By service; what is not here counts as it is.
+    #[schema(value_type = BTreeMap<String, f64>)]
+    service_rates: BTreeMap<&'static str, Multiplier>,
+    /// `refuse` or `fallback`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unpriced: Option<&'static str>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    user_id: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    user_username: String,
     created_by: String,
     tags: Vec<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    icon: String,
+    /// Until when the secret before is good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retiring_secret_until: Option<String>,
+    /// Raised by every change; `ETag` and `If-Match` name it.
+    revision: u64,
+}
+
+/// Where requests wait that are one too many at once.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct QueueView {
+    max_waiting: u32,
+    timeout_seconds: u64,
+}
+
+impl From<WaitQueue> for QueueView {
+    fn from(queue: WaitQueue) -> Self {
+        Self { max_waiting: queue.max_waiting, timeout_seconds: queue.deadline.as_secs() }
+    }
 }
 
 impl From<ApiKey> for KeyView {
@@ -69,6 +131,9 @@ impl From<ApiKey> for KeyView {
         let id = |id: Option<AccountId>| id.map(String::from);
         let caps = key.window_caps();
         let window = key.limits.window;
+        let [deleted_at, deleted_by, deleted_by_type] = parts(key.deleted);
+        let [restored_at, restored_by, restored_by_type] = parts(key.restored);
+        let is_deleted = deleted_at.is_some();
         Self {
             permissions: permissions(&key.permissions),
             id: key.id.into(),
@@ -78,15 +143,20 @@ impl From<ApiKey> for KeyView {
             updated_at: moment(key.updated_at),
             last_used_at: moment(key.last_used_at),
             is_active: key.is_active,
-            is_deleted: key.deleted.is_some(),
-            deleted_at: key.deleted.as_ref().map(|deletion| deletion.at.to_string()),
-            deleted_by: key.deleted.map(|deletion| deletion.by),
+            is_deleted,
+            deleted_at,
+            deleted_by,
+            deleted_by_type,
+            restored_at,
+            restored_by,
+            restored_by_type,
             expires_at: key.expiry.at.map(|at| at.to_string()),
             expiration_mode: match key.expiry.mode {
                 ExpiryMode::Fixed => "fixed",
                 ExpiryMode::Activation => "activation",
             },
             is_activated: key.expiry.is_activated,
+            activated_at: key.expiry.activated_at.map(|at| at.to_string()),
             activation_days: key.expiry.lifetime.count,
             activation_unit: match key.expiry.lifetime.unit {
                 LifetimeUnit::Hours => "hours",
@@ -94,22 +164,52 @@ impl From<ApiKey> for KeyView {
             },
             claude_console_account_id: id(key.bound_claude_account),
             codex_account_id: id(key.bound_codex_account),
+            group_id: key.group.map(String::from),
             enable_model_restriction: key.restricted_models.is_on,
             restricted_models: key.restricted_models.names,
             enable_client_restriction: key.allowed_clients.is_on,
             allowed_clients: key.allowed_clients.names,
             token_limit: caps.tokens.unwrap_or(0),
             concurrency_limit: key.limits.concurrency.unwrap_or(0),
+            queue: key.queue.map(QueueView::from),
             rate_limit_window: window.map_or(0, |window| window.length.as_secs() / 60),
             rate_limit_requests: caps.requests.unwrap_or(0),
             rate_limit_cost: dollars::show(caps.cost),
             daily_cost_limit: dollars::show(key.limits.daily_cost),
+            weekly_cost_limit: dollars::show(key.limits.weekly_cost),
+            monthly_cost_limit: dollars::show(key.limits.monthly_cost),
             total_cost_limit: dollars::show(key.limits.total_cost),
             weekly_opus_cost_limit: dollars::show(key.limits.weekly_claude_cost),
+            weekly_reset_day: key.limits.starts.week_day,
+            weekly_reset_hour: key.limits.starts.week_hour,
+            budget_policy: match key.limits.budget_policy {
+                BudgetPolicy::Soft => "soft",
+                BudgetPolicy::Hard => "hard",
+            },
+            service_rates: key
+                .service_rates
+                .pairs()
+                .map(|(service, rate)| (service.name(), rate))
+                .collect(),
+            unpriced: key.unpriced.map(|policy| match policy {
+                UnpricedPolicy::Refuse => "refuse",
+                UnpricedPolicy::Fallback => "fallback",
+            }),
+            user_id: key.user_id,
+            user_username: key.user_username,
             created_by: key.created_by,
             tags: key.tags,
+            icon: key.icon,
+            retiring_secret_until: key.retiring.map(|retiring| retiring.until.to_string()),
+            revision: key.revision,
         }
     }
+}
+
+fn parts(signature: Option<Signature>) -> [Option<String>; 3] {
+    signature.map_or([None, None, None], |Signature { at, by, by_type }| {
+        [Some(at.to_string()), Some(by), Some(by_type)]
+    })
 }
 
 fn permissions(permissions: &Permissions) -> &'static str {

@@ -51,7 +51,7 @@ impl From<ServiceName> for Service {
 /// A rate for each service, above zero, with up to six decimals. One that is left out is 1.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct NewRateOfServices {
+pub(in crate::admin) struct NewRateOfServices {
     #[schema(value_type = Option<f64>)]
     claude: Option<Number>,
     #[schema(value_type = Option<f64>)]
@@ -69,7 +69,8 @@ struct NewRateOfServices {
 }
 
 impl NewRateOfServices {
-    fn into_rates(self) -> Result<ServiceRates, ApiError> {
+    /// The rates, checked.
+    pub(in crate::admin) fn into_rates(self) -> Result<ServiceRates, ApiError> {
         let given = [
             (Service::Claude, self.claude),
             (Service::Codex, self.codex),

@@ -106,7 +106,8 @@ impl Operator {
         grace: Duration,
     ) -> Result<(ApiKey, SecretString), OperatorError> {
         if LONGEST_GRACE < grace {
-            return Err(OperatorError::Invalid { field: "grace", why: "must be at most 30 days" });
+            let (field, why) = ("gracePeriodSeconds", "must be at most 30 days");
+            return Err(OperatorError::Invalid { field, why });
         }
         let rotated = self.change_key(actor, "key.rotate", id, expected, |old, now| {
             if old.deleted.is_some() {

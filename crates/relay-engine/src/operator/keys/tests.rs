@@ -224,7 +224,7 @@ async fn both_secrets_are_good_until_the_grace_ends() {
     assert_eq!(desk.stores.keys.find_by_digest(&[digest(&new)]).await.unwrap(), None);
     let long = LONGEST_GRACE + Duration::from_secs(1);
     let refused = desk.operator.rotate_key(&root(), &key.id, None, long).await;
-    assert_eq!(refused_field(refused), "grace");
+    assert_eq!(refused_field(refused), "gracePeriodSeconds");
 }
 
 #[tokio::test]
@@ -271,7 +271,7 @@ async fn a_group_is_made_used_and_removed() {
     assert_eq!(refused_field(operator.create_group(&root(), blank).await), "name");
     let in_it = |group: Option<GroupId>| NewKey { group, ..NewKey::default() };
     let unknown = GroupId::try_from("unknown").ok();
-    assert_eq!(refused_field(operator.create_key(&root(), in_it(unknown)).await), "group");
+    assert_eq!(refused_field(operator.create_key(&root(), in_it(unknown)).await), "groupId");
     let member = in_it(Some(group.id.clone()));
     let (key, _) = operator.create_key(&root(), member).await.unwrap();
 

@@ -1,0 +1,149 @@
+//! `POST /api/v2/keys/bulk-edit`
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use relay_domain::{Actor, ApiKey, KeyId};
+use relay_engine::operator::{BULK_AT_ONCE, KeyEdit, KeyPreview, OperatorError};
+use relay_store::KeyQuery;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::fields::KeyFields;
+use super::filter::KeySelection;
+use super::view::KeyView;
+use crate::admin::error::{ApiError, ErrorBody};
+use crate::admin::extract::JsonBody;
+use crate::admin::session::Session;
+
+/// A change of many keys.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ManyChanges {
+    /// Which, by their ids: up to 1000. Either this or `filter`.
+    #[schema(value_type = Option<Vec<String>>, max_items = 1000)]
+    ids: Option<Vec<KeyId>>,
+    /// Which, by what they are; deleted ones are left out.
+    filter: Option<KeySelection>,
+    /// The revisions that a preview has shown, by id: a key that has another by now is not changed.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, u64>)]
+    revisions: BTreeMap<KeyId, u64>,
+    /// What is done to each.
+    changes: KeyFields,
+    /// Only show what would be done.
+    #[serde(default)]
+    preview: bool,
+}
+
+/// What a change did to many keys, or would do.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ManyOutcomes {
+    /// Whether nothing was written.
+    preview: bool,
+    results: Vec<Outcome>,
+    /// How many are as they were asked to be, or would be.
+    succeeded: usize,
+    /// How many are not: their errors say why.
+    failed: usize,
+}
+
+/// What a change did to one key, or would do.
+#[derive(Serialize, ToSchema)]
+struct Outcome {
+    id: String,
+    /// How it is before the change; in a preview only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<KeyView>,
+    /// How it is afterwards.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<KeyView>,
+    /// Why it was left as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorBody>,
+}
+
+impl Outcome {
+    fn of_preview((id, outcome): (KeyId, Result<KeyPreview, OperatorError>)) -> Self {
+        match outcome {
+            Ok(KeyPreview { before, after }) => Self {
+                id: id.into(),
+                before: Some(before.into()),
+                after: Some(after.into()),
+                error: None,
+            },
+            Err(error) => Self::failed(id, error),
+        }
+    }
+
+    fn of_change((id, outcome): (KeyId, Result<ApiKey, OperatorError>)) -> Self {
+        match outcome {
+            Ok(key) => Self { id: id.into(), before: None, after: Some(key.into()), error: None },
+            Err(error) => Self::failed(id, error),
+        }
+    }
+
+    fn failed(id: KeyId, error: OperatorError) -> Self {
+        let error = Some(ApiError::from(error).body());
+        Self { id: id.into(), before: None, after: None, error }
+    }
+}
+
+/// Changes many API keys, each for itself: what fails for one is told for that one. With `preview` it only
+/// shows what would be done.
+#[utoipa::path(
+    post,
+    path = "/api/v2/keys/bulk-edit",
+    tag = "API Keys",
+    security(("bearerAuth" = [])),
+    request_body = ManyChanges,
+    responses(
+        (status = 200, body = ManyOutcomes),
+        (status = 415, body = ErrorBody, description = "The body is not JSON"),
+        ApiError,
+    ),
+)]
+pub(super) async fn edit_keys(
+    session: Session,
+    JsonBody(asked): JsonBody<ManyChanges>,
+) -> Result<Json<ManyOutcomes>, ApiError> {
+    let ids = chosen(&session, asked.ids, asked.filter).await?;
+    let edit = asked.changes.into_edit(session.now())?;
+    let edit: &KeyEdit<'_> = &edit;
+    let results: Vec<Outcome> = if asked.preview {
+        let previews = session.operator().preview_keys(&ids, edit).await?;
+        previews.into_iter().map(Outcome::of_preview).collect()
+    } else {
+        let with_revision = |id: KeyId| (id.clone(), asked.revisions.get(&id).copied());
+        let keys: Vec<_> = ids.into_iter().map(with_revision).collect();
+        let actor = Actor::admin(session.username.as_str());
+        let outcomes = session.operator().update_keys(&actor, &keys, edit).await?;
+        outcomes.into_iter().map(Outcome::of_change).collect()
+    };
+    let failed = results.iter().filter(|outcome| outcome.error.is_some()).count();
+    let succeeded = results.len() - failed;
+    Ok(Json(ManyOutcomes { preview: asked.preview, results, succeeded, failed }))
+}
+
+async fn chosen(
+    session: &Session,
+    ids: Option<Vec<KeyId>>,
+    filter: Option<KeySelection>,
+) -> Result<Vec<KeyId>, ApiError> {
+    match (ids, filter) {
+        (Some(ids), None) => Ok(ids),
+        (None, Some(filter)) => {
+            let query = KeyQuery {
+                filter: filter.into_filter(Some(false), session.now()),
+                // One more than may be changed, so that too many are refused and not cut.
+                limit: BULK_AT_ONCE + 1,
+                ..KeyQuery::default()
+            };
+            let page = session.operator().page_of_keys(&query).await?;
+            Ok(page.items.into_iter().map(|key| key.id).collect())
+        }
+        (Some(_), Some(_)) | (None, None) => {
+            Err(ApiError::Invalid { field: "ids", why: "or filter must be given, and not both" })
+        }
+    }
+}

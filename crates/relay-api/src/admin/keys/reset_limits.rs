@@ -1,0 +1,32 @@
+//! `POST /api/v2/keys/{id}/reset-limits`
+
+use axum::Json;
+use relay_domain::{Actor, KeyId};
+
+use super::limits::KeyLimits;
+use crate::admin::error::{ApiError, ErrorBody};
+use crate::admin::extract::PathOf;
+use crate::admin::session::Session;
+
+/// Starts every limit of an API key's own anew and shows them. What requests in flight hold still counts, and
+/// statistics stay.
+#[utoipa::path(
+    post,
+    path = "/api/v2/keys/{id}/reset-limits",
+    tag = "API Keys",
+    security(("bearerAuth" = [])),
+    params(("id" = String, Path, description = "The key's id")),
+    responses(
+        (status = 200, body = KeyLimits),
+        (status = 404, body = ErrorBody, description = "There is no such key"),
+        (status = 409, body = ErrorBody, description = "It is deleted"),
+        ApiError,
+    ),
+)]
+pub(super) async fn reset_key_limits(
+    session: Session,
+    PathOf(id): PathOf<KeyId>,
+) -> Result<Json<KeyLimits>, ApiError> {
+    let actor = Actor::admin(session.username.as_str());
+    Ok(Json(session.operator().restart_key_limits(&actor, &id).await?.into()))
+}

@@ -1,0 +1,72 @@
+//! How far an API key's limits are used, and starting them anew.
+
+use relay_domain::{Actor, ApiKey, GroupId, KeyId, LimitScope, LimitState};
+use serde_json::json;
+
+use crate::operator::audit::Change;
+use crate::operator::{Operator, OperatorError};
+
+/// How far the limits are used that hold for an API key.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct KeyStanding {
+    /// Its own.
+    pub key: Vec<LimitState>,
+    /// Those of its group, if it has one.
+    pub group: Option<(GroupId, Vec<LimitState>)>,
+}
+
+impl Operator {
+    /// How far the limits of a key, deleted or not, and of its group are used.
+    ///
+    /// # Errors
+    ///
+    /// [`OperatorError::NotFound`], or the store's.
+    pub async fn key_standing(&self, id: &KeyId) -> Result<KeyStanding, OperatorError> {
+        let key = self.key(id).await?.ok_or(OperatorError::NotFound("API Key"))?;
+        self.standing_of(&key).await
+    }
+
+    /// Starts every limit of a key's own anew, and says how they stand then. What requests in flight hold
+    /// still weighs on them; statistics are not touched.
+    ///
+    /// # Errors
+    ///
+    /// [`OperatorError::NotFound`], [`OperatorError::AlreadyDeleted`], or the store's.
+    pub async fn restart_key_limits(
+        &self,
+        actor: &Actor,
+        id: &KeyId,
+    ) -> Result<KeyStanding, OperatorError> {
+        let key = self.living_key(id, None).await?;
+        let before = self.standing_of(&key).await?;
+        let scope = LimitScope::Key(id.clone());
+        self.stores.ledger.restart(&scope, self.clock.now()).await?;
+        let after = self.standing_of(&key).await?;
+        let change = Change {
+            action: "key.reset_limits",
+            kind: "key",
+            id: id.to_string(),
+            before: Some(json!({ "limits": before.key })),
+            after: Some(json!({ "limits": after.key })),
+        };
+        self.note(actor, change).await;
+        Ok(after)
+    }
+
+    async fn standing_of(&self, key: &ApiKey) -> Result<KeyStanding, OperatorError> {
+        let (ledger, now) = (&self.stores.ledger, self.clock.now());
+        let own = ledger.standing(&LimitScope::Key(key.id.clone()), &key.limits, now).await?;
+        let group = match &key.group {
+            Some(id) => self.stores.groups.get(id).await?,
+            None => None,
+        };
+        let group = match group {
+            Some(group) => {
+                let scope = LimitScope::Group(group.id.clone());
+                Some((group.id, ledger.standing(&scope, &group.limits, now).await?))
+            }
+            None => None,
+        };
+        Ok(KeyStanding { key: own, group })
+    }
+}
