@@ -11,8 +11,13 @@ use relay_engine::operator::OperatorError;
 use relay_engine::prices::SourceError;
 use relay_store::StoreError;
 use serde::Serialize;
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response as Documented, ResponseBuilder};
 use utoipa::{IntoResponses, ToSchema};
+
+use super::revision::tag;
+
+/// What a client is told of a fault of Relay's own.
+const INTERNAL: &str = "Internal error; the log says more";
 
 /// Why an admin request failed.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +70,9 @@ pub(crate) enum ApiError {
     /// What was asked for was not done.
     #[error(transparent)]
     Operator(#[from] OperatorError),
+    /// What was done cannot be told.
+    #[error("the answer cannot be written as JSON")]
+    Unprintable(#[from] serde_json::Error),
 }
 
 impl ApiError {
@@ -102,6 +110,7 @@ impl ApiError {
             Self::Unreadable { status, .. } => (*status, None),
             Self::Invalid { .. } => (StatusCode::BAD_REQUEST, None),
             Self::Prices(_) => (StatusCode::UNPROCESSABLE_ENTITY, None),
+            Self::Unprintable(_) => (StatusCode::INTERNAL_SERVER_ERROR, Some(INTERNAL)),
             Self::Operator(error) => match error {
                 OperatorError::Invalid { .. } | OperatorError::NotDeleted => {
                     (StatusCode::BAD_REQUEST, None)
@@ -127,7 +136,7 @@ impl ApiError {
                 OperatorError::Store(StoreError::Refused(_) | StoreError::Corrupt { .. })
                 | OperatorError::Crypto(_)
                 | OperatorError::Interrupted(_) => {
-                    (StatusCode::INTERNAL_SERVER_ERROR, Some("Internal error; the log says more"))
+                    (StatusCode::INTERNAL_SERVER_ERROR, Some(INTERNAL))
                 }
             },
         }
@@ -149,6 +158,9 @@ impl IntoResponse for ApiError {
         if let Self::Throttled { retry_after_s } = self {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after_s));
         }
+        if let Self::Operator(OperatorError::Stale { current }) = self {
+            tag(response.headers_mut(), current);
+        }
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -158,22 +170,21 @@ impl IntoResponse for ApiError {
 
 impl IntoResponses for ApiError {
     /// What every endpoint that asks for a session may answer.
-    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+    fn responses() -> BTreeMap<String, RefOr<Documented>> {
         let answers = [
             ("400", "Something in the request is wrong; the message names it"),
             ("401", "No session: the token is missing, wrong, expired or revoked"),
             ("503", "The store cannot be reached"),
         ];
-        let response = |description: &str| {
-            let schema = Ref::from_schema_name(ErrorBody::name());
-            let content = ContentBuilder::new().schema(Some(schema)).build();
-            ResponseBuilder::new()
-                .description(description)
-                .content("application/json", content)
-                .build()
-        };
-        answers.map(|(status, why)| (status.to_owned(), response(why).into())).into()
+        answers.map(|(status, why)| (status.to_owned(), documented_error(why).into())).into()
     }
+}
+
+/// A failed request as the document describes it.
+pub(super) fn documented_error(description: &str) -> Documented {
+    let schema = Ref::from_schema_name(ErrorBody::name());
+    let content = ContentBuilder::new().schema(Some(schema)).build();
+    ResponseBuilder::new().description(description).content("application/json", content).build()
 }
 
 #[cfg(test)]

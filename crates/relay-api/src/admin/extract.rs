@@ -77,7 +77,8 @@ pub(super) fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secre
     String::deserialize(deserializer).map(SecretString::from)
 }
 
-fn unreadable(status: StatusCode, message: String) -> ApiError {
+/// A request that could not be read, as it is answered.
+pub(super) fn unreadable(status: StatusCode, message: String) -> ApiError {
     // A body that is JSON but not what was asked for is as malformed as one that is no JSON.
     let status =
         if status == StatusCode::UNPROCESSABLE_ENTITY { StatusCode::BAD_REQUEST } else { status };

@@ -1,7 +1,6 @@
 //! `POST /api/v2/keys`
 
-use axum::Json;
-use http::StatusCode;
+use axum::response::Response;
 use relay_domain::Actor;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
@@ -10,7 +9,8 @@ use utoipa::ToSchema;
 use super::new::NewKeyRecord;
 use super::view::KeyView;
 use crate::admin::error::{ApiError, ErrorBody};
-use crate::admin::extract::JsonBody;
+use crate::admin::idempotency::{Creation, IdempotencyKey};
+use crate::admin::revision::Revised;
 use crate::admin::session::Session;
 
 /// A new key with its secret.
@@ -28,20 +28,26 @@ pub(super) struct CreatedKey {
     path = "/api/v2/keys",
     tag = "API Keys",
     security(("bearerAuth" = [])),
+    params(IdempotencyKey),
     request_body = NewKeyRecord,
     responses(
-        (status = 201, body = CreatedKey),
+        (status = 201, body = CreatedKey, headers(("ETag" = String, description = "Its revision"))),
         (status = 415, body = ErrorBody, description = "The body is not JSON"),
+        IdempotencyKey,
         ApiError,
     ),
 )]
 pub(super) async fn create_key(
     session: Session,
-    JsonBody(record): JsonBody<NewKeyRecord>,
-) -> Result<(StatusCode, Json<CreatedKey>), ApiError> {
+    creation: Creation<NewKeyRecord>,
+) -> Result<Response, ApiError> {
+    creation.once(session, make).await
+}
+
+async fn make(session: Session, record: NewKeyRecord) -> Result<Revised<CreatedKey>, ApiError> {
     let new = record.into_new_key(session.username.clone())?;
     let actor = Actor::admin(session.username.as_str());
     let (key, secret) = session.operator().create_key(&actor, new).await?;
     let raw_key = secret.expose_secret().to_owned();
-    Ok((StatusCode::CREATED, Json(CreatedKey { key: key.into(), raw_key })))
+    Ok(Revised::new(key.revision, CreatedKey { key: key.into(), raw_key }))
 }

@@ -1,6 +1,5 @@
 //! `GET /api/v2/keys/{id}`
 
-use axum::Json;
 use relay_domain::KeyId;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -8,6 +7,7 @@ use utoipa::ToSchema;
 use super::view::KeyView;
 use crate::admin::error::{ApiError, ErrorBody};
 use crate::admin::extract::PathOf;
+use crate::admin::revision::Revised;
 use crate::admin::session::Session;
 
 /// One API key.
@@ -24,7 +24,7 @@ pub(super) struct OneKey {
     security(("bearerAuth" = [])),
     params(("id" = String, Path, description = "The key's id")),
     responses(
-        (status = 200, body = OneKey),
+        (status = 200, body = OneKey, headers(("ETag" = String, description = "Its revision"))),
         (status = 404, body = ErrorBody, description = "There is no such key"),
         ApiError,
     ),
@@ -32,7 +32,7 @@ pub(super) struct OneKey {
 pub(super) async fn read_key(
     session: Session,
     PathOf(id): PathOf<KeyId>,
-) -> Result<Json<OneKey>, ApiError> {
+) -> Result<Revised<OneKey>, ApiError> {
     let key = session.operator().key(&id).await?.ok_or(ApiError::NotFound("API Key"))?;
-    Ok(Json(OneKey { key: key.into() }))
+    Ok(Revised::new(key.revision, OneKey { key: key.into() }))
 }
