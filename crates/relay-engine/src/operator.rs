@@ -5,7 +5,7 @@
 //! instance alike.
 
 mod accounts;
-mod audit;
+pub(crate) mod audit;
 mod error;
 mod fresh_id;
 mod groups;
@@ -14,6 +14,7 @@ mod keys;
 mod limits;
 mod login;
 mod snapshot;
+mod standing;
 mod tokens;
 
 use std::sync::Arc;

@@ -1,7 +1,6 @@
 //! `POST /api/v2/keys`
 
 use axum::response::Response;
-use relay_domain::Actor;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -46,8 +45,7 @@ pub(super) async fn create_key(
 
 async fn make(session: Session, record: NewKeyRecord) -> Result<Revised<CreatedKey>, ApiError> {
     let new = record.into_new_key(session.username.clone())?;
-    let actor = Actor::admin(session.username.as_str());
-    let (key, secret) = session.operator().create_key(&actor, new).await?;
+    let (key, secret) = session.operator().create_key(session.actor(), new).await?;
     let raw_key = secret.expose_secret().to_owned();
     Ok(Revised::new(key.revision, CreatedKey { key: key.into(), raw_key }))
 }
