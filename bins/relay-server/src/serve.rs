@@ -136,6 +136,7 @@ impl Server {
                 session_ttl: sections.admin.session_timeout(),
                 environment: sections.server.environment.clone(),
                 cors_origins: sections.cors.allowed().to_vec(),
+                listens_on: Some(address),
             },
             operator: Arc::clone(&installation.operator),
             engine: Arc::clone(&engine),
@@ -271,6 +272,7 @@ async fn keep_prices(config: &Config, installation: &Installation) -> Result<Arc
         source,
         refresh: section.refresh(),
         settings: Arc::clone(&installation.stores.settings),
+        audit: Arc::clone(&installation.stores.audit),
         clock: Arc::clone(&installation.clock),
     });
     let keeper = keeper.context("the builtin prices cannot be read")?;

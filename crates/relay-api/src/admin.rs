@@ -7,25 +7,34 @@
 
 mod accounts;
 mod answer_headers;
+mod audit;
 mod auth;
 mod cors;
+mod cursor;
 pub(crate) mod dollars;
 mod error;
 mod extract;
+mod given_limits;
+mod groups;
 mod guard;
 mod idempotency;
 mod keys;
+mod limit_view;
+mod nullable;
 mod paging;
 mod patch;
 mod prices;
 mod requests;
 mod revision;
+mod scopes;
+mod self_loop;
 mod service_rates;
 mod session;
 mod stats;
 mod throttle;
+mod tokens;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,11 +66,18 @@ pub struct AdminConfig {
     pub environment: Option<String>,
     /// From where browsers may call, each as `https://host`; nowhere unless it is said.
     pub cors_origins: Vec<String>,
+    /// Where Relay itself listens, if it does: no account's proxy may be there.
+    pub listens_on: Option<SocketAddr>,
 }
 
 impl Default for AdminConfig {
     fn default() -> Self {
-        Self { session_ttl: Duration::from_hours(24), environment: None, cors_origins: Vec::new() }
+        Self {
+            session_ttl: Duration::from_hours(24),
+            environment: None,
+            cors_origins: Vec::new(),
+            listens_on: None,
+        }
     }
 }
 
@@ -141,6 +157,9 @@ pub(crate) fn routes() -> OpenApiRouter<AdminState> {
         .merge(auth::routes())
         .merge(keys::routes())
         .merge(accounts::routes())
+        .merge(groups::routes())
+        .merge(tokens::routes())
+        .merge(audit::routes())
         .merge(requests::routes())
         .merge(prices::routes())
         .merge(service_rates::routes())

@@ -5,7 +5,7 @@
 //! instance alike.
 
 mod accounts;
-mod audit;
+pub(crate) mod audit;
 mod error;
 mod fresh_id;
 mod groups;
@@ -15,6 +15,7 @@ mod limits;
 mod login;
 mod sealing;
 mod snapshot;
+mod standing;
 mod tokens;
 pub mod transfer;
 

@@ -62,7 +62,9 @@ fn page(connection: &Connection, query: &AuditQuery) -> Result<AuditPage, StoreE
                      OR (?3 LIKE '%.' AND substr(action, 1, length(?3)) = ?3))
                  AND (?4 IS NULL OR target_kind = ?4)
                  AND (?5 IS NULL OR target_id = ?5)
-             ORDER BY seq DESC LIMIT ?6",
+                 AND (?6 IS NULL OR ?6 <= at)
+                 AND (?7 IS NULL OR at < ?7)
+             ORDER BY seq DESC LIMIT ?8",
         )
         .map_err(SqliteError::from)?;
     let asked = params![
@@ -71,6 +73,8 @@ fn page(connection: &Connection, query: &AuditQuery) -> Result<AuditPage, StoreE
         query.action,
         query.target_kind,
         query.target_id,
+        query.from.map(millis),
+        query.to.map(millis),
         limit.saturating_add(1),
     ];
     let rows = read

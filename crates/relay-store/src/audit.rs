@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use relay_domain::AuditEntry;
+use relay_domain::{AuditEntry, Timestamp};
 
 use crate::StoreError;
 
@@ -23,6 +23,10 @@ pub struct AuditQuery {
     pub target_kind: Option<String>,
     /// Its id.
     pub target_id: Option<String>,
+    /// Done at this moment or later.
+    pub from: Option<Timestamp>,
+    /// Done before this moment.
+    pub to: Option<Timestamp>,
     /// Only those with a smaller number: the last one of the page before.
     pub before: Option<u64>,
     /// How many at most.
@@ -38,6 +42,8 @@ impl AuditQuery {
         is(&self.actor, &entry.actor.name)
             && is(&self.target_kind, &entry.target_kind)
             && is(&self.target_id, &entry.target_id)
+            && self.from.is_none_or(|from| from <= entry.at)
+            && self.to.is_none_or(|to| entry.at < to)
             && self.action.as_ref().is_none_or(|action| {
                 if action.ends_with('.') {
                     entry.action.starts_with(action.as_str())

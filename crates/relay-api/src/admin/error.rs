@@ -7,6 +7,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, StatusCode};
+use relay_domain::TokenScope;
 use relay_engine::operator::OperatorError;
 use relay_engine::prices::SourceError;
 use relay_store::StoreError;
@@ -25,6 +26,9 @@ pub(crate) enum ApiError {
     /// No session, for whatever reason.
     #[error("Invalid or expired token")]
     NoSession,
+    /// The token may not do this.
+    #[error("This token lacks the scope {0}")]
+    Forbidden(TokenScope),
     /// The name or the password is wrong.
     #[error("Invalid username or password")]
     LoginRefused,
@@ -104,6 +108,7 @@ impl ApiError {
     fn outward(&self) -> (StatusCode, Option<&'static str>) {
         match self {
             Self::NoSession | Self::LoginRefused => (StatusCode::UNAUTHORIZED, None),
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, None),
             Self::Throttled { .. } => (StatusCode::TOO_MANY_REQUESTS, None),
             Self::NotFound(_) | Self::NoRoute { .. } => (StatusCode::NOT_FOUND, None),
             Self::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, None),
@@ -179,6 +184,7 @@ impl IntoResponses for ApiError {
         let answers = [
             ("400", "Something in the request is wrong; the message names it"),
             ("401", "No session: the token is missing, wrong, expired or revoked"),
+            ("403", "The token lacks the scope that this takes; the message names it"),
             ("503", "The store cannot be reached"),
         ];
         answers.map(|(status, why)| (status.to_owned(), documented_error(why).into())).into()

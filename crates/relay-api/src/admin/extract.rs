@@ -77,6 +77,13 @@ pub(super) fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secre
     String::deserialize(deserializer).map(SecretString::from)
 }
 
+/// Reads the same where it may be left out, or be `null`.
+pub(super) fn optional_secret<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SecretString>, D::Error> {
+    Option::<String>::deserialize(deserializer).map(|text| text.map(SecretString::from))
+}
+
 /// A request that could not be read, as it is answered.
 pub(super) fn unreadable(status: StatusCode, message: String) -> ApiError {
     // A body that is JSON but not what was asked for is as malformed as one that is no JSON.

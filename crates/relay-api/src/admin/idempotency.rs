@@ -57,7 +57,8 @@ impl<B> Creation<B> {
             return Ok((StatusCode::CREATED, made).into_response());
         };
         // A key holds no line break, so that two pairs never make one name.
-        let name = format!("{key}\n{}", session.username);
+        let actor = session.actor();
+        let name = format!("{key}\n{} {}", actor.kind.as_str(), actor.name);
         let work = async move {
             let making = async { making.await.and_then(|made| print(&made)) };
             session.operator().once(&name, &fingerprint, making).await

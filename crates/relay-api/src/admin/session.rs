@@ -1,5 +1,6 @@
-//! Who is logged in, and all that they can reach.
+//! Who is logged in or acts with a token, and all that they can reach.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +9,8 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use relay_crypto::TokenSigner;
-use relay_domain::Timestamp;
-use relay_engine::operator::{Operator, OperatorError};
+use relay_domain::{Actor, AdminToken, Timestamp, TokenScope};
+use relay_engine::operator::{Operator, OperatorError, TOKEN_PREFIX, actor_of_token};
 use relay_engine::prices::PriceKeeper;
 use relay_engine::{Clock, Engine};
 use relay_store::UsageRepository;
@@ -20,6 +21,9 @@ use super::error::ApiError;
 use super::extract::Origin;
 use super::throttle::{Guesser, LoginThrottle};
 
+/// The longest id of a request that is kept, in bytes.
+const MAX_REQUEST_ID: usize = 128;
+
 /// Begins sessions and recognises them.
 pub(crate) struct Sessions {
     operator: Arc<Operator>,
@@ -29,6 +33,7 @@ pub(crate) struct Sessions {
     signer: TokenSigner,
     clock: Arc<dyn Clock>,
     ttl: Duration,
+    listens_on: Option<SocketAddr>,
     throttle: LoginThrottle,
 }
 
@@ -42,6 +47,7 @@ impl Sessions {
             signer: parts.signer,
             clock: parts.clock,
             ttl: parts.config.session_ttl,
+            listens_on: parts.config.listens_on,
             throttle: LoginThrottle::default(),
         }
     }
@@ -72,6 +78,10 @@ impl Sessions {
             login => login?,
         };
         tracing::info!(client.address = ?origin.0, "login");
+        let address = origin.0.map(|address| address.to_string());
+        let request_id = request_id(headers);
+        let actor = Actor { address, request_id, ..Actor::admin(login.username.as_str()) };
+        self.operator.note_login(&actor).await;
         let now_ms = self.clock.now().as_millis();
         let token = self.signer.issue(&login.username, login.session_epoch, now_ms, self.ttl);
         Ok(token.map_err(OperatorError::from)?)
@@ -110,33 +120,82 @@ impl Sessions {
         Ok(outcome)
     }
 
-    /// The session that the request's token stands for.
+    /// The session that the request's token stands for: of a login, or of automation.
     pub(super) async fn of_request(
         self: &Arc<Self>,
         headers: &HeaderMap,
+        address: Option<IpAddr>,
     ) -> Result<Session, ApiError> {
         let token = bearer(headers).ok_or(ApiError::NoSession)?;
-        let now_ms = self.clock.now().as_millis();
-        let claims = self.signer.verify(token, now_ms).map_err(|_| ApiError::NoSession)?;
-        if !self.operator.session_stands(&claims.username, claims.epoch).await? {
-            return Err(ApiError::NoSession);
-        }
-        let (username, sessions) = (claims.username, Arc::clone(self));
-        Ok(Session { username, holder: holder_of(token), sessions })
+        let (quality, actor) = if token.starts_with(TOKEN_PREFIX) {
+            let known = self.operator.authenticate_token(&token.into()).await?;
+            let token = known.ok_or(ApiError::NoSession)?;
+            let actor = actor_of_token(&token);
+            (Quality::Token(Arc::new(token)), actor)
+        } else {
+            let now_ms = self.clock.now().as_millis();
+            let claims = self.signer.verify(token, now_ms).map_err(|_| ApiError::NoSession)?;
+            if !self.operator.session_stands(&claims.username, claims.epoch).await? {
+                return Err(ApiError::NoSession);
+            }
+            (Quality::Login(holder_of(token)), Actor::admin(claims.username))
+        };
+        let username = match &quality {
+            Quality::Login(_) => actor.name.clone(),
+            Quality::Token(token) => token.name.clone(),
+        };
+        let actor = Actor {
+            address: address.map(|address| address.to_canonical().to_string()),
+            request_id: request_id(headers),
+            ..actor
+        };
+        Ok(Session { username, actor, quality, sessions: Arc::clone(self) })
     }
 }
 
-/// A request of an operator who is logged in, and the way to all that they may reach.
+/// In what quality somebody is in.
+#[derive(Clone)]
+enum Quality {
+    /// Logged in; who holds the session's token, for guessing.
+    Login(Guesser),
+    /// With a token of automation.
+    Token(Arc<AdminToken>),
+}
+
+/// A request of somebody who is in, and the way to all that they may reach.
 #[derive(Clone)]
 pub(super) struct Session {
-    /// Who it is.
+    /// The operator's name, or the token's.
     pub(super) username: String,
-    /// Who holds its token, for guessing.
-    holder: Guesser,
+    actor: Actor,
+    quality: Quality,
     sessions: Arc<Sessions>,
 }
 
 impl Session {
+    /// Who they are, for the trail of changes.
+    pub(super) fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// The token of automation that they act with, if they do.
+    pub(super) fn token(&self) -> Option<&AdminToken> {
+        match &self.quality {
+            Quality::Login(_) => None,
+            Quality::Token(token) => Some(token),
+        }
+    }
+
+    /// Whether they may do what `scope` names: whoever is logged in may do everything.
+    pub(super) fn may(&self, scope: TokenScope) -> bool {
+        self.token().is_none_or(|token| token.may(scope))
+    }
+
+    /// Where Relay itself listens.
+    pub(super) fn listens_on(&self) -> Option<SocketAddr> {
+        self.sessions.listens_on
+    }
+
     /// What they may do.
     pub(super) fn operator(&self) -> &Operator {
         &self.sessions.operator
@@ -168,8 +227,12 @@ impl Session {
         current: &SecretString,
         new: &SecretString,
     ) -> Result<(), ApiError> {
-        let attempt = self.operator().change_password(current, new);
-        self.sessions.throttled(&self.holder, &self.username, attempt).await
+        let holder = match &self.quality {
+            Quality::Login(holder) => holder.clone(),
+            Quality::Token(token) => Guesser::Holder(token.id.to_string()),
+        };
+        let attempt = self.operator().change_password(&self.actor, current, new);
+        self.sessions.throttled(&holder, &self.username, attempt).await
     }
 }
 
@@ -186,6 +249,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Session {
 fn holder_of(token: &str) -> Guesser {
     let signature = token.rsplit('.').next().unwrap_or_default();
     Guesser::Holder(signature.to_owned())
+}
+
+/// The id that whoever asks gave the request, if it can be kept.
+fn request_id(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get("x-request-id")?.to_str().ok()?;
+    (1..=MAX_REQUEST_ID).contains(&id.len()).then(|| id.to_owned())
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -143,7 +143,7 @@ impl Operator {
         Ok(login.is_some_and(|login| login.username == username && login.session_epoch == epoch))
     }
 
-    /// Replaces the password and ends every session.
+    /// Replaces the password on behalf of `actor`, and ends every session.
     ///
     /// # Errors
     ///
@@ -152,6 +152,7 @@ impl Operator {
     /// [`OperatorError::NoLogin`], or the store's, also if others change the login all the time.
     pub async fn change_password(
         &self,
+        actor: &Actor,
         current: &SecretString,
         new: &SecretString,
     ) -> Result<(), OperatorError> {
@@ -160,8 +161,7 @@ impl Operator {
             if self.verify(current, &login.password_hash).await? == Verified::No {
                 return Err(OperatorError::WrongPassword);
             }
-            let actor = Actor::admin(login.username.as_str());
-            if self.replace_password(&actor, login, "newPassword", new).await? {
+            if self.replace_password(actor, login, "newPassword", new).await? {
                 return Ok(());
             }
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use relay_domain::Timestamp;
 use relay_pricing::{BookLayer, Origin, PriceBook, PriceTable, PricingError};
-use relay_store::{SettingsName, SettingsRepository, StoreError};
+use relay_store::{AuditRepository, SettingsName, SettingsRepository, StoreError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +36,8 @@ pub struct PriceKeeperParts {
     pub refresh: Duration,
     /// Where operators' overrides and service rates are kept.
     pub settings: Arc<dyn SettingsRepository>,
+    /// Where their changes are noted.
+    pub audit: Arc<dyn AuditRepository>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
 }
@@ -45,6 +47,7 @@ pub struct PriceKeeper {
     source: PriceSource,
     refresh: Duration,
     pub(super) settings: Arc<dyn SettingsRepository>,
+    pub(super) audit: Arc<dyn AuditRepository>,
     pub(super) clock: Arc<dyn Clock>,
     prices: Arc<Prices>,
     builtin: PriceTable,
@@ -113,7 +116,7 @@ impl PriceKeeper {
     ///
     /// [`PricingError`] if the builtin table is none, which a test rules out.
     pub fn new(parts: PriceKeeperParts) -> Result<Self, PricingError> {
-        let PriceKeeperParts { source, refresh, settings, clock } = parts;
+        let PriceKeeperParts { source, refresh, settings, audit, clock } = parts;
         let builtin = PriceTable::builtin()?;
         let book = PriceBook::compose(&[(Origin::Builtin, &builtin)], &[].into());
         let state = State {
@@ -132,6 +135,7 @@ impl PriceKeeper {
             source,
             refresh,
             settings,
+            audit,
             clock,
             prices: Arc::new(Prices::of(book)),
             builtin,

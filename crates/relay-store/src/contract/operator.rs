@@ -147,6 +147,14 @@ pub async fn the_trail_is_read_newest_first(stores: &Stores) {
             AuditQuery { target_kind: is("key"), target_id: is("c"), ..AuditQuery::default() },
             vec![3],
         ),
+        (
+            "from then on",
+            AuditQuery { from: Some(at(5)), ..AuditQuery::default() },
+            vec![3, 2, 1, 0],
+        ),
+        ("later", AuditQuery { from: Some(at(6)), ..AuditQuery::default() }, vec![]),
+        ("before", AuditQuery { to: Some(at(5)), ..AuditQuery::default() }, vec![]),
+        ("until then", AuditQuery { to: Some(at(6)), ..AuditQuery::default() }, vec![3, 2, 1, 0]),
         ("none", AuditQuery { target_kind: is("group"), ..AuditQuery::default() }, vec![]),
     ];
     for (name, query, expected) in cases {

@@ -1,15 +1,14 @@
 //! `GET /api/v2/accounts/{platform}/{id}/availability`
 
 use axum::Json;
-use relay_domain::{AccountId, LimitState, Platform};
+use relay_domain::{AccountId, Platform};
 use relay_engine::inspection::{Availability, FilterVerdict};
 use serde::{Deserialize, Serialize};
-use serde_json::Number;
 use utoipa::ToSchema;
 
-use crate::admin::dollars;
 use crate::admin::error::{ApiError, ErrorBody};
 use crate::admin::extract::{PathOf, QueryOf};
+use crate::admin::limit_view::LimitView;
 use crate::admin::session::Session;
 
 /// For which request.
@@ -50,23 +49,6 @@ pub(super) struct FilterView {
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<String>,
-}
-
-/// How far one limit is used. Dollars where it is money.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(in crate::admin) struct LimitView {
-    /// Such as `daily_cost_limit_exceeded`: the code of a refusal by it.
-    limit: &'static str,
-    #[schema(value_type = f64)]
-    used: Number,
-    /// What requests in flight hold of it besides.
-    #[schema(value_type = f64)]
-    held: Number,
-    #[schema(value_type = f64)]
-    allowed: Number,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    resets_at: Option<String>,
 }
 
 /// Explains whether the scheduler would choose an account now: every filter's verdict, and until when.
@@ -117,19 +99,6 @@ impl From<FilterVerdict> for FilterView {
             code: exclusion.map(|exclusion| exclusion.code()),
             reason: exclusion.map(|exclusion| exclusion.to_string()),
             until: exclusion.and_then(|exclusion| exclusion.until()).map(|until| until.to_string()),
-        }
-    }
-}
-
-impl From<LimitState> for LimitView {
-    fn from(state: LimitState) -> Self {
-        let number = |amount| dollars::amount_of(state.limit, amount);
-        Self {
-            limit: state.limit.code(),
-            used: number(state.used),
-            held: number(state.held),
-            allowed: number(state.allowed),
-            resets_at: state.resets_at.map(|at| at.to_string()),
         }
     }
 }

@@ -1,13 +1,15 @@
 //! `POST /api/v2/accounts/{platform}`
 
-use axum::Json;
-use http::StatusCode;
-use relay_domain::{Actor, Platform};
+use axum::response::Response;
+use relay_domain::Platform;
 
 use super::new::NewAccountRecord;
 use super::view::{AccountView, OneAccount};
 use crate::admin::error::{ApiError, ErrorBody};
-use crate::admin::extract::{JsonBody, PathOf};
+use crate::admin::extract::PathOf;
+use crate::admin::idempotency::{Creation, IdempotencyKey};
+use crate::admin::revision::Revised;
+use crate::admin::self_loop;
 use crate::admin::session::Session;
 
 /// Adds an account.
@@ -16,22 +18,35 @@ use crate::admin::session::Session;
     path = "/api/v2/accounts/{platform}",
     tag = "Accounts",
     security(("bearerAuth" = [])),
-    params(("platform" = String, Path, description = "`claude-console` or `codex`")),
+    params(
+        ("platform" = String, Path, description = "`claude-console` or `codex`"),
+        IdempotencyKey,
+    ),
     request_body = NewAccountRecord,
     responses(
-        (status = 201, body = OneAccount),
+        (status = 201, body = OneAccount, headers(("ETag" = String, description = "Its revision"))),
         (status = 415, body = ErrorBody, description = "The body is not JSON"),
+        IdempotencyKey,
         ApiError,
     ),
 )]
 pub(super) async fn create_account(
     session: Session,
     PathOf(platform): PathOf<Platform>,
-    JsonBody(record): JsonBody<NewAccountRecord>,
-) -> Result<(StatusCode, Json<OneAccount>), ApiError> {
-    let (actor, new) =
-        (Actor::admin(session.username.as_str()), record.into_new_account(platform)?);
-    let account = session.operator().create_account(&actor, new).await?;
-    let account = AccountView::new(account, session.now());
-    Ok((StatusCode::CREATED, Json(OneAccount { account })))
+    creation: Creation<NewAccountRecord>,
+) -> Result<Response, ApiError> {
+    creation.once(session, |session, record| make(session, platform, record)).await
+}
+
+async fn make(
+    session: Session,
+    platform: Platform,
+    record: NewAccountRecord,
+) -> Result<Revised<OneAccount>, ApiError> {
+    let new = record.into_new_account(platform)?;
+    if let Some(proxy) = &new.proxy {
+        self_loop::refuse(&session, proxy).await?;
+    }
+    let account = session.operator().create_account(session.actor(), new).await?;
+    AccountView::one(&session, account).await
 }

@@ -2,19 +2,21 @@
 
 use axum::Json;
 use relay_domain::Platform;
+use relay_store::{AccountQuery, AccountSort, Order};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::new::AccountKindName;
+use super::settings::AccountKindName;
 use super::view::AccountView;
+use crate::admin::cursor;
 use crate::admin::error::ApiError;
 use crate::admin::extract::{PathOf, QueryOf};
 use crate::admin::session::Session;
 
-/// Which accounts.
+/// Which accounts, and in which order.
 #[derive(Deserialize, utoipa::IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub(super) struct AccountFilter {
     /// Only those that are switched on, or off.
     is_active: Option<bool>,
@@ -22,14 +24,74 @@ pub(super) struct AccountFilter {
     schedulable: Option<bool>,
     /// Only those of the pool, or only those that keys are bound to.
     account_type: Option<AccountKindName>,
+    /// Only those with this text in their name or id, in whatever case.
+    search: Option<String>,
+    /// What they are sorted by; their priority unless told otherwise.
+    sort: Option<SortName>,
+    /// Which way; ascending unless told otherwise.
+    order: Option<OrderName>,
+    /// Goes on after a page: its `nextCursor`.
+    cursor: Option<String>,
+    /// How many; all unless told otherwise.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<usize>,
+}
+
+/// What accounts are sorted by.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+enum SortName {
+    Priority,
+    Name,
+    CreatedAt,
+    LastUsedAt,
+}
+
+/// Which way a list goes.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum OrderName {
+    Asc,
+    Desc,
 }
 
 /// Accounts.
 #[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct AccountList {
-    /// By priority.
     accounts: Vec<AccountView>,
-    total: usize,
+    /// How many there are of those that were asked for, on all pages.
+    total: u64,
+    /// Where the next page begins; absent: this was the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+impl AccountFilter {
+    fn into_query(self, platform: Platform) -> Result<AccountQuery, ApiError> {
+        if self.limit.is_some_and(|limit| !(1..=1_000).contains(&limit)) {
+            return Err(ApiError::Invalid { field: "limit", why: "must be from 1 to 1000" });
+        }
+        Ok(AccountQuery {
+            platform: Some(platform),
+            is_active: self.is_active,
+            schedulable: self.schedulable,
+            kind: self.account_type.map(Into::into),
+            text: self.search,
+            sort: match self.sort {
+                None | Some(SortName::Priority) => AccountSort::Priority,
+                Some(SortName::Name) => AccountSort::Name,
+                Some(SortName::CreatedAt) => AccountSort::CreatedAt,
+                Some(SortName::LastUsedAt) => AccountSort::LastUsedAt,
+            },
+            order: match self.order {
+                None | Some(OrderName::Asc) => Order::Ascending,
+                Some(OrderName::Desc) => Order::Descending,
+            },
+            after: self.cursor.as_deref().map(cursor::read).transpose()?,
+            limit: self.limit.unwrap_or(usize::MAX),
+        })
+    }
 }
 
 /// Lists the accounts of a platform, without their credentials.
@@ -46,15 +108,10 @@ pub(super) async fn list_accounts(
     PathOf(platform): PathOf<Platform>,
     QueryOf(filter): QueryOf<AccountFilter>,
 ) -> Result<Json<AccountList>, ApiError> {
-    let mut accounts = session.operator().accounts().await?;
-    accounts.retain(|account| {
-        account.platform == platform
-            && filter.is_active.is_none_or(|wanted| wanted == account.is_active)
-            && filter.schedulable.is_none_or(|wanted| wanted == account.schedulable)
-            && filter.account_type.is_none_or(|wanted| account.kind == wanted.into())
-    });
-    let now = session.now();
-    let accounts: Vec<_> =
-        accounts.into_iter().map(|account| AccountView::new(account, now)).collect();
-    Ok(Json(AccountList { total: accounts.len(), accounts }))
+    let page = session.operator().page_of_accounts(&filter.into_query(platform)?).await?;
+    let next_cursor = page.next.as_ref().map(cursor::print).transpose()?;
+    let known = u64::try_from(page.items.len()).unwrap_or(u64::MAX);
+    let total = page.total.unwrap_or(known);
+    let accounts = AccountView::many(&session, page.items).await?;
+    Ok(Json(AccountList { accounts, total, next_cursor }))
 }

@@ -1,17 +1,19 @@
 //! What an operator sends to add an account.
 
-use std::collections::BTreeMap;
-
-use relay_domain::{AccountKind, Limits, ModelMap, Platform, Priority, ProxyScheme};
-use relay_engine::operator::{NewAccount, NewProxy, NewProxyAuth};
+use relay_domain::{AccountKind, Limits, ModelMap, OnDisconnect, Platform, Priority};
+use relay_engine::operator::NewAccount;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Number;
 use utoipa::ToSchema;
 
-use crate::admin::dollars;
+use super::proxy::ProxyRecord;
+use super::settings::{
+    AccountKindName, OnDisconnectName, SupportedModels, end_of_subscription, multiplier,
+};
 use crate::admin::error::ApiError;
 use crate::admin::extract::secret;
+use crate::admin::given_limits::{BudgetPolicyName, GivenLimits, minute_of_day, money};
 
 /// An account to be added. All but `apiUrl` and `apiKey` may be left out.
 #[derive(Deserialize, ToSchema)]
@@ -36,108 +38,83 @@ pub(super) struct NewAccountRecord {
     supported_models: Option<SupportedModels>,
     /// How long a 429 without a reset time keeps it out, in minutes. 0: by the provider's word only.
     rate_limit_duration: Option<u32>,
-    proxy: Option<NewProxyRecord>,
+    proxy: Option<ProxyRecord>,
     is_active: Option<bool>,
     account_type: Option<AccountKindName>,
     schedulable: Option<bool>,
     /// Requests in flight at once; 0 means no limit.
     max_concurrent_tasks: Option<u32>,
-    /// Dollars; 0 means no limit.
+    /// Dollars in a day; 0 means no limit.
     #[schema(value_type = Option<f64>, minimum = 0)]
     daily_quota: Option<Number>,
-}
-
-/// The models that an account serves: from the client's names to its own, or a list of names that are
-/// the same on both sides. Empty: all.
-#[derive(Deserialize, ToSchema)]
-#[serde(untagged, expecting = "must be an object of names to names, or a list of names")]
-pub(super) enum SupportedModels {
-    Map(BTreeMap<String, String>),
-    List(Vec<String>),
-}
-
-/// A proxy in front of an account. The account is never reached without it.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewProxyRecord {
-    /// `http`, `https` or `socks5`.
-    #[schema(value_type = String)]
-    protocol: ProxyScheme,
-    host: String,
-    #[schema(minimum = 1)]
-    port: u16,
-    auth: Option<NewProxyAuthRecord>,
-}
-
-/// What a proxy asks for.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewProxyAuthRecord {
-    username: String,
-    /// It is never shown again.
-    #[serde(deserialize_with = "secret")]
-    #[schema(value_type = String, format = Password)]
-    password: SecretString,
-}
-
-/// Whether any key may use an account.
-#[derive(Clone, Copy, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum AccountKindName {
-    Shared,
-    Dedicated,
-}
-
-impl From<AccountKindName> for AccountKind {
-    fn from(name: AccountKindName) -> Self {
-        match name {
-            AccountKindName::Shared => Self::Shared,
-            AccountKindName::Dedicated => Self::Dedicated,
-        }
-    }
-}
-
-impl From<SupportedModels> for ModelMap {
-    fn from(models: SupportedModels) -> Self {
-        Self::new(match models {
-            SupportedModels::Map(map) => map,
-            SupportedModels::List(list) => {
-                list.into_iter().map(|name| (name.clone(), name)).collect()
-            }
-        })
-    }
-}
-
-impl From<NewProxyRecord> for NewProxy {
-    fn from(record: NewProxyRecord) -> Self {
-        let auth = record
-            .auth
-            .map(|NewProxyAuthRecord { username, password }| NewProxyAuth { username, password });
-        Self { scheme: record.protocol, host: record.host, port: record.port, auth }
-    }
+    /// When its day begins, in the operator's calendar.
+    #[schema(pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$", example = "08:30")]
+    quota_reset_time: Option<String>,
+    /// Dollars in a week; 0 means no limit.
+    #[schema(value_type = Option<f64>, minimum = 0)]
+    weekly_cost_limit: Option<Number>,
+    /// Dollars in a calendar month; 0 means no limit.
+    #[schema(value_type = Option<f64>, minimum = 0)]
+    monthly_cost_limit: Option<Number>,
+    /// Dollars over all time; 0 means no limit.
+    #[schema(value_type = Option<f64>, minimum = 0)]
+    total_cost_limit: Option<Number>,
+    /// The day on which its week begins, 1 (Monday) to 7.
+    #[schema(minimum = 1, maximum = 7)]
+    weekly_reset_day: Option<u8>,
+    /// The hour of that day.
+    #[schema(maximum = 23)]
+    weekly_reset_hour: Option<u8>,
+    budget_policy: Option<BudgetPolicyName>,
+    /// By how much what it costs counts for a key that uses it, with up to six decimals.
+    #[schema(value_type = Option<f64>, minimum = 0)]
+    rate_multiplier: Option<Number>,
+    on_disconnect: Option<OnDisconnectName>,
+    /// When its subscription ends; it is not used afterwards.
+    #[schema(format = DateTime)]
+    subscription_expires_at: Option<String>,
 }
 
 impl NewAccountRecord {
     /// The account to be added, in the engine's words.
     pub(super) fn into_new_account(self, platform: Platform) -> Result<NewAccount, ApiError> {
+        let mut limits = Limits::default();
+        self.limits()?.apply(&mut limits);
         let base = NewAccount::new(platform, self.api_url, self.api_key);
+        let end = self.subscription_expires_at.as_deref().map(end_of_subscription);
         Ok(NewAccount {
             name: self.name,
             description: self.description.unwrap_or_default(),
             priority: self.priority.unwrap_or(base.priority),
             models: self.supported_models.map(ModelMap::from).unwrap_or_default(),
             user_agent: self.user_agent,
-            proxy: self.proxy.map(NewProxy::from),
+            proxy: self.proxy.map(ProxyRecord::into_new_proxy).transpose()?,
             is_active: self.is_active.unwrap_or(base.is_active),
             schedulable: self.schedulable.unwrap_or(base.schedulable),
             kind: self.account_type.map_or(base.kind, AccountKind::from),
             rate_limit_minutes: self.rate_limit_duration.unwrap_or(base.rate_limit_minutes),
-            limits: Limits {
-                daily_cost: dollars::limit("dailyQuota", self.daily_quota.as_ref())?,
-                concurrency: self.max_concurrent_tasks,
-                ..Limits::default()
-            },
+            limits,
+            rate: self.rate_multiplier.as_ref().map_or(Ok(base.rate), multiplier)?,
+            subscription_ends: end.transpose()?.flatten(),
+            on_disconnect: self.on_disconnect.map_or(base.on_disconnect, OnDisconnect::from),
             ..base
+        })
+    }
+
+    /// The limits among it.
+    fn limits(&self) -> Result<GivenLimits, ApiError> {
+        let minute = |text: &String| minute_of_day("quotaResetTime", text);
+        Ok(GivenLimits {
+            concurrency: self.max_concurrent_tasks,
+            daily_cost: money("dailyQuota", self.daily_quota.as_ref())?,
+            day_minute: self.quota_reset_time.as_ref().map(minute).transpose()?,
+            weekly_cost: money("weeklyCostLimit", self.weekly_cost_limit.as_ref())?,
+            monthly_cost: money("monthlyCostLimit", self.monthly_cost_limit.as_ref())?,
+            total_cost: money("totalCostLimit", self.total_cost_limit.as_ref())?,
+            week_day: self.weekly_reset_day,
+            week_hour: self.weekly_reset_hour,
+            policy: self.budget_policy,
+            ..GivenLimits::default()
         })
     }
 }

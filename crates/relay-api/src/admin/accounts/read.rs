@@ -1,11 +1,12 @@
 //! `GET /api/v2/accounts/{platform}/{id}`
 
-use axum::Json;
 use relay_domain::{AccountId, Platform};
 
+use super::find;
 use super::view::{AccountView, OneAccount};
 use crate::admin::error::{ApiError, ErrorBody};
 use crate::admin::extract::PathOf;
+use crate::admin::revision::Revised;
 use crate::admin::session::Session;
 
 /// Shows an account, without its credential.
@@ -19,7 +20,7 @@ use crate::admin::session::Session;
         ("id" = String, Path, description = "The account's id"),
     ),
     responses(
-        (status = 200, body = OneAccount),
+        (status = 200, body = OneAccount, headers(("ETag" = String, description = "Its revision"))),
         (status = 404, body = ErrorBody, description = "The platform has no such account"),
         ApiError,
     ),
@@ -27,9 +28,7 @@ use crate::admin::session::Session;
 pub(super) async fn read_account(
     session: Session,
     PathOf((platform, id)): PathOf<(Platform, AccountId)>,
-) -> Result<Json<OneAccount>, ApiError> {
-    let account = session.operator().account(&id).await?;
-    let account = account.filter(|account| account.platform == platform);
-    let account = account.ok_or(ApiError::NotFound("Account"))?;
-    Ok(Json(OneAccount { account: AccountView::new(account, session.now()) }))
+) -> Result<Revised<OneAccount>, ApiError> {
+    let account = find(&session, platform, &id).await?;
+    AccountView::one(&session, account).await
 }

@@ -3,19 +3,31 @@
 use std::collections::BTreeMap;
 
 use relay_domain::{
-    Account, AccountHealth, AccountKind, Penalty, PenaltyReason, Proxy, ProxyScheme, ProxySetting,
-    Timestamp,
+    Account, AccountHealth, AccountKind, Calendar, LimitPeriodKind, Multiplier, NanoUsd, Penalty,
+    PenaltyReason, Proxy, ProxyScheme, ProxySetting, Timestamp,
 };
 use serde::Serialize;
 use serde_json::Number;
 use utoipa::ToSchema;
 
+use super::settings::OnDisconnectName;
 use crate::admin::dollars;
+use crate::admin::error::ApiError;
+use crate::admin::given_limits::{BudgetPolicyName, time_of_day};
+use crate::admin::revision::Revised;
+use crate::admin::session::Session;
 
 /// One account.
 #[derive(Serialize, ToSchema)]
 pub(super) struct OneAccount {
     pub(super) account: AccountView,
+}
+
+/// An account, and what was done to it.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ResetAccount {
+    pub(super) account: AccountView,
+    pub(super) message: &'static str,
 }
 
 /// An account. Where v2 has an empty text for what has not happened yet, so has this.
@@ -31,6 +43,8 @@ pub(super) struct AccountView {
     updated_at: String,
     last_used_at: String,
     api_url: String,
+    /// Whether it has a credential, which itself is never shown.
+    has_api_key: bool,
     user_agent: String,
     supported_models: BTreeMap<String, String>,
     priority: u8,
@@ -39,8 +53,8 @@ pub(super) struct AccountView {
     /// `active`, `rate_limited`, `overloaded`, `unauthorized`, `blocked`, `quota_exceeded` or
     /// `temp_error`.
     status: &'static str,
-    /// Why it rests, if it does.
-    error_message: &'static str,
+    /// Why it rests, if it does, or what was noted about its state.
+    error_message: String,
     /// What keeps it out, and until when.
     #[serde(skip_serializing_if = "Option::is_none")]
     penalty: Option<PenaltyView>,
@@ -57,10 +71,39 @@ pub(super) struct AccountView {
     /// Dollars.
     #[schema(value_type = f64)]
     daily_quota: Number,
+    /// Dollars, on the present day of its quota.
+    #[schema(value_type = f64)]
+    daily_usage: Number,
+    /// The day of its quota that it is: when that began, in the operator's calendar.
+    last_reset_date: String,
+    /// When its day begins.
+    quota_reset_time: String,
+    /// Since when its quota of the day is used up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quota_stopped_at: Option<String>,
+    /// Dollars; 0 means no limit.
+    #[schema(value_type = f64)]
+    weekly_cost_limit: Number,
+    /// Dollars; 0 means no limit.
+    #[schema(value_type = f64)]
+    monthly_cost_limit: Number,
+    /// Dollars; 0 means no limit.
+    #[schema(value_type = f64)]
+    total_cost_limit: Number,
+    /// 1 (Monday) to 7.
+    weekly_reset_day: u8,
+    weekly_reset_hour: u8,
+    budget_policy: BudgetPolicyName,
+    #[schema(value_type = f64)]
+    rate_multiplier: Multiplier,
+    on_disconnect: OnDisconnectName,
+    /// When its subscription ends; `null`: it does not.
+    subscription_expires_at: Option<String>,
     max_concurrent_tasks: u32,
     /// `shared` or `dedicated`.
     account_type: &'static str,
     proxy: Option<ProxyView>,
+    revision: u64,
 }
 
 /// A rest with a reason and an end.
@@ -105,12 +148,38 @@ pub(super) struct ProxyAuthView {
 }
 
 impl AccountView {
-    /// The account as it is at `now`.
-    pub(super) fn new(account: Account, now: Timestamp) -> Self {
+    /// One account as it is now, as the answer about it.
+    pub(super) async fn one(
+        session: &Session,
+        account: Account,
+    ) -> Result<Revised<OneAccount>, ApiError> {
+        let revision = account.revision;
+        let costs = session.operator().cost_of_day(std::slice::from_ref(&account)).await?;
+        let cost = costs.first().copied().unwrap_or(NanoUsd::ZERO);
+        let account = Self::new(account, cost, session.usage().calendar(), session.now());
+        Ok(Revised::new(revision, OneAccount { account }))
+    }
+
+    /// Accounts as they are now.
+    pub(super) async fn many(
+        session: &Session,
+        accounts: Vec<Account>,
+    ) -> Result<Vec<Self>, ApiError> {
+        let costs = session.operator().cost_of_day(&accounts).await?;
+        let (calendar, now) = (session.usage().calendar(), session.now());
+        let views = accounts.into_iter().zip(costs);
+        Ok(views.map(|(account, cost)| Self::new(account, cost, calendar, now)).collect())
+    }
+
+    /// An account as it is at `now`, when this day of its quota has cost so much.
+    fn new(account: Account, cost: NanoUsd, calendar: Calendar, now: Timestamp) -> Self {
+        let starts = account.limits.starts;
+        let day = calendar.limit_period(LimitPeriodKind::Day, starts, now).to_string();
         let moment = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
         // One that has run out stays stored until the next answer, but keeps nothing out.
         let penalty = account.health.penalty.filter(|penalty| penalty.holds(now));
         let limited = penalty.filter(|penalty| penalty.reason == PenaltyReason::RateLimited);
+        let stopped = penalty.filter(|penalty| penalty.reason == PenaltyReason::QuotaExceeded);
         Self {
             id: account.id.into(),
             platform: account.platform.as_str(),
@@ -120,13 +189,15 @@ impl AccountView {
             updated_at: moment(account.updated_at),
             last_used_at: moment(account.last_used_at),
             api_url: account.base_url,
+            has_api_key: !account.secret.as_stored().is_empty(),
             user_agent: account.user_agent.unwrap_or_default(),
             supported_models: account.models.pairs().clone(),
             priority: account.priority.into(),
             schedulable: account.schedulable,
             is_active: account.is_active,
             status: penalty.map_or("active", |penalty| penalty.reason.status()),
-            error_message: penalty.map_or("", |penalty| reason(penalty.reason)),
+            error_message: penalty
+                .map_or(account.error_message, |penalty| reason(penalty.reason).to_owned()),
             penalty: penalty.map(PenaltyView::from),
             resting_models: resting_models(account.health, now),
             rate_limit_duration: account.rate_limit_minutes,
@@ -134,12 +205,26 @@ impl AccountView {
             rate_limit_status: if limited.is_some() { "limited" } else { "" },
             rate_limit_info: limited.map(|penalty| RateLimitInfo::new(penalty, now)),
             daily_quota: dollars::show(account.limits.daily_cost),
+            daily_usage: dollars::show(Some(cost)),
+            last_reset_date: day.chars().take(10).collect(),
+            quota_reset_time: time_of_day(starts.day_minute),
+            quota_stopped_at: stopped.map(|penalty| penalty.since.to_string()),
+            weekly_cost_limit: dollars::show(account.limits.weekly_cost),
+            monthly_cost_limit: dollars::show(account.limits.monthly_cost),
+            total_cost_limit: dollars::show(account.limits.total_cost),
+            weekly_reset_day: starts.week_day,
+            weekly_reset_hour: starts.week_hour,
+            budget_policy: account.limits.budget_policy.into(),
+            rate_multiplier: account.rate,
+            on_disconnect: account.on_disconnect.into(),
+            subscription_expires_at: account.subscription_ends.map(|end| end.to_string()),
             max_concurrent_tasks: account.limits.concurrency.unwrap_or(0),
             account_type: match account.kind {
                 AccountKind::Shared => "shared",
                 AccountKind::Dedicated => "dedicated",
             },
             proxy: proxy(account.proxy),
+            revision: account.revision,
         }
     }
 }

@@ -11,8 +11,11 @@ use crate::admin::session::Session;
 #[derive(Serialize, ToSchema)]
 pub(super) struct Me {
     username: String,
-    /// Always `admin`.
+    /// `admin`, or `token` of a token of automation.
     role: &'static str,
+    /// What the token may do; whoever is logged in may do everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scopes: Option<Vec<&'static str>>,
 }
 
 /// Tells who is logged in.
@@ -24,5 +27,8 @@ pub(super) struct Me {
     responses((status = 200, body = Me), ApiError),
 )]
 pub(super) async fn me(session: Session) -> Json<Me> {
-    Json(Me { username: session.username, role: "admin" })
+    let scopes =
+        session.token().map(|token| token.scopes.iter().map(|scope| scope.as_str()).collect());
+    let role = if scopes.is_some() { "token" } else { "admin" };
+    Json(Me { username: session.username, role, scopes })
 }

@@ -1,7 +1,6 @@
 //! `POST /api/v2/keys/bulk`
 
 use axum::response::Response;
-use relay_domain::Actor;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -55,8 +54,7 @@ pub(super) async fn create_keys(
 
 async fn make(session: Session, asked: ManyKeys) -> Result<Revised<CreatedKeys>, ApiError> {
     let template = asked.template.into_new_key(session.username.clone(), session.now())?;
-    let actor = Actor::admin(session.username.as_str());
-    let made = session.operator().create_keys(&actor, template, asked.count).await?;
+    let made = session.operator().create_keys(session.actor(), template, asked.count).await?;
     let keys: Vec<_> =
         made.into_iter().map(|(key, secret)| CreatedKey::new(key, &secret)).collect();
     Ok(Revised { revision: None, body: CreatedKeys { total: keys.len(), keys } })

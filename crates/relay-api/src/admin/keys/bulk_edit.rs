@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use relay_domain::{Actor, ApiKey, KeyId};
+use relay_domain::{ApiKey, KeyId};
 use relay_engine::operator::{BULK_AT_ONCE, KeyEdit, KeyPreview, OperatorError};
 use relay_store::KeyQuery;
 use serde::{Deserialize, Serialize};
@@ -116,8 +116,7 @@ pub(super) async fn edit_keys(
     } else {
         let with_revision = |id: KeyId| (id.clone(), asked.revisions.get(&id).copied());
         let keys: Vec<_> = ids.into_iter().map(with_revision).collect();
-        let actor = Actor::admin(session.username.as_str());
-        let outcomes = session.operator().update_keys(&actor, &keys, edit).await?;
+        let outcomes = session.operator().update_keys(session.actor(), &keys, edit).await?;
         outcomes.into_iter().map(Outcome::of_change).collect()
     };
     let failed = results.iter().filter(|outcome| outcome.error.is_some()).count();

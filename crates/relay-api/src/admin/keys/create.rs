@@ -1,7 +1,7 @@
 //! `POST /api/v2/keys`
 
 use axum::response::Response;
-use relay_domain::{Actor, ApiKey};
+use relay_domain::ApiKey;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -53,7 +53,6 @@ pub(super) async fn create_key(
 
 async fn make(session: Session, fields: KeyFields) -> Result<Revised<CreatedKey>, ApiError> {
     let new = fields.into_new_key(session.username.clone(), session.now())?;
-    let actor = Actor::admin(session.username.as_str());
-    let (key, secret) = session.operator().create_key(&actor, new).await?;
+    let (key, secret) = session.operator().create_key(session.actor(), new).await?;
     Ok(Revised::new(key.revision, CreatedKey::new(key, &secret)))
 }

@@ -6,9 +6,9 @@ use relay_engine::operator::KeyStanding;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::admin::accounts::LimitView;
 use crate::admin::error::{ApiError, ErrorBody};
 use crate::admin::extract::PathOf;
+use crate::admin::limit_view::LimitView;
 use crate::admin::session::Session;
 
 /// How far the limits are used that hold for an API key.

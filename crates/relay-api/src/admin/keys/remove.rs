@@ -1,7 +1,7 @@
 //! `DELETE /api/v2/keys/{id}`
 
 use http::StatusCode;
-use relay_domain::{Actor, KeyId};
+use relay_domain::KeyId;
 use serde::Deserialize;
 
 use crate::admin::error::{ApiError, ErrorBody};
@@ -40,11 +40,10 @@ pub(super) async fn remove_key(
     QueryOf(Removal { permanent }): QueryOf<Removal>,
     IfMatch(expected): IfMatch,
 ) -> Result<StatusCode, ApiError> {
-    let actor = Actor::admin(session.username.as_str());
     if permanent {
-        session.operator().purge_key(&actor, &id, expected).await?;
+        session.operator().purge_key(session.actor(), &id, expected).await?;
     } else {
-        session.operator().delete_key(&actor, &id, expected).await?;
+        session.operator().delete_key(session.actor(), &id, expected).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,7 +1,7 @@
 //! `POST /api/v2/keys/{id}/reset-limits`
 
 use axum::Json;
-use relay_domain::{Actor, KeyId};
+use relay_domain::KeyId;
 
 use super::limits::KeyLimits;
 use crate::admin::error::{ApiError, ErrorBody};
@@ -27,6 +27,5 @@ pub(super) async fn reset_key_limits(
     session: Session,
     PathOf(id): PathOf<KeyId>,
 ) -> Result<Json<KeyLimits>, ApiError> {
-    let actor = Actor::admin(session.username.as_str());
-    Ok(Json(session.operator().restart_key_limits(&actor, &id).await?.into()))
+    Ok(Json(session.operator().restart_key_limits(session.actor(), &id).await?.into()))
 }

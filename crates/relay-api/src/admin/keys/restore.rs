@@ -1,6 +1,6 @@
 //! `POST /api/v2/keys/{id}/restore`
 
-use relay_domain::{Actor, KeyId};
+use relay_domain::KeyId;
 
 use super::read::OneKey;
 use crate::admin::error::{ApiError, ErrorBody};
@@ -27,6 +27,5 @@ pub(super) async fn restore_key(
     PathOf(id): PathOf<KeyId>,
     IfMatch(expected): IfMatch,
 ) -> Result<Revised<OneKey>, ApiError> {
-    let actor = Actor::admin(session.username.as_str());
-    Ok(session.operator().restore_key(&actor, &id, expected).await?.into())
+    Ok(session.operator().restore_key(session.actor(), &id, expected).await?.into())
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use relay_domain::{Actor, KeyId};
+use relay_domain::KeyId;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -45,8 +45,8 @@ pub(super) async fn rotate_key(
     IfMatch(expected): IfMatch,
     JsonBody(rotation): JsonBody<Rotation>,
 ) -> Result<Revised<CreatedKey>, ApiError> {
-    let actor = Actor::admin(session.username.as_str());
     let grace = Duration::from_secs(rotation.grace_period_seconds.into());
-    let (key, secret) = session.operator().rotate_key(&actor, &id, expected, grace).await?;
+    let (key, secret) =
+        session.operator().rotate_key(session.actor(), &id, expected, grace).await?;
     Ok(Revised::new(key.revision, CreatedKey::new(key, &secret)))
 }

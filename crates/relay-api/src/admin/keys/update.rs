@@ -1,6 +1,6 @@
 //! `PUT /api/v2/keys/{id}`
 
-use relay_domain::{Actor, KeyId};
+use relay_domain::KeyId;
 
 use super::fields::KeyFields;
 use super::read::OneKey;
@@ -33,6 +33,5 @@ pub(super) async fn update_key(
     JsonBody(fields): JsonBody<KeyFields>,
 ) -> Result<Revised<OneKey>, ApiError> {
     let edit = fields.into_edit(session.now())?;
-    let actor = Actor::admin(session.username.as_str());
-    Ok(session.operator().update_key(&actor, &id, expected, &edit).await?.into())
+    Ok(session.operator().update_key(session.actor(), &id, expected, &edit).await?.into())
 }

@@ -28,6 +28,6 @@ pub(super) struct ReloadedPrices {
 )]
 pub(super) async fn reload_prices(session: Session) -> Result<Json<ReloadedPrices>, ApiError> {
     let keeper = session.prices();
-    keeper.reload().await?;
+    keeper.reload_for(session.actor()).await?;
     Ok(Json(ReloadedPrices { status: keeper.status().into() }))
 }

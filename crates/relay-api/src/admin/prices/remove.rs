@@ -24,6 +24,6 @@ pub(super) async fn remove_price(
     session: Session,
     PathOf(model): PathOf<ModelName>,
 ) -> Result<StatusCode, ApiError> {
-    let removed = session.prices().remove_override(&model).await?;
+    let removed = session.prices().remove_override(&model, session.actor()).await?;
     removed.then_some(StatusCode::NO_CONTENT).ok_or(ApiError::NotFound("Price override"))
 }

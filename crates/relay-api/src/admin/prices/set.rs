@@ -29,7 +29,7 @@ pub(super) async fn set_price(
     JsonBody(price): JsonBody<NewPrice>,
 ) -> Result<Json<OnePrice>, ApiError> {
     let keeper = session.prices();
-    keeper.set_override(&model, price.into_override()?, &session.username).await?;
+    keeper.set_override(&model, price.into_override()?, session.actor()).await?;
     // Only if another operator has removed it again meanwhile is there none.
     OnePrice::find(keeper, &model).map(Json).ok_or(ApiError::NotFound("Price"))
 }

@@ -113,6 +113,6 @@ pub(super) async fn set_service_rates(
 ) -> Result<Json<ServiceRatesView>, ApiError> {
     let base = record.base_service.map(Service::from);
     let rates = record.rates.into_rates()?;
-    let written = session.prices().set_service_rates(base, &rates, &session.username).await?;
+    let written = session.prices().set_service_rates(base, &rates, session.actor()).await?;
     Ok(Json(written.into()))
 }

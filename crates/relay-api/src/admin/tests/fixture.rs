@@ -138,6 +138,7 @@ impl Office {
             source,
             refresh: Duration::from_hours(1),
             settings: Arc::clone(&stores.settings),
+            audit: Arc::clone(&stores.audit),
             clock: shared_clock(),
         });
         let prices = Arc::new(prices.unwrap());

@@ -4,7 +4,7 @@ use std::time::Duration;
 use relay_store::{MockAdminRepository, StoreError};
 
 use super::*;
-use crate::operator::fixture::{Desk, NOW, refused_field};
+use crate::operator::fixture::{Desk, NOW, refused_field, root};
 
 async fn desk_with(password: &str) -> Desk {
     let desk = Desk::new();
@@ -132,9 +132,9 @@ async fn a_change_meanwhile_is_never_undone() {
     let (right, new) = ("S3cretPassw0rd".into(), "even longer".into());
     let login = changed_meanwhile(reset.clone()).login("root", &right).await.unwrap();
     assert_eq!(login.session_epoch, 4, "its session is over already");
-    let changed = changed_meanwhile(reset.clone()).change_password(&right, &new).await;
+    let changed = changed_meanwhile(reset.clone()).change_password(&root(), &right, &new).await;
     assert!(matches!(changed, Err(OperatorError::WrongPassword)), "{changed:?}");
-    changed_meanwhile(rehashed).change_password(&right, &new).await.unwrap();
+    changed_meanwhile(rehashed).change_password(&root(), &right, &new).await.unwrap();
     changed_meanwhile(reset).reset_password().await.unwrap();
 }
 
@@ -156,7 +156,7 @@ async fn a_changed_password_ends_every_session() {
     assert!(!desk.operator.session_stands("other", 0).await.unwrap());
 
     let change = async |current: &str, new: &str| {
-        desk.operator.change_password(&current.into(), &new.into()).await
+        desk.operator.change_password(&root(), &current.into(), &new.into()).await
     };
     let wrong = change("wrong", "even longer").await;
     assert!(matches!(wrong, Err(OperatorError::WrongPassword)), "{wrong:?}");
@@ -184,7 +184,8 @@ async fn a_reset_password_ends_every_session() {
 async fn without_a_login_there_is_nothing_to_change() {
     let operator = Desk::new().operator;
     assert!(matches!(operator.reset_password().await, Err(OperatorError::NoLogin)));
-    let changed = operator.change_password(&"long enough".into(), &"even longer".into()).await;
+    let changed =
+        operator.change_password(&root(), &"long enough".into(), &"even longer".into()).await;
     assert!(matches!(changed, Err(OperatorError::NoLogin)));
     assert!(!operator.session_stands("root", 0).await.unwrap());
 }

@@ -37,7 +37,8 @@ fn stores() -> Stores {
 async fn keeper_on(source: PriceSource, settings: Arc<dyn SettingsRepository>) -> PriceKeeper {
     let clock = Arc::new(Ticking::default());
     let refresh = Duration::from_hours(24);
-    let parts = PriceKeeperParts { source, refresh, settings, clock };
+    let audit = stores().audit;
+    let parts = PriceKeeperParts { source, refresh, settings, audit, clock };
     let keeper = PriceKeeper::new(parts).unwrap();
     keeper.start().await;
     keeper

@@ -1,0 +1,38 @@
+//! `POST /api/v2/accounts/{platform}/{id}/reset-limits`
+
+use relay_domain::{AccountId, LimitScope, Platform};
+
+use super::find;
+use super::view::{AccountView, ResetAccount};
+use crate::admin::error::{ApiError, ErrorBody};
+use crate::admin::extract::PathOf;
+use crate::admin::revision::Revised;
+use crate::admin::session::Session;
+
+/// Starts every limit of an account's own anew. What requests in flight hold still weighs; statistics stay.
+#[utoipa::path(
+    post,
+    path = "/api/v2/accounts/{platform}/{id}/reset-limits",
+    tag = "Accounts",
+    security(("bearerAuth" = [])),
+    params(
+        ("platform" = String, Path, description = "`claude-console` or `codex`"),
+        ("id" = String, Path, description = "The account's id"),
+    ),
+    responses(
+        (status = 200, body = ResetAccount, headers(("ETag" = String, description = "Its revision"))),
+        (status = 404, body = ErrorBody, description = "The platform has no such account"),
+        ApiError,
+    ),
+)]
+pub(super) async fn reset_account_limits(
+    session: Session,
+    PathOf((platform, id)): PathOf<(Platform, AccountId)>,
+) -> Result<Revised<ResetAccount>, ApiError> {
+    let account = find(&session, platform, &id).await?;
+    let scope = LimitScope::Account(id);
+    session.operator().restart_limits(session.actor(), &scope, &account.limits).await?;
+    let Revised { revision, body } = AccountView::one(&session, account).await?;
+    let message = "Limits reset successfully";
+    Ok(Revised { revision, body: ResetAccount { account: body.account, message } })
+}

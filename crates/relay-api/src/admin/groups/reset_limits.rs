@@ -1,0 +1,32 @@
+//! `POST /api/v2/groups/{id}/reset-limits`
+
+use relay_domain::{GroupId, LimitScope};
+
+use super::view::OneGroup;
+use crate::admin::error::{ApiError, ErrorBody};
+use crate::admin::extract::PathOf;
+use crate::admin::revision::Revised;
+use crate::admin::session::Session;
+
+/// Starts every limit of a group anew. What requests in flight hold still weighs; statistics stay.
+#[utoipa::path(
+    post,
+    path = "/api/v2/groups/{id}/reset-limits",
+    tag = "Groups",
+    security(("bearerAuth" = [])),
+    params(("id" = String, Path, description = "The group's id")),
+    responses(
+        (status = 200, body = OneGroup, headers(("ETag" = String, description = "Its revision"))),
+        (status = 404, body = ErrorBody, description = "There is no such group"),
+        ApiError,
+    ),
+)]
+pub(super) async fn reset_group_limits(
+    session: Session,
+    PathOf(id): PathOf<GroupId>,
+) -> Result<Revised<OneGroup>, ApiError> {
+    let operator = session.operator();
+    let group = operator.group(&id).await?;
+    operator.restart_limits(session.actor(), &LimitScope::Group(id), &group.limits).await?;
+    Ok(group.into())
+}

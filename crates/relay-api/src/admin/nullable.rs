@@ -1,0 +1,12 @@
+//! Fields of a change that tell `null` from nothing: `null` takes a value away, nothing leaves it.
+
+use serde::{Deserialize, Deserializer};
+
+/// Reads a field that is there, be it `null`. To be used with `default`, which is what is not there.
+pub(super) fn nullable<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Option::deserialize(deserializer).map(Some)
+}

@@ -1,0 +1,88 @@
+//! How far limits are used, and starting them anew.
+
+use relay_domain::{Account, Actor, LimitKind, LimitScope, LimitState, Limits, NanoUsd};
+use serde_json::{Value, json};
+
+use super::audit::Change;
+use super::{Operator, OperatorError};
+
+impl Operator {
+    /// How far each of `limits` of `scope` is used now.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn standing(
+        &self,
+        scope: &LimitScope,
+        limits: &Limits,
+    ) -> Result<Vec<LimitState>, OperatorError> {
+        if limits.are_none() {
+            return Ok(Vec::new());
+        }
+        Ok(self.stores.ledger.standing(scope, limits, self.clock.now()).await?)
+    }
+
+    /// Starts every limit of `scope` anew. What requests in flight hold still weighs, and statistics stay.
+    /// Whether there is such a thing, the caller has looked.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn restart_limits(
+        &self,
+        actor: &Actor,
+        scope: &LimitScope,
+        limits: &Limits,
+    ) -> Result<(), OperatorError> {
+        let before = self.standing(scope, limits).await?;
+        self.stores.ledger.restart(scope, self.clock.now()).await?;
+        let after = self.standing(scope, limits).await?;
+        let (action, kind, id) = match scope {
+            LimitScope::Key(id) => ("key.reset-limits", "key", id.to_string()),
+            LimitScope::Group(id) => ("group.reset-limits", "group", id.to_string()),
+            LimitScope::Account(id) => ("account.reset-limits", "account", id.to_string()),
+        };
+        let (before, after) = (Some(shown(&before)), Some(shown(&after)));
+        self.note(actor, Change { action, kind, id, before, after }).await;
+        Ok(())
+    }
+
+    /// What each of `accounts` has cost on the present day of its quota, whether or not it has one.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn cost_of_day(&self, accounts: &[Account]) -> Result<Vec<NanoUsd>, OperatorError> {
+        let now = self.clock.now();
+        let asked = accounts.iter().map(|account| {
+            let (ledger, id) = (self.stores.ledger.clone(), account.id.clone());
+            // What was counted before a limit was set counts for it too: any limit tells what is spent.
+            let any = Some(NanoUsd::from_nanos(i64::MAX));
+            let limits =
+                Limits { daily_cost: any, starts: account.limits.starts, ..Limits::default() };
+            tokio::spawn(
+                async move { ledger.standing(&LimitScope::Account(id), &limits, now).await },
+            )
+        });
+        // All of them are asked before the first is waited for.
+        let asked: Vec<_> = asked.collect();
+        let mut costs = Vec::with_capacity(asked.len());
+        for answer in asked {
+            let states = answer.await??;
+            let day = states.iter().find(|state| state.limit == LimitKind::DailyCost);
+            let used = day.map_or(0, |state| i64::try_from(state.used).unwrap_or(i64::MAX));
+            costs.push(NanoUsd::from_nanos(used));
+        }
+        Ok(costs)
+    }
+}
+
+/// What the trail shows of limits: what is used of each.
+fn shown(states: &[LimitState]) -> Value {
+    let used = states.iter().map(|state| (state.limit.code().to_owned(), json!(state.used)));
+    Value::Object(used.collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,28 @@
+use relay_store::AuditQuery;
+use secrecy::SecretString;
+
+use super::*;
+use crate::operator::NewAccount;
+use crate::operator::fixture::{Desk, root};
+
+#[tokio::test]
+async fn limits_that_start_anew_leave_a_note() {
+    let desk = Desk::new();
+    let limits = Limits { daily_cost: Some(NanoUsd::from_nanos(5)), ..Limits::default() };
+    let secret = SecretString::from("sk-1");
+    let platform = relay_domain::Platform::Codex;
+    let new = NewAccount { limits, ..NewAccount::new(platform, "https://a.example", secret) };
+    let account = desk.operator.create_account(&root(), new).await.unwrap();
+    let scope = LimitScope::Account(account.id.clone());
+    let states = desk.operator.standing(&scope, &account.limits).await.unwrap();
+    assert_eq!((states.len(), states[0].used, states[0].allowed), (1, 0, 5));
+    assert!(desk.operator.standing(&scope, &Limits::default()).await.unwrap().is_empty());
+    let costs = desk.operator.cost_of_day(&[account.clone()]).await.unwrap();
+    assert_eq!(costs, [NanoUsd::ZERO]);
+
+    desk.operator.restart_limits(&root(), &scope, &account.limits).await.unwrap();
+    let query = AuditQuery { limit: 1, ..AuditQuery::default() };
+    let trail = desk.operator.audit(&query).await.unwrap().entries;
+    assert_eq!(trail[0].action, "account.reset-limits");
+    assert_eq!(trail[0].before.as_deref(), Some(r#"{"daily_cost_limit_exceeded":0}"#));
+}
