@@ -90,7 +90,21 @@ impl CostBreakdown {
         })
     }
 
-    fn kinds(&self) -> [NanoUsd; N_KINDS] {
+    /// This cost as parts of `total`: each kind has its share of it, and they add up to it exactly. `None`
+    /// if this cost is nothing, of which there are no shares.
+    pub fn shares_of(&self, total: NanoUsd) -> Option<Self> {
+        let whole = self.total().as_nanos();
+        if whole <= 0 {
+            return None;
+        }
+        let by = i128::from(total.as_nanos());
+        // Two numbers of 64 bits always fit.
+        let parts = self.kinds().map(|kind| i128::from(kind.as_nanos()) * by);
+        Self::from_parts(parts, NonZeroParts::new(whole)).ok()
+    }
+
+    /// The cost of each kind, in the order of the fields.
+    pub fn kinds(&self) -> [NanoUsd; N_KINDS] {
         [
             self.input,
             self.output,
@@ -101,15 +115,15 @@ impl CostBreakdown {
         ]
     }
 
-    fn of_kinds(kinds: [NanoUsd; N_KINDS]) -> Self {
-        let [input, output, cache_read, five_minutes, hour, web_search] = kinds;
+    /// The cost whose kinds these are, in the order of the fields.
+    pub fn of_kinds(kinds: [NanoUsd; N_KINDS]) -> Self {
         Self {
-            input,
-            output,
-            cache_read,
-            cache_write_5m: five_minutes,
-            cache_write_1h: hour,
-            web_search,
+            input: kinds[0],
+            output: kinds[1],
+            cache_read: kinds[2],
+            cache_write_5m: kinds[3],
+            cache_write_1h: kinds[4],
+            web_search: kinds[5],
         }
     }
 }
@@ -178,7 +192,24 @@ mod tests {
         assert_eq!(rated.total().as_nanos(), i64::MAX);
     }
 
+    #[test]
+    fn nothing_has_no_shares() {
+        assert_eq!(CostBreakdown::ZERO.shares_of(NanoUsd::from_nanos(5)), None);
+    }
+
     proptest! {
+        #[test]
+        fn shares_add_up_to_the_whole(
+            nanos in prop::array::uniform6(0..10_i64.pow(15)),
+            total in 0..i64::MAX,
+        ) {
+            let cost = CostBreakdown::of_kinds(nanos.map(NanoUsd::from_nanos));
+            let total = NanoUsd::from_nanos(total);
+            if let Some(shares) = cost.shares_of(total) {
+                prop_assert_eq!(shares.total(), total);
+            }
+        }
+
         #[test]
         fn the_total_is_the_rounded_sum(
             parts in prop::array::uniform6(-10_000_i128..1_000_000),

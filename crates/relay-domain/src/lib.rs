@@ -19,6 +19,7 @@ pub mod limits;
 pub mod money;
 pub mod multiplier;
 pub mod record;
+pub mod served_terms;
 pub mod service_rates;
 pub mod time;
 pub mod usage;
@@ -53,6 +54,7 @@ pub use record::{
     AttemptOutcome, AttemptRecord, Edit, Outcome, RequestRecord, RequestTimes, UsageSource,
     VerdictRecord,
 };
+pub use served_terms::{ServedTerms, ServiceTier};
 pub use service_rates::{Service, ServiceRates};
 pub use time::Timestamp;
 pub use usage::{TokenCount, TokenUsage};

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountId, GroupId, KeyId, ModelName, NanoUsd, Platform, RequestId, Timestamp, TokenUsage,
+    AccountId, CostBreakdown, GroupId, KeyId, ModelName, NanoUsd, Platform, RequestId, ServedTerms,
+    Timestamp, TokenUsage,
 };
 
 /// One request, from arrival to settlement.
@@ -39,8 +40,15 @@ pub struct RequestRecord {
     pub usage: TokenUsage,
     /// How sure that is.
     pub usage_source: UsageSource,
+    /// On which terms it was served.
+    pub terms: ServedTerms,
+    /// When it was settled, in whose hour, day and month it counts; `None` in records of before this was
+    /// kept.
+    pub settled_at: Option<Timestamp>,
     /// What it cost at the provider; `None`: the model has no price, which is not the same as free.
     pub cost: Option<NanoUsd>,
+    /// The cost by kind, which adds up to it; `None` where the cost is not known, or not by kind.
+    pub cost_by_kind: Option<CostBreakdown>,
     /// What counts against the budgets of its key and its group: the cost times the rates that apply to
     /// the key, or what the key's policy charges for a model without a price. `None`: nothing is known.
     pub charged: Option<NanoUsd>,

@@ -6,7 +6,8 @@ use std::time::Duration;
 use relay_crypto::affinity;
 use relay_domain::{
     AccountId, AffinityKey, ApiKey, KeyRefusal, LimitKind, Multiplier, NanoUsd, Outcome, Platform,
-    RequestRecord, RequestTimes, Timestamp, TokenUsage, UnpricedTreatment, UsageSource, WaitQueue,
+    RequestRecord, RequestTimes, ServedTerms, Timestamp, TokenUsage, UnpricedTreatment,
+    UsageSource, WaitQueue,
 };
 use relay_protocol::anthropic::RequestScan;
 use relay_protocol::session::{SessionHint, hint};
@@ -370,7 +371,10 @@ fn record(
         times: RequestTimes::default(),
         usage: TokenUsage::ZERO,
         usage_source: UsageSource::None,
+        terms: ServedTerms::default(),
+        settled_at: None,
         cost: Some(NanoUsd::ZERO),
+        cost_by_kind: None,
         charged: Some(NanoUsd::ZERO),
         attempts: Vec::new(),
         edits: Vec::new(),

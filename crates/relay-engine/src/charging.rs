@@ -1,7 +1,9 @@
 //! What a usage costs at the provider, and what of it counts against the budgets of whoever pays.
 
-use relay_domain::{ModelName, Multiplier, NanoUsd, Platform, TokenUsage, UnpricedTreatment};
-use relay_pricing::{Charge, PriceBook, ServiceTier};
+use relay_domain::{
+    CostBreakdown, ModelName, Multiplier, NanoUsd, Platform, ServedTerms, ServiceTier,
+};
+use relay_pricing::{Charge, PriceBook};
 use relay_protocol::anthropic::Served;
 
 use crate::core::Core;
@@ -10,16 +12,36 @@ use crate::payer::Payer;
 /// What a request comes to.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Bill {
-    /// At the provider; `None`: the model has no price.
-    pub(crate) cost: Option<NanoUsd>,
+    /// At the provider, by kind; `None`: the model has no price.
+    pub(crate) by_kind: Option<CostBreakdown>,
     /// For the budgets of key and group; `None`: nothing is known, and nobody budgets it.
     pub(crate) charged: Option<NanoUsd>,
 }
 
+impl Bill {
+    /// What `charge` on `model` comes to at the prices of `book`. If `falls_back`, what has no price is
+    /// charged the fallback rate. What is charged is multiplied by the product of `rates`.
+    pub(crate) fn of(
+        book: &PriceBook,
+        (model, charge): (&ModelName, &Charge),
+        falls_back: bool,
+        rates: &[Multiplier],
+    ) -> Self {
+        let by_kind = book.quote(model.as_str(), charge).map(|quote| quote.by_kind);
+        let charged = by_kind.map(|cost| cost.total());
+        let charged = charged.or_else(|| if falls_back { fallback(book, charge) } else { None });
+        Self { by_kind, charged: charged.map(|charged| Multiplier::apply_all(rates, charged)) }
+    }
+
+    /// At the provider; `None`: the model has no price.
+    pub(crate) fn cost(&self) -> Option<NanoUsd> {
+        self.by_kind.map(|cost| cost.total())
+    }
+}
+
 impl Core {
-    /// What `charge` on `model` comes to. A payer with a budget is charged the fallback rate for a model
-    /// without a price, whatever its policy: by now it has been used, and no budget may take it for free.
-    /// What is charged is rated: by the payer's rate, the service's and the account's.
+    /// What `charge` on `model` comes to, for whoever pays: at the payer's rate, the service's and the
+    /// account's.
     pub(crate) fn bill(
         &self,
         model: &ModelName,
@@ -27,15 +49,9 @@ impl Core {
         payer: Option<&Payer>,
         account_rate: Multiplier,
     ) -> Bill {
-        let book = self.prices.book();
-        let cost = book.quote(model.as_str(), charge).map(|quote| quote.cost);
-        let charged = cost.or_else(|| {
-            let payer = payer?;
-            let falls_back = payer.has_budget() || payer.unpriced() == UnpricedTreatment::Fallback;
-            if falls_back { fallback(&book, charge) } else { None }
-        });
         let rates = [payer.map_or(Multiplier::ONE, Payer::rate), self.service_rate(), account_rate];
-        Bill { cost, charged: charged.map(|charged| Multiplier::apply_all(&rates, charged)) }
+        let falls_back = payer.is_some_and(Payer::falls_back);
+        Bill::of(&self.prices.book(), (model, charge), falls_back, &rates)
     }
 
     /// By how much the operator has the costs of Claude count, whoever pays.
@@ -55,11 +71,11 @@ pub(crate) fn fallback(prices: &PriceBook, charge: &Charge) -> Option<NanoUsd> {
     dearest(charge).or_else(|| dearest(&Charge::from(charge.usage)))
 }
 
-/// A usage as the price book wants it: by what the provider says it served, not by what was asked for.
-pub(crate) fn priced(usage: TokenUsage, served: &Served) -> Charge {
-    Charge {
-        usage,
-        tier: served.service_tier.as_deref().map_or_else(ServiceTier::default, ServiceTier::served),
+/// On which terms a provider says that it served.
+pub(crate) fn terms(served: &Served) -> ServedTerms {
+    let tier = served.service_tier.as_deref();
+    ServedTerms {
+        tier: tier.map_or_else(ServiceTier::default, ServiceTier::served),
         fast: served.speed.as_deref() == Some("fast"),
         us_residency: served.inference_geo.as_deref() == Some("us"),
         web_searches: served.web_search_requests.unwrap_or(0),
@@ -71,7 +87,7 @@ mod served_tests;
 
 #[cfg(test)]
 mod tests {
-    use relay_domain::TokenCount;
+    use relay_domain::{TokenCount, TokenUsage};
 
     use super::*;
 

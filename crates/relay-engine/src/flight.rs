@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 
 use relay_domain::{
     Account, AccountId, AffinityKey, AttemptOutcome, AttemptRecord, LimitScope, LimitState, Limits,
-    ModelName, Multiplier, NanoUsd, Outcome, RequestId, RequestRecord, Timestamp, TokenCount,
-    TokenUsage, UnpricedTreatment, UsageSource,
+    ModelName, Multiplier, NanoUsd, Outcome, RequestId, RequestRecord, ServedTerms, Timestamp,
+    TokenCount, TokenUsage, UnpricedTreatment, UsageSource,
 };
 use relay_protocol::anthropic::{Served, StreamTap};
 use relay_store::{Binding, Charge, Checkpoint, Denial, Estimate, Progress, Rebind, Settlement};
 use tokio::time::Instant as Tick;
 
-use crate::charging::priced;
+use crate::charging::terms;
 use crate::core::Core;
 use crate::meter::{Meter, Metered};
 use crate::payer::Payer;
@@ -245,7 +245,9 @@ impl Flight {
         self.record.usage_source = UsageSource::None;
         self.record.served_model = None;
         self.record.times.connected_us = None;
+        self.record.terms = ServedTerms::default();
         self.record.cost = Some(NanoUsd::ZERO);
+        self.record.cost_by_kind = None;
         self.record.charged = Some(NanoUsd::ZERO);
     }
 
@@ -287,9 +289,12 @@ impl Flight {
         self.record.served_model = model.cloned();
         if source != UsageSource::None {
             let model = model.unwrap_or(&self.record.model);
-            let charge = priced(usage, served);
+            let terms = terms(served);
+            let charge = (usage, terms).into();
             let bill = self.core.bill(model, &charge, self.payer.as_ref(), self.account_rate);
-            self.record.cost = bill.cost;
+            self.record.terms = terms;
+            self.record.cost = bill.cost();
+            self.record.cost_by_kind = bill.by_kind;
             self.record.charged = bill.charged;
         }
     }
@@ -342,11 +347,11 @@ impl Flight {
         let meter = self.meter.as_mut()?;
         let usage = so_far(tap);
         let model = tap.served_model().unwrap_or(&self.record.model);
-        let charge = priced(usage, tap.served());
+        let charge = (usage, terms(tap.served())).into();
         let bill = self.core.bill(model, &charge, self.payer.as_ref(), self.account_rate);
         let come_to = Estimate {
             tokens: usage.total().get(),
-            cost: bill.cost.unwrap_or_default(),
+            cost: bill.cost().unwrap_or_default(),
             charged: bill.charged.unwrap_or_default(),
         };
         let (request, model) = (self.record.id, &self.record.model);
@@ -361,7 +366,9 @@ impl Flight {
             account,
             served_model: record.served_model.clone(),
             usage: record.usage,
+            terms: record.terms,
             cost: record.cost,
+            cost_by_kind: record.cost_by_kind,
             charged: record.charged,
         };
         let lease_until = self.core.clock.now().plus(self.core.config.lease);
@@ -410,11 +417,13 @@ impl Flight {
         let account = self.record.account.as_ref().filter(|_| completed);
         let conversation = self.conversation.take();
         self.note_usage(conversation.as_ref().map(|conversation| &conversation.affinity));
+        let now = core.clock.now();
+        self.record.settled_at = Some(now);
         let settlement = Settlement {
             charge: if used { Charge::Count } else { Charge::Release },
             bind: account.and_then(|account| conversation?.rebind(account)),
             budgets: if used { self.budgets() } else { Vec::new() },
-            now: core.clock.now(),
+            now,
             record: self.record.clone(),
         };
         let outgoing = Outgoing { settlement, was_admitted: self.was_admitted };

@@ -66,6 +66,12 @@ impl Payer {
         }
     }
 
+    /// Whether it is charged the fallback rate for what has been served without a price. One with a budget
+    /// is, whatever its policy: by then it has been used, and no budget may take it for free.
+    pub(crate) fn falls_back(&self) -> bool {
+        self.has_budget() || self.unpriced() == UnpricedTreatment::Fallback
+    }
+
     /// By how much the costs of its requests count.
     pub(crate) fn rate(&self) -> Multiplier {
         self.key.service_rates.of(Platform::ClaudeConsole)

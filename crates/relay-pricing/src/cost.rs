@@ -1,6 +1,9 @@
 //! What a usage costs: exact, with one rounding at the end.
 
-use relay_domain::{CostBreakdown, MoneyError, NanoUsd, NonZeroParts, TokenUsage};
+use relay_domain::{
+    CostBreakdown, MoneyError, NanoUsd, NonZeroParts, RequestRecord, ServedTerms, ServiceTier,
+    TokenUsage,
+};
 
 use crate::{ChargeKind, ModelPrice, PricingError};
 
@@ -31,30 +34,17 @@ impl From<TokenUsage> for Charge {
     }
 }
 
-/// A provider's way of serving requests sooner or cheaper.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub enum ServiceTier {
-    /// The usual.
-    #[default]
-    Standard,
-    /// Sooner.
-    Priority,
-    /// Cheaper, and later if need be.
-    Flex,
-    /// Cheapest, within a day.
-    Batch,
+impl From<(TokenUsage, ServedTerms)> for Charge {
+    fn from((usage, terms): (TokenUsage, ServedTerms)) -> Self {
+        let ServedTerms { tier, fast, us_residency, web_searches } = terms;
+        Self { usage, tier, fast, us_residency, web_searches }
+    }
 }
 
-impl ServiceTier {
-    /// The tier that a provider's answer names (`service_tier`). Names without a price of their own,
-    /// such as `default` and `scale`, are the standard tier.
-    pub fn served(name: &str) -> Self {
-        match name {
-            "priority" => Self::Priority,
-            "flex" => Self::Flex,
-            "batch" => Self::Batch,
-            _ => Self::Standard,
-        }
+impl From<&RequestRecord> for Charge {
+    /// What a request was served.
+    fn from(record: &RequestRecord) -> Self {
+        (record.usage, record.terms).into()
     }
 }
 

@@ -18,9 +18,10 @@ pub mod price_override;
 pub mod table;
 
 pub use book::{BookLayer, Listed, Origin, PriceBook, Quote};
-pub use cost::{Charge, ServiceTier, breakdown, cost};
+pub use cost::{Charge, breakdown, cost};
 pub use error::{ChargeKind, PricingError};
 pub use file::LongContext;
 pub use price::{ModelPrice, Rates, Tariff};
 pub use price_override::PriceOverride;
+pub use relay_domain::ServiceTier;
 pub use table::{PassedOver, PriceTable};

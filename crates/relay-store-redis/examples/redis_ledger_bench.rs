@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use relay_domain::{
     AccountId, AffinityKey, AttemptOutcome, AttemptRecord, Calendar, KeyId, LimitScope, Limits,
-    ModelName, NanoUsd, Outcome, Platform, RequestId, RequestRecord, RequestTimes, Timestamp,
-    TokenCount, TokenUsage, UsageSource,
+    ModelName, NanoUsd, Outcome, Platform, RequestId, RequestRecord, RequestTimes, ServedTerms,
+    Timestamp, TokenCount, TokenUsage, UsageSource,
 };
 use relay_store::{AdmitRequest, Charge, Estimate, Settlement, Stores};
 use relay_store_redis::{RedisAddress, RedisOptions, RedisStore};
@@ -146,7 +146,10 @@ fn end_of(request: AdmitRequest) -> Settlement {
             cache_write_1h: TokenCount::ZERO,
         },
         usage_source: UsageSource::Final,
+        terms: ServedTerms::default(),
+        settled_at: None,
         cost: Some(NanoUsd::from_nanos(24_711_000)),
+        cost_by_kind: None,
         charged: Some(NanoUsd::from_nanos(24_711_000)),
         attempts: vec![attempt],
         edits: Vec::new(),

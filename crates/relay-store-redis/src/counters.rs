@@ -2,6 +2,7 @@
 
 mod amounts;
 mod billing_event;
+mod breakdown;
 mod costs;
 mod families;
 mod indexes;

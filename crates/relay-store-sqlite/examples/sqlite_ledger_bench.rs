@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use relay_domain::{
     AccountId, AffinityKey, AttemptOutcome, AttemptRecord, Calendar, KeyId, LimitScope, Limits,
     ModelName, NanoUsd, Outcome, Platform, RateWindow, RequestId, RequestRecord, RequestTimes,
-    Timestamp, TokenCount, TokenUsage, UsageSource,
+    ServedTerms, Timestamp, TokenCount, TokenUsage, UsageSource,
 };
 use relay_store::{
     AdmitRequest, Binding, Charge, Estimate, Rebind, Settlement, StoreError, Stores,
@@ -218,7 +218,10 @@ fn settlement(
             cache_write_1h: count(0),
         },
         usage_source: UsageSource::Final,
+        terms: ServedTerms::default(),
+        settled_at: None,
         cost: Some(NanoUsd::from_nanos(52_890_100)),
+        cost_by_kind: None,
         charged: Some(NanoUsd::from_nanos(5_000_000)),
         attempts: vec![attempt],
         edits: Vec::new(),

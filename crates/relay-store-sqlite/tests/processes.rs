@@ -271,7 +271,9 @@ async fn spend(stores: &Stores, spender: &Spender, number: u64) {
             account: account("account-one").id,
             served_model: None,
             usage: ended.usage,
+            terms: ended.terms,
             cost: ended.cost,
+            cost_by_kind: ended.cost_by_kind,
             charged: ended.charged,
         };
         let told =

@@ -23,8 +23,9 @@
 
 use async_trait::async_trait;
 use relay_domain::{
-    AccountId, AffinityKey, GroupId, KeyId, LimitKind, LimitScope, LimitState, Limits, ModelName,
-    NanoUsd, Platform, RequestId, RequestRecord, Timestamp, TokenUsage,
+    AccountId, AffinityKey, CostBreakdown, GroupId, KeyId, LimitKind, LimitScope, LimitState,
+    Limits, ModelName, NanoUsd, Platform, RequestId, RequestRecord, ServedTerms, Timestamp,
+    TokenUsage,
 };
 
 use crate::StoreError;
@@ -234,8 +235,12 @@ pub struct Progress {
     pub served_model: Option<ModelName>,
     /// What it has counted.
     pub usage: TokenUsage,
+    /// On which terms it serves.
+    pub terms: ServedTerms,
     /// What that costs at the provider; `None`: the model has no price.
     pub cost: Option<NanoUsd>,
+    /// That by kind.
+    pub cost_by_kind: Option<CostBreakdown>,
     /// What of it counts against the key's and its group's budgets.
     pub charged: Option<NanoUsd>,
 }

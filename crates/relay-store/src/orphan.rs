@@ -38,30 +38,28 @@ impl Settlement {
             Some(_) => (Charge::Count, UsageSource::Partial),
             None => (Charge::Release, UsageSource::None),
         };
-        let (account, served_model, usage, cost, charged) = match progress {
-            Some(told) => {
-                (Some(told.account), told.served_model, told.usage, told.cost, told.charged)
-            }
-            None => (None, None, TokenUsage::ZERO, None, None),
-        };
+        let told = progress.as_ref();
         let record = RequestRecord {
             id: request,
             key,
             group,
             platform,
             model,
-            served_model,
-            account,
+            served_model: told.and_then(|told| told.served_model.clone()),
+            account: told.map(|told| told.account.clone()),
             stream,
             outcome: Outcome::Orphaned,
             // What the client got is not known.
             status: 0,
             started_at,
             times: RequestTimes::default(),
-            usage,
+            usage: told.map_or(TokenUsage::ZERO, |told| told.usage),
             usage_source,
-            cost,
-            charged,
+            terms: told.map(|told| told.terms).unwrap_or_default(),
+            settled_at: Some(now),
+            cost: told.and_then(|told| told.cost),
+            cost_by_kind: told.and_then(|told| told.cost_by_kind),
+            charged: told.and_then(|told| told.charged),
             attempts: Vec::new(),
             edits: Vec::new(),
             decision: Vec::new(),

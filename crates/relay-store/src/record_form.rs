@@ -1,8 +1,9 @@
 //! The form in which both adapters keep a request's record.
 
 use relay_domain::{
-    AccountId, AttemptRecord, Edit, GroupId, KeyId, ModelName, NanoUsd, Outcome, Platform,
-    RequestId, RequestRecord, RequestTimes, Timestamp, TokenUsage, UsageSource, VerdictRecord,
+    AccountId, AttemptRecord, CostBreakdown, Edit, GroupId, KeyId, ModelName, NanoUsd, Outcome,
+    Platform, RequestId, RequestRecord, RequestTimes, ServedTerms, Timestamp, TokenUsage,
+    UsageSource, VerdictRecord,
 };
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +27,13 @@ pub struct StoredRecord {
     times: RequestTimes,
     usage: TokenUsage,
     usage_source: UsageSource,
+    #[serde(default, skip_serializing_if = "ServedTerms::are_usual")]
+    terms: ServedTerms,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    settled_at: Option<Timestamp>,
     cost: Option<NanoUsd>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "as_kinds")]
+    cost_by_kind: Option<CostBreakdown>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     charged: Option<NanoUsd>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -35,6 +42,27 @@ pub struct StoredRecord {
     edits: Vec<Edit>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     decision: Vec<VerdictRecord>,
+}
+
+/// Six numbers: with their names they would be a quarter of the record.
+pub(crate) mod as_kinds {
+    use relay_domain::{CostBreakdown, NanoUsd};
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, clippy::ref_option, reason = "serde asks for it")]
+    pub(crate) fn serialize<S: Serializer>(
+        cost: &Option<CostBreakdown>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        cost.map(|cost| cost.kinds()).serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<CostBreakdown>, D::Error> {
+        let kinds = Option::<[NanoUsd; 6]>::deserialize(from)?;
+        Ok(kinds.map(CostBreakdown::of_kinds))
+    }
 }
 
 macro_rules! same_fields {
@@ -56,7 +84,10 @@ macro_rules! same_fields {
                     times,
                     usage,
                     usage_source,
+                    terms,
+                    settled_at,
                     cost,
+                    cost_by_kind,
                     charged,
                     attempts,
                     edits,
@@ -77,7 +108,10 @@ macro_rules! same_fields {
                     times,
                     usage,
                     usage_source,
+                    terms,
+                    settled_at,
                     cost,
+                    cost_by_kind,
                     charged,
                     attempts,
                     edits,

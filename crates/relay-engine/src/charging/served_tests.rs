@@ -9,7 +9,7 @@ use super::*;
 fn complete(book: &PriceBook, model: &str, usage: &str) -> Option<String> {
     let body = format!(r#"{{"id":"msg_1","model":"{model}","usage":{usage}}}"#);
     let facts = read_message(body.as_bytes());
-    let charge = priced(facts.usage.unwrap(), &facts.served);
+    let charge = (facts.usage.unwrap(), terms(&facts.served)).into();
     let quote = book.quote(facts.served_model.unwrap().as_str(), &charge)?;
     assert_eq!(quote.by_kind.total(), quote.cost);
     Some(quote.cost.to_string())
@@ -27,7 +27,7 @@ fn streamed(book: &PriceBook, model: &str, usage: &str) -> Option<String> {
     );
     let mut tap = StreamTap::default();
     tap.feed(stream.as_bytes());
-    let charge = priced(tap.usage(), tap.served());
+    let charge = (tap.usage(), terms(tap.served())).into();
     let quote = book.quote(tap.served_model().unwrap().as_str(), &charge)?;
     Some(quote.cost.to_string())
 }

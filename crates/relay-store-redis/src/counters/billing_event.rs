@@ -2,6 +2,7 @@
 
 use relay_domain::{Platform, RequestRecord, Timestamp};
 
+use super::breakdown::Breakdown;
 use super::model_name;
 use super::usage_record::json;
 use crate::keyspace::AccountFamily;
@@ -39,12 +40,13 @@ impl BillingEvent {
             Some(account) => json(account.as_str()).to_string(),
             None => "null".to_owned(),
         };
+        let by_kind = Breakdown::of_cost(record).without_total();
         let tail = format!(
             concat!(
                 r#"}},"usage":{{"model":{},"inputTokens":{},"outputTokens":{},"#,
                 r#""cacheCreateTokens":{},"cacheReadTokens":{},"ephemeral5mTokens":{},"#,
                 r#""ephemeral1hTokens":{},"totalTokens":{}}},"#,
-                r#""cost":{{"total":{},"currency":"USD"}},"#,
+                r#""cost":{{"total":{},"currency":"USD"{}}},"#,
                 r#""account":{{"id":{},"type":"{}"}},"#,
                 r#""context":{{"isLongContext":false,"requestTimestamp":"{}"}}}}"#,
             ),
@@ -57,6 +59,7 @@ impl BillingEvent {
             tokens.cache_write_1h.get(),
             tokens.total().get(),
             record.cost.unwrap_or_default(),
+            by_kind.map(|kinds| format!(r#","breakdown":{kinds}"#)).unwrap_or_default(),
             account,
             AccountFamily::of_new(record.platform).sticky_kind(),
             ended,

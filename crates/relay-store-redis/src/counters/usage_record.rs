@@ -4,13 +4,14 @@ use relay_domain::{NanoUsd, Platform, RequestRecord, Timestamp};
 use serde_json::Value;
 
 use super::amounts::micros;
+use super::breakdown::Breakdown;
 use super::model_name;
 use crate::keyspace::AccountFamily;
 
 /// The record of a counted request that ended at `now` (as text: `ended`), as JSON with v1's fields in v1's
 /// order.
 ///
-/// Left out is what a record does not tell: costs by kind, and where a price was found.
+/// Left out is what a record does not tell: where a price was found.
 pub(crate) fn of(record: &RequestRecord, now: Timestamp, ended: &str) -> String {
     let served = record.served_model.as_ref().unwrap_or(&record.model);
     let tokens = &record.usage;
@@ -39,8 +40,8 @@ pub(crate) fn of(record: &RequestRecord, now: Timestamp, ended: &str) -> String 
             r#"{{"timestamp":"{}","model":{},"accountId":{},"accountType":"{}","requestId":"{}","#,
             r#""endpoint":"{}","method":"POST","statusCode":{},"stream":{},"durationMs":{},"#,
             r#""inputTokens":{},"outputTokens":{},"cacheCreateTokens":{},"cacheReadTokens":{},{}"#,
-            r#""totalTokens":{},"cost":{},"realCost":{},"costBreakdown":{{"total":{}}},"#,
-            r#""realCostBreakdown":{{"total":{}}},"isLongContext":false}}"#,
+            r#""totalTokens":{},"cost":{},"realCost":{},"costBreakdown":{},"#,
+            r#""realCostBreakdown":{},"isLongContext":false}}"#,
         ),
         ended,
         json(&model_name::counted(served)),
@@ -59,8 +60,8 @@ pub(crate) fn of(record: &RequestRecord, now: Timestamp, ended: &str) -> String 
         tokens.total().get(),
         in_micros(charged),
         in_micros(cost),
-        charged,
-        cost,
+        Breakdown::of_charge(record).with_total(),
+        Breakdown::of_cost(record).with_total(),
     )
 }
 
@@ -76,8 +77,10 @@ fn in_micros(amount: NanoUsd) -> NanoUsd {
 
 #[cfg(test)]
 mod tests {
-    use relay_domain::{AccountId, KeyId, ModelName, Outcome, RequestId, RequestTimes};
-    use relay_domain::{TokenCount, TokenUsage, UsageSource};
+    use relay_domain::{
+        AccountId, CostBreakdown, KeyId, ModelName, Outcome, RequestId, RequestTimes,
+    };
+    use relay_domain::{ServedTerms, TokenCount, TokenUsage, UsageSource};
 
     use super::*;
 
@@ -110,7 +113,12 @@ mod tests {
                 cache_write_1h: TokenCount::new(200),
             },
             usage_source: UsageSource::Final,
+            terms: ServedTerms::default(),
+            settled_at: None,
             cost: Some(NanoUsd::from_nanos(6_780_400)),
+            cost_by_kind: Some(CostBreakdown::of_kinds(
+                [3_000_000, 1_155_400, 1_500_000, 375_000, 750_000, 0].map(NanoUsd::from_nanos),
+            )),
             charged: Some(NanoUsd::from_nanos(8_136_500)),
             attempts: Vec::new(),
             decision: Vec::new(),
@@ -158,6 +166,26 @@ mod tests {
         assert_eq!(read["realCost"].to_string(), "0.00678");
         assert_eq!(read["costBreakdown"]["total"].to_string(), "0.0081365");
         assert_eq!(read["accountType"], "claude-console");
+        assert_eq!(
+            fields(&read["realCostBreakdown"].to_string()),
+            ["cacheCreate", "cacheRead", "ephemeral1h", "ephemeral5m", "input", "output", "total"]
+        );
+        assert_eq!(read["realCostBreakdown"]["cacheCreate"].to_string(), "0.001125");
+        assert_eq!(read["realCostBreakdown"]["ephemeral1h"].to_string(), "0.00075");
+        assert_eq!(read["realCostBreakdown"]["total"].to_string(), "0.0067804");
+        // 1.2 times the cost, and one nano-dollar of rounding where most was lost.
+        assert_eq!(read["costBreakdown"]["input"].to_string(), "0.0036000088");
+    }
+
+    #[test]
+    fn what_was_charged_at_a_fallback_rate_is_known_as_a_whole_only() {
+        let now = Timestamp::from_millis(1_795_407_777_669);
+        let unpriced =
+            RequestRecord { cost: None, cost_by_kind: None, ..record(Platform::ClaudeConsole) };
+        let json = of(&unpriced, now, &now.to_string());
+        let read: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(read["costBreakdown"].to_string(), r#"{"total":0.0081365}"#);
+        assert_eq!(read["realCostBreakdown"]["total"].to_string(), "0.0");
     }
 
     #[test]

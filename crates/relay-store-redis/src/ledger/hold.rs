@@ -9,8 +9,8 @@
 //! hold in the index.
 
 use relay_domain::{
-    AccountId, GroupId, KeyId, LimitKind, LimitScope, ModelName, NanoUsd, PeriodStarts, Platform,
-    RequestId, Timestamp, TokenUsage,
+    AccountId, CostBreakdown, GroupId, KeyId, LimitKind, LimitScope, ModelName, NanoUsd,
+    PeriodStarts, Platform, RequestId, ServedTerms, Timestamp, TokenUsage,
 };
 use relay_store::{AdmitRequest, Orphan, Progress, Settlement, StoreError, budgets};
 use serde::{Deserialize, Serialize};
@@ -35,8 +35,12 @@ struct Known {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     served_model: Option<ModelName>,
     usage: TokenUsage,
+    #[serde(default, skip_serializing_if = "ServedTerms::are_usual")]
+    terms: ServedTerms,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cost: Option<NanoUsd>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cost_by_kind: Option<CostBreakdown>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     charged: Option<NanoUsd>,
 }
@@ -133,11 +137,21 @@ pub(super) fn write(request: &AdmitRequest) -> Result<String, StoreError> {
 ///
 /// [`StoreError::Refused`] if it cannot be written as JSON.
 pub(super) fn write_progress(progress: Option<&Progress>) -> Result<String, StoreError> {
-    let Some(Progress { account, served_model, usage, cost, charged }) = progress.cloned() else {
+    let Some(Progress { account, served_model, usage, terms, cost, cost_by_kind, charged }) =
+        progress.cloned()
+    else {
         return Ok(String::new());
     };
-    serde_json::to_string(&Known { account, served_model, usage, cost, charged })
-        .map_err(|error| StoreError::Refused(Box::new(error)))
+    serde_json::to_string(&Known {
+        account,
+        served_model,
+        usage,
+        terms,
+        cost,
+        cost_by_kind,
+        charged,
+    })
+    .map_err(|error| StoreError::Refused(Box::new(error)))
 }
 
 /// The settlement at `now` of a request that nobody will settle any more.
@@ -162,13 +176,10 @@ pub(super) fn orphan(
             Some(serde_json::from_str(known).map_err(|error| corrupt(error.to_string()))?)
         }
     };
-    let progress = known.map(|Known { account, served_model, usage, cost, charged }| Progress {
-        account,
-        served_model,
-        usage,
-        cost,
-        charged,
-    });
+    let progress =
+        known.map(|Known { account, served_model, usage, terms, cost, cost_by_kind, charged }| {
+            Progress { account, served_model, usage, terms, cost, cost_by_kind, charged }
+        });
     let orphan = Orphan {
         request,
         key: admitted.key,

@@ -1,7 +1,8 @@
 //! A request that is admitted and not settled.
 
 use relay_domain::{
-    AccountId, GroupId, KeyId, ModelName, NanoUsd, Platform, Timestamp, TokenUsage,
+    AccountId, CostBreakdown, GroupId, KeyId, ModelName, NanoUsd, Platform, ServedTerms, Timestamp,
+    TokenUsage,
 };
 use relay_store::{Estimate, Progress};
 use serde::{Deserialize, Serialize};
@@ -43,7 +44,11 @@ struct ProgressForm {
     account: AccountId,
     served_model: Option<ModelName>,
     usage: TokenUsage,
+    #[serde(default, skip_serializing_if = "ServedTerms::are_usual")]
+    terms: ServedTerms,
     cost: Option<NanoUsd>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cost_by_kind: Option<CostBreakdown>,
     #[serde(default)]
     charged: Option<NanoUsd>,
 }
@@ -55,7 +60,9 @@ impl HoldForm {
             account: told.account.clone(),
             served_model: told.served_model.clone(),
             usage: told.usage,
+            terms: told.terms,
             cost: told.cost,
+            cost_by_kind: told.cost_by_kind,
             charged: told.charged,
         };
         let assigned =
@@ -80,7 +87,9 @@ impl HoldForm {
             account: form.account,
             served_model: form.served_model,
             usage: form.usage,
+            terms: form.terms,
             cost: form.cost,
+            cost_by_kind: form.cost_by_kind,
             charged: form.charged,
         };
         let EstimateForm { tokens, cost, charged } = self.estimate;
@@ -113,7 +122,9 @@ mod tests {
             r#"{"key":"k","platform":"claude-console","model":"m","stream":true,"#,
             r#""started_at":2208961800000,"progress":{"account":"account-one","#,
             r#""served_model":"claude-sonnet-4-5-20250929","usage":{"input":1,"output":20,"#,
-            r#""cache_read":300,"cache_write_5m":4000,"cache_write_1h":50000},"cost":4200,"charged":5000},"#,
+            r#""cache_read":300,"cache_write_5m":4000,"cache_write_1h":50000},"terms":{"fast":true},"cost":4200,"#,
+            r#""cost_by_kind":{"input":4000,"output":200,"cache_read":0,"cache_write_5m":0,"#,
+            r#""cache_write_1h":0,"web_search":0},"charged":5000},"#,
             r#""estimate":{"tokens":7,"cost":8,"charged":9},"#,
             r#""assigned":{"account":"account-two","day_minute":30}}"#,
         );

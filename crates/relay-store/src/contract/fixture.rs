@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use relay_domain::{
     Account, AccountHealth, AccountId, AccountKind, AffinityKey, ApiKey, AttemptOutcome,
-    AttemptRecord, BudgetPolicy, Calendar, Edit, Expiry, ExpiryMode, GroupId, KeyDigest, KeyGroup,
-    KeyId, Lifetime, Limits, ModelMap, ModelName, Multiplier, NanoUsd, OnDisconnect, Outcome,
-    Penalty, PenaltyReason, PeriodStarts, Permissions, Platform, Priority, Proxy, ProxyAuth,
-    ProxyScheme, ProxySetting, RateWindow, RequestId, RequestRecord, RequestTimes, Restriction,
-    RetiringSecret, SealedSecret, Service, ServiceRates, Signature, Timestamp, TokenCount,
-    TokenUsage, UnpricedPolicy, UsageSource, VerdictRecord, WaitQueue, WindowCaps,
+    AttemptRecord, BudgetPolicy, Calendar, CostBreakdown, Edit, Expiry, ExpiryMode, GroupId,
+    KeyDigest, KeyGroup, KeyId, Lifetime, Limits, ModelMap, ModelName, Multiplier, NanoUsd,
+    OnDisconnect, Outcome, Penalty, PenaltyReason, PeriodStarts, Permissions, Platform, Priority,
+    Proxy, ProxyAuth, ProxyScheme, ProxySetting, RateWindow, RequestId, RequestRecord,
+    RequestTimes, Restriction, RetiringSecret, SealedSecret, ServedTerms, Service, ServiceRates,
+    ServiceTier, Signature, Timestamp, TokenCount, TokenUsage, UnpricedPolicy, UsageSource,
+    VerdictRecord, WaitQueue, WindowCaps,
 };
 use tokio::task::JoinSet;
 
@@ -319,7 +320,10 @@ pub fn record(number: u8, key: &str) -> RequestRecord {
         times: RequestTimes::default(),
         usage: usage(1),
         usage_source: UsageSource::Final,
+        terms: ServedTerms::default(),
+        settled_at: None,
         cost: Some(NanoUsd::from_nanos(10_500_001)),
+        cost_by_kind: None,
         charged: Some(NanoUsd::from_nanos(12_600_001)),
         attempts: Vec::new(),
         edits: Vec::new(),
@@ -355,6 +359,16 @@ pub fn rich_record(number: u8, key: &str) -> RequestRecord {
             attempt("account-one", AttemptOutcome::Answered, Some(200), 30),
         ],
         edits: vec![Edit::Model { to: "sonnet \"four\" 五".to_owned() }],
+        terms: ServedTerms {
+            tier: ServiceTier::Priority,
+            fast: true,
+            us_residency: true,
+            web_searches: 3,
+        },
+        settled_at: Some(at(5_001)),
+        cost_by_kind: Some(CostBreakdown::of_kinds(
+            [10_500_000, 1, 0, 0, 0, 0].map(NanoUsd::from_nanos),
+        )),
         decision: vec![
             VerdictRecord {
                 account: account_id("account-one"),
@@ -390,7 +404,11 @@ pub fn checkpoint(number: u8, lease_until: Timestamp, usage: TokenUsage) -> Chec
         account: account_id("account-one"),
         served_model: Some(model("claude-sonnet-4-5-20250929")),
         usage,
+        terms: ServedTerms { fast: true, ..ServedTerms::default() },
         cost: Some(NanoUsd::from_nanos(4_200)),
+        cost_by_kind: Some(CostBreakdown::of_kinds(
+            [4_000, 200, 0, 0, 0, 0].map(NanoUsd::from_nanos),
+        )),
         charged: Some(NanoUsd::from_nanos(5_000)),
     };
     Checkpoint { request: request_id(number), lease_until, progress: Some(progress) }

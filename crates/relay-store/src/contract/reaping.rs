@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use relay_domain::{NanoUsd, Outcome, Period, RequestRecord, TokenUsage, UsageSource};
+use relay_domain::{
+    CostBreakdown, NanoUsd, Outcome, Period, RequestRecord, ServedTerms, TokenUsage, UsageSource,
+};
 
 use super::fixture::{
     LEASE, account_id, admit_request, admitted, at, at_once, checkpoint, key_id, model, record,
@@ -48,6 +50,11 @@ pub async fn an_orphan_is_settled_with_its_last_checkpoint(stores: &Stores) {
         status: orphan.status,
         usage: usage(3),
         usage_source: UsageSource::Partial,
+        terms: ServedTerms { fast: true, ..ServedTerms::default() },
+        settled_at: Some(at(LATER)),
+        cost_by_kind: Some(CostBreakdown::of_kinds(
+            [4_000, 200, 0, 0, 0, 0].map(NanoUsd::from_nanos),
+        )),
         cost: Some(NanoUsd::from_nanos(4_200)),
         charged: Some(NanoUsd::from_nanos(5_000)),
         started_at: at(0),
@@ -92,6 +99,7 @@ pub async fn an_orphan_without_progress_counts_nothing(stores: &Stores) {
         status: orphan.status,
         usage: TokenUsage::ZERO,
         usage_source: UsageSource::None,
+        settled_at: Some(at(LATER)),
         cost: None,
         charged: None,
         started_at: at(0),

@@ -308,7 +308,9 @@ impl History {
             account: told.account.clone().unwrap_or(account_id("nobody")),
             served_model: told.served_model.clone(),
             usage: told.usage,
+            terms: told.terms,
             cost: told.cost,
+            cost_by_kind: told.cost_by_kind,
             charged: told.charged,
         });
         let checkpoint = Checkpoint { request: self.id(number), lease_until, progress };

@@ -1,8 +1,8 @@
 //! A request's record as operators see it.
 
 use relay_domain::{
-    AttemptOutcome, AttemptRecord, Edit, NanoUsd, Outcome, RequestRecord, RequestTimes, TokenUsage,
-    UsageSource, VerdictRecord,
+    AttemptOutcome, AttemptRecord, CostBreakdown, Edit, NanoUsd, Outcome, RequestRecord,
+    RequestTimes, ServedTerms, ServiceTier, TokenUsage, UsageSource, VerdictRecord,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -40,6 +40,12 @@ pub(super) struct RequestView {
     cost: Option<String>,
     /// The same in nano-dollars.
     cost_nanos: Option<i64>,
+    /// The cost by kind; the kinds add up to it. Null where the cost is not known, or not by kind.
+    cost_by_kind: Option<CostByKindView>,
+    /// On which terms it was served, by what the answer said.
+    terms: TermsView,
+    /// When it was settled: it counts in that hour, day and month. Null in old records.
+    settled_at: Option<String>,
     /// What of it counts against the budgets of the key and its group, in decimal dollars.
     charged: Option<String>,
     /// The same in nano-dollars.
@@ -100,6 +106,36 @@ pub(super) struct UsageView {
     total_tokens: u64,
 }
 
+/// A cost by what it was charged for, in nano-dollars.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "in JSON a number needs its unit in its name")]
+pub(super) struct CostByKindView {
+    input_nanos: i64,
+    output_nanos: i64,
+    cache_read_nanos: i64,
+    #[serde(rename = "cacheWrite5mNanos")]
+    cache_write_5m_nanos: i64,
+    #[serde(rename = "cacheWrite1hNanos")]
+    cache_write_1h_nanos: i64,
+    web_search_nanos: i64,
+}
+
+/// On which terms a request was served.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TermsView {
+    /// `standard`, `priority`, `flex` or `batch`.
+    #[schema(value_type = String)]
+    tier: ServiceTier,
+    /// In the fast mode.
+    fast: bool,
+    /// Kept to the United States.
+    us_residency: bool,
+    /// Web searches that the provider ran.
+    web_searches: u64,
+}
+
 /// One attempt on one account.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -145,6 +181,9 @@ impl From<RequestRecord> for RequestView {
             usage_source: record.usage_source,
             cost: record.cost.map(|cost| cost.to_string()),
             cost_nanos: record.cost.map(NanoUsd::as_nanos),
+            cost_by_kind: record.cost_by_kind.map(CostByKindView::from),
+            terms: record.terms.into(),
+            settled_at: record.settled_at.map(|at| at.to_string()),
             charged: record.charged.map(|charged| charged.to_string()),
             charged_nanos: record.charged.map(NanoUsd::as_nanos),
             attempts: record.attempts.into_iter().map(AttemptView::from).collect(),
@@ -180,6 +219,26 @@ impl From<TokenUsage> for UsageView {
             cache_write_1h_tokens: usage.cache_write_1h.get(),
             total_tokens: usage.total().get(),
         }
+    }
+}
+
+impl From<CostBreakdown> for CostByKindView {
+    fn from(cost: CostBreakdown) -> Self {
+        Self {
+            input_nanos: cost.input.as_nanos(),
+            output_nanos: cost.output.as_nanos(),
+            cache_read_nanos: cost.cache_read.as_nanos(),
+            cache_write_5m_nanos: cost.cache_write_5m.as_nanos(),
+            cache_write_1h_nanos: cost.cache_write_1h.as_nanos(),
+            web_search_nanos: cost.web_search.as_nanos(),
+        }
+    }
+}
+
+impl From<ServedTerms> for TermsView {
+    fn from(terms: ServedTerms) -> Self {
+        let ServedTerms { tier, fast, us_residency, web_searches } = terms;
+        Self { tier, fast, us_residency, web_searches }
     }
 }
 
