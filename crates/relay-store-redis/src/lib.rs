@@ -21,6 +21,7 @@ mod audit;
 mod call;
 mod connection;
 mod counters;
+mod events;
 mod fault;
 mod groups;
 mod guarded_write;
@@ -51,6 +52,7 @@ use crate::admin::RedisAdmin;
 use crate::admin_tokens::RedisAdminTokens;
 use crate::audit::RedisAudit;
 use crate::connection::ConnectionPool;
+use crate::events::RedisEvents;
 use crate::groups::RedisGroups;
 use crate::idempotency::RedisIdempotency;
 use crate::keys::RedisKeys;
@@ -126,6 +128,7 @@ impl RedisStore {
             groups: Arc::new(RedisGroups { shared: Arc::clone(&shared) }),
             admin_tokens: Arc::new(RedisAdminTokens { shared: Arc::clone(&shared) }),
             audit: Arc::new(RedisAudit { shared: Arc::clone(&shared) }),
+            events: Arc::new(RedisEvents { shared: Arc::clone(&shared) }),
             idempotency: Arc::new(RedisIdempotency { shared: Arc::clone(&shared) }),
             settings: Arc::new(RedisSettings { shared: Arc::clone(&shared) }),
             ledger: Arc::new(RedisLedger::new(Arc::clone(&shared))),
