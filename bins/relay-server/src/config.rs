@@ -25,6 +25,7 @@ mod shape;
 mod sticky;
 mod store;
 mod upstream;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -48,6 +49,7 @@ pub(crate) use settings::{SETTINGS, Setting, Shown};
 pub(crate) use sticky::StickySection;
 pub(crate) use store::{StoreKind, StoreSection};
 pub(crate) use upstream::UpstreamSection;
+pub(crate) use webhooks::WebhooksSection;
 
 /// Names a configuration file other than `relay.toml` in the working directory.
 pub(crate) const FILE_VARIABLE: &str = "RELAY_CONFIG";
@@ -72,6 +74,7 @@ pub(crate) struct Sections {
     pub(crate) health: HealthSection,
     pub(crate) cors: CorsSection,
     pub(crate) pricing: PricingSection,
+    pub(crate) webhooks: WebhooksSection,
 }
 
 /// The configuration of this process.
@@ -202,6 +205,7 @@ impl Config {
         sections.health.validate(&mut objections);
         sections.cors.validate(&mut objections);
         sections.pricing.validate(&mut objections);
+        sections.webhooks.validate(&mut objections);
         objections.into_problems(|path| self.origin(path).unwrap_or("the default").to_owned())
     }
 }

@@ -11,6 +11,7 @@ mod auth;
 mod cors;
 pub(crate) mod dollars;
 mod error;
+mod events;
 mod extract;
 mod guard;
 mod keys;
@@ -20,6 +21,7 @@ mod service_rates;
 mod session;
 mod stats;
 mod throttle;
+mod webhooks;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -30,6 +32,7 @@ use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::middleware::{from_fn_with_state, map_response};
 use http::{Method, Uri};
 use relay_crypto::TokenSigner;
+use relay_engine::alerts::Alerts;
 use relay_engine::operator::Operator;
 use relay_engine::prices::PriceKeeper;
 use relay_engine::{Clock, Engine};
@@ -71,6 +74,8 @@ pub struct AdminParts {
     pub engine: Arc<Engine>,
     /// Keeps the prices.
     pub prices: Arc<PriceKeeper>,
+    /// Shows events, and tries webhooks.
+    pub alerts: Arc<Alerts>,
     /// Where everything is kept.
     pub stores: Stores,
     /// Which kind of store that is, for `GET /health`: `sqlite` or `redis`.
@@ -141,6 +146,8 @@ pub(crate) fn routes() -> OpenApiRouter<AdminState> {
         .merge(prices::routes())
         .merge(service_rates::routes())
         .merge(stats::routes())
+        .merge(events::routes())
+        .merge(webhooks::routes())
 }
 
 async fn no_route(method: Method, uri: Uri) -> ApiError {

@@ -1,4 +1,5 @@
-//! API key minting and digests, sealing of account secrets, passwords, admin tokens.
+//! API key minting and digests, sealing of account secrets, passwords, admin tokens,
+//! signatures of webhooks.
 //!
 //! Everything is synchronous and does no I/O but drawing randomness from the operating system; no
 //! clock is read. Deriving sealing keys and hashing passwords take tens of milliseconds of CPU by
@@ -16,6 +17,7 @@ pub mod seal;
 pub mod token;
 #[cfg(test)]
 mod vectors;
+pub mod webhook_signature;
 
 pub use affinity::affinity;
 pub use api_key::{ApiKeyMinter, KeyHasher, plausible};
@@ -24,3 +26,4 @@ pub use password::Verified;
 pub use random::{generate_secret, random_bytes, random_u128};
 pub use seal::{Keyring, LegacySalt, SealFormat};
 pub use token::{Claims, Role, TokenSigner};
+pub use webhook_signature::sign_webhook;

@@ -5,6 +5,7 @@
 
 mod address_family;
 mod admission;
+pub mod alerts;
 mod attempt;
 mod breaker;
 mod charging;

@@ -9,6 +9,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use relay_crypto::TokenSigner;
 use relay_domain::Timestamp;
+use relay_engine::alerts::Alerts;
 use relay_engine::operator::{Operator, OperatorError};
 use relay_engine::prices::PriceKeeper;
 use relay_engine::{Clock, Engine};
@@ -25,6 +26,7 @@ pub(crate) struct Sessions {
     operator: Arc<Operator>,
     engine: Arc<Engine>,
     prices: Arc<PriceKeeper>,
+    alerts: Arc<Alerts>,
     usage: Arc<dyn UsageRepository>,
     signer: TokenSigner,
     clock: Arc<dyn Clock>,
@@ -38,6 +40,7 @@ impl Sessions {
             operator: parts.operator,
             engine: parts.engine,
             prices: parts.prices,
+            alerts: parts.alerts,
             usage: parts.stores.usage,
             signer: parts.signer,
             clock: parts.clock,
@@ -150,6 +153,11 @@ impl Session {
     /// What things cost.
     pub(super) fn prices(&self) -> &PriceKeeper {
         &self.sessions.prices
+    }
+
+    /// What an operator should hear of.
+    pub(super) fn alerts(&self) -> &Alerts {
+        &self.sessions.alerts
     }
 
     /// What was used.
