@@ -7,6 +7,10 @@ use sha2::Sha256;
 /// The value of a webhook's signature header, `t=<seconds>,v1=<hex>`: HMAC-SHA256 under `secret` over the
 /// seconds since 1970 in decimal, a full stop and the body. The time is signed too, so that a receiver can
 /// refuse what is old.
+///
+/// # Panics
+///
+/// Never: HMAC takes a key of any length.
 #[must_use]
 #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
 pub fn sign_webhook(secret: &SecretString, seconds: u64, body: &[u8]) -> String {

@@ -24,6 +24,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub use self::address_guard::RefusedAddress;
 use self::courier::Courier;
 pub use self::form::EventForm;
 use self::post::Post;

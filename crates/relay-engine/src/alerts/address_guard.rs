@@ -113,11 +113,13 @@ fn check_v6(address: Ipv6Addr) -> Result<(), RefusedAddress> {
 fn address_within(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let segments = address.segments();
     let [first, second, third, ..] = segments;
-    let low = |high: u16, low: u16| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
+    let low = |high: u16, low: u16| Ipv4Addr::from_bits((u32::from(high) << 16) | u32::from(low));
     let last = low(segments[6], segments[7]);
     match segments {
-        [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] => Some(last),
-        [0x64, 0xff9b, 0, 0, 0, 0, ..] | [0x64, 0xff9b, 1, ..] => Some(last),
+        [0, 0, 0, 0, 0, 0 | 0xffff, ..]
+        | [0, 0, 0, 0, 0xffff, 0, ..]
+        | [0x64, 0xff9b, 0, 0, 0, 0, ..]
+        | [0x64, 0xff9b, 1, ..] => Some(last),
         _ if first == 0x2002 => Some(low(second, third)),
         _ => None,
     }
