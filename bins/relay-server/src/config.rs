@@ -26,6 +26,7 @@ mod shape;
 mod sticky;
 mod store;
 mod upstream;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -50,6 +51,7 @@ pub(crate) use settings::{SETTINGS, Setting, Shown};
 pub(crate) use sticky::StickySection;
 pub(crate) use store::{StoreKind, StoreSection};
 pub(crate) use upstream::UpstreamSection;
+pub(crate) use webhooks::WebhooksSection;
 
 /// Names a configuration file other than `relay.toml` in the working directory.
 pub(crate) const FILE_VARIABLE: &str = "RELAY_CONFIG";
@@ -74,6 +76,7 @@ pub(crate) struct Sections {
     pub(crate) health: HealthSection,
     pub(crate) cors: CorsSection,
     pub(crate) pricing: PricingSection,
+    pub(crate) webhooks: WebhooksSection,
 }
 
 /// The configuration of this process.
@@ -216,6 +219,7 @@ impl Config {
         sections.health.validate(&mut objections);
         sections.cors.validate(&mut objections);
         sections.pricing.validate(&mut objections);
+        sections.webhooks.validate(&mut objections);
         objections.into_problems(|path| self.origin(path).unwrap_or("the default").to_owned())
     }
 }

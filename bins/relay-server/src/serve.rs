@@ -18,9 +18,10 @@ use relay_api::admin::{AdminConfig, AdminParts};
 use relay_api::health::Draining;
 use relay_api::{Edge, EdgeConfig};
 use relay_crypto::TokenSigner;
+use relay_engine::alerts::{AlertParts, AlertWork, Alerts};
 use relay_engine::operator::{TakenOver, UnreadableAccount};
 use relay_engine::prices::{PriceKeeper, PriceKeeperParts};
-use relay_engine::{Engine, EngineParts, Relay, Unheard};
+use relay_engine::{Engine, EngineParts, EventSink, Relay};
 use relay_journal::Journal;
 use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
@@ -55,6 +56,7 @@ pub(crate) struct Plan {
 pub(crate) struct Server {
     plan: Plan,
     prices: Arc<PriceKeeper>,
+    alerts: AlertWork,
     listeners: Vec<TcpListener>,
     address: SocketAddr,
     drain: Duration,
@@ -110,6 +112,12 @@ impl Server {
         let prices = keep_prices(config, installation).await?;
         let journal = Journal::open(&sections.store.data_dir, JOURNAL_BYTES)
             .context("the journal in the data folder cannot be opened")?;
+        let (alerts, alert_work) = Alerts::new(AlertParts {
+            repository: Arc::clone(&installation.stores.events),
+            clock: Arc::clone(&installation.clock),
+            webhooks: sections.webhooks.config(),
+        });
+        let alerts = Arc::new(alerts);
         let engine = Engine::start(EngineParts {
             config: sections.upstream.engine(
                 &sections.keys.prefix,
@@ -123,7 +131,7 @@ impl Server {
             keyring: keyring(&installation.secrets, config),
             prices: Arc::clone(prices.prices()),
             journal: Some(journal),
-            events: Arc::new(Unheard),
+            events: Arc::clone(&alerts) as Arc<dyn EventSink>,
             tasks: tasks.clone(),
         })
         .await
@@ -141,6 +149,7 @@ impl Server {
             operator: Arc::clone(&installation.operator),
             engine: Arc::clone(&engine),
             prices: Arc::clone(&prices),
+            alerts,
             stores: installation.stores.clone(),
             store_kind: installation.store_kind.name(),
             signer: TokenSigner::new(&installation.secrets.jwt),
@@ -154,7 +163,7 @@ impl Server {
         let edge = Arc::new(move |relay| Edge::new(relay, router.clone(), edge));
         let plan = Plan { engine, edge, lifecycle: Lifecycle::default() };
         let drain = sections.server.drain();
-        Ok(Self { plan, prices, listeners, address, drain, tasks, draining })
+        Ok(Self { plan, prices, alerts: alert_work, listeners, address, drain, tasks, draining })
     }
 
     /// Where it listens.
@@ -174,7 +183,7 @@ impl Server {
     ///
     /// Fails if a worker cannot start.
     pub(crate) async fn run(self) -> Result<()> {
-        let Self { plan, prices, listeners, drain, tasks, draining, address: _ } = self;
+        let Self { plan, prices, alerts, listeners, drain, tasks, draining, address: _ } = self;
         let signals = Signals::new().context("signals cannot be received")?;
         let lifecycle = plan.lifecycle.clone();
         let beside = TaskTracker::new();
@@ -184,6 +193,8 @@ impl Server {
         beside.spawn(async move { engine.keep_house(keeping).await });
         let keeping = house_closed.clone();
         beside.spawn(async move { prices.keep(keeping).await });
+        let alerts_closed = CancellationToken::new();
+        let telling = tokio::spawn(alerts.run(alerts_closed.clone()));
         let watching = lifecycle.clone();
         beside.spawn(async move { watching.watch(signals, draining, drain).await });
 
@@ -204,6 +215,11 @@ impl Server {
                 unsettled = tasks.len(),
                 "stopping with requests unsettled; the next start settles them"
             );
+        }
+        // The last settlements may have had something to tell.
+        alerts_closed.cancel();
+        if let Err(error) = telling.await {
+            tracing::warn!(%error, "the last events may be missing");
         }
         lifecycle.finish();
         for thread in threads {

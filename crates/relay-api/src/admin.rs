@@ -13,6 +13,7 @@ mod cors;
 mod cursor;
 pub(crate) mod dollars;
 mod error;
+mod events;
 mod extract;
 mod given_limits;
 mod groups;
@@ -33,6 +34,7 @@ mod session;
 mod stats;
 mod throttle;
 mod tokens;
+mod webhooks;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -43,6 +45,7 @@ use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::middleware::{from_fn_with_state, map_response};
 use http::{Method, Uri};
 use relay_crypto::TokenSigner;
+use relay_engine::alerts::Alerts;
 use relay_engine::operator::Operator;
 use relay_engine::prices::PriceKeeper;
 use relay_engine::{Clock, Engine};
@@ -91,6 +94,8 @@ pub struct AdminParts {
     pub engine: Arc<Engine>,
     /// Keeps the prices.
     pub prices: Arc<PriceKeeper>,
+    /// Shows events, and tries webhooks.
+    pub alerts: Arc<Alerts>,
     /// Where everything is kept.
     pub stores: Stores,
     /// Which kind of store that is, for `GET /health`: `sqlite` or `redis`.
@@ -164,6 +169,8 @@ pub(crate) fn routes() -> OpenApiRouter<AdminState> {
         .merge(prices::routes())
         .merge(service_rates::routes())
         .merge(stats::routes())
+        .merge(events::routes())
+        .merge(webhooks::routes())
 }
 
 async fn no_route(method: Method, uri: Uri) -> ApiError {

@@ -26,6 +26,7 @@ use crate::health;
         (name = "Requests", description = "What happened to them"),
         (name = "Prices", description = "What models cost"),
         (name = "Statistics", description = "What was used, and what it cost"),
+        (name = "Alerts", description = "What an operator should hear of"),
         (name = "Health", description = "How Relay is"),
     ),
 )]

@@ -1,4 +1,5 @@
-//! API key minting and digests, sealing of account secrets, passwords, admin tokens.
+//! API key minting and digests, sealing of account secrets, passwords, admin tokens,
+//! signatures of webhooks.
 //!
 //! Everything is synchronous and does no I/O but drawing randomness from the operating system (a sealed
 //! file reads and writes what its caller has opened); no clock is read. Deriving sealing keys and hashing passwords take tens of milliseconds of CPU by
@@ -18,6 +19,7 @@ pub mod set_digest;
 pub mod token;
 #[cfg(test)]
 mod vectors;
+pub mod webhook_signature;
 
 pub use affinity::affinity;
 pub use api_key::{ApiKeyMinter, KeyHasher, plausible};
@@ -28,3 +30,4 @@ pub use seal::{Keyring, LegacySalt, SealFormat};
 pub use sealed_file::{SealedReader, SealedWriter};
 pub use set_digest::SetDigest;
 pub use token::{Claims, Role, TokenSigner};
+pub use webhook_signature::sign_webhook;

@@ -32,7 +32,7 @@ pub use admin_token::{AdminToken, TokenScope};
 pub use audit::{Actor, ActorKind, AuditEntry};
 pub use calendar::{Calendar, Period, PeriodKind};
 pub use cost::{CostBreakdown, NonZeroParts};
-pub use event::{Event, EventKind, UnpricedTreatment};
+pub use event::{Event, EventId, EventKind, RecordedEvent, UnpricedTreatment};
 pub use expiry::{Expiry, ExpiryMode, Lifetime, LifetimeUnit};
 pub use group::KeyGroup;
 pub use health::{AccountHealth, HealthEvent, Penalty, PenaltyReason, Rest};

@@ -6,6 +6,7 @@
 mod account_secrets;
 mod address_family;
 mod admission;
+pub mod alerts;
 mod attempt;
 mod breaker;
 mod charging;

@@ -342,6 +342,11 @@ impl Keyspace {
         format!("{}audit:sequence", self.own)
     }
 
+    /// What an operator should hear of.
+    pub(crate) fn events(&self) -> String {
+        format!("{}events", self.own)
+    }
+
     /// An answer that is given again.
     pub(crate) fn idempotency(&self, name: &str) -> String {
         format!("{}idempotency:{name}", self.own)
@@ -424,6 +429,7 @@ mod tests {
             keyspace.admin_token_digests(),
             keyspace.audit(),
             keyspace.audit_sequence(),
+            keyspace.events(),
             keyspace.idempotency("n"),
             keyspace.settings(SettingsName::PriceOverrides),
         ] {

@@ -22,6 +22,7 @@ mod audit;
 mod call;
 mod connection;
 mod counters;
+mod events;
 mod fault;
 mod groups;
 mod guarded_write;
@@ -55,6 +56,7 @@ use crate::admin_tokens::RedisAdminTokens;
 use crate::archive::RedisArchive;
 use crate::audit::RedisAudit;
 use crate::connection::ConnectionPool;
+use crate::events::RedisEvents;
 use crate::groups::RedisGroups;
 use crate::idempotency::RedisIdempotency;
 use crate::keys::RedisKeys;
@@ -169,6 +171,7 @@ impl RedisStore {
             groups: Arc::new(RedisGroups { shared: Arc::clone(&shared) }),
             admin_tokens: Arc::new(RedisAdminTokens { shared: Arc::clone(&shared) }),
             audit: Arc::new(RedisAudit { shared: Arc::clone(&shared) }),
+            events: Arc::new(RedisEvents { shared: Arc::clone(&shared) }),
             idempotency: Arc::new(RedisIdempotency { shared: Arc::clone(&shared) }),
             settings: Arc::new(RedisSettings { shared: Arc::clone(&shared) }),
             archive: Arc::new(RedisArchive { shared: Arc::clone(&shared) }),

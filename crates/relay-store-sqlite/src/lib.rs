@@ -27,6 +27,7 @@ mod bindings;
 mod change_watch;
 mod counters;
 mod error;
+mod events;
 mod groups;
 mod holds;
 mod idempotency;

@@ -106,6 +106,7 @@ impl SqliteStore {
             groups: Arc::new(self.clone()),
             admin_tokens: Arc::new(self.clone()),
             audit: Arc::new(self.clone()),
+            events: Arc::new(self.clone()),
             idempotency: Arc::new(self.clone()),
             settings: Arc::new(self.clone()),
             archive: Arc::new(self.clone()),

@@ -15,6 +15,7 @@ pub mod admin;
 pub mod admission;
 pub mod archive;
 pub mod budgets;
+pub mod events;
 pub mod fixture;
 pub mod history;
 pub mod key_pages;
@@ -108,6 +109,8 @@ macro_rules! contract_suite {
             operator::a_token_is_found_and_revoked,
             operator::the_trail_is_read_newest_first,
             operator::an_answer_is_given_again,
+            events::events_are_read_newest_first,
+            events::events_are_bounded_by_count_and_age,
             settings::documents_read_back_each_for_itself,
             settings::a_document_that_has_changed_is_not_replaced,
             settings::of_changes_at_once_one_is_made,

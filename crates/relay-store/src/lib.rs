@@ -18,6 +18,7 @@ pub mod budgets;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod error;
+mod events;
 mod groups;
 mod idempotency;
 mod key_listing;
@@ -42,6 +43,7 @@ pub use admin_tokens::AdminTokenRepository;
 pub use archive::{Archive, ArchivePage, Counted};
 pub use audit::{AUDIT_AGE, AUDIT_CAPACITY, AuditPage, AuditQuery, AuditRepository};
 pub use error::StoreError;
+pub use events::{EVENT_AGE, EVENT_CAPACITY, EventPage, EventQuery, EventRepository, oldest_kept};
 pub use groups::GroupRepository;
 pub use idempotency::{ANSWER_KEPT, CLAIM_KEPT, Claim, IdempotencyRepository};
 pub use key_listing::{KeyEntry, KeyFilter, KeyListing, KeyQuery, KeySort};
@@ -63,8 +65,9 @@ pub use usage::{UsageRepository, UsageScope, UsageTotals};
 pub use {
     accounts::MockAccountRepository, admin::MockAdminRepository,
     admin_tokens::MockAdminTokenRepository, archive::MockArchive, audit::MockAuditRepository,
-    groups::MockGroupRepository, idempotency::MockIdempotencyRepository, keys::MockKeyRepository,
-    ledger::MockLedger, settings::MockSettingsRepository, usage::MockUsageRepository,
+    events::MockEventRepository, groups::MockGroupRepository,
+    idempotency::MockIdempotencyRepository, keys::MockKeyRepository, ledger::MockLedger,
+    settings::MockSettingsRepository, usage::MockUsageRepository,
 };
 
 /// Every port of one store.
@@ -84,6 +87,8 @@ pub struct Stores {
     pub admin_tokens: Arc<dyn AdminTokenRepository>,
     /// The trail of changes.
     pub audit: Arc<dyn AuditRepository>,
+    /// What an operator should hear of.
+    pub events: Arc<dyn EventRepository>,
     /// Answers that are given again.
     pub idempotency: Arc<dyn IdempotencyRepository>,
     /// What an operator has set while Relay runs.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod admin;
+mod alerts;
 mod budgets;
 mod bytes;
 mod claude_code;

@@ -104,7 +104,7 @@ pub(crate) const IGNORED: &[Ignored] = &[
     },
     Ignored {
         names: &["WEBHOOK_ENABLED", "WEBHOOK_URLS", "WEBHOOK_TIMEOUT", "WEBHOOK_RETRIES"],
-        why: "v1 did not read it either, and Relay calls no webhooks",
+        why: "v1 did not read it either; RELAY_WEBHOOK_URLS names webhooks, which need RELAY_WEBHOOK_SECRET",
     },
     Ignored {
         names: &[

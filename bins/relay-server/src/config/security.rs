@@ -106,7 +106,8 @@ impl KeysSection {
     }
 }
 
-fn is_placeholder(secret: &SecretString) -> bool {
+/// Whether it is what examples have in a secret's place.
+pub(super) fn is_placeholder(secret: &SecretString) -> bool {
     let text = secret.expose_secret().to_ascii_lowercase();
     let asks_for_yours = text.starts_with("your-") || text.starts_with("your_");
     asks_for_yours || PLACEHOLDERS.iter().any(|placeholder| text.contains(placeholder))

@@ -198,6 +198,16 @@ pub(crate) const SETTINGS: &[Setting] = &[
     text("pricing.mirror_filename", "PRICE_MIRROR_FILENAME", |c| {
         optional(c.sections.pricing.mirror_filename.as_ref())
     }),
+    text("webhooks.urls", "RELAY_WEBHOOK_URLS", |c| match c.sections.webhooks.shown() {
+        urls if urls.is_empty() => Shown::Unset,
+        urls => Shown::Value(urls.join(",")),
+    }),
+    text("webhooks.secret", "RELAY_WEBHOOK_SECRET", |c| {
+        secret(c.sections.webhooks.secret.as_ref())
+    }),
+    switch("webhooks.allow_private", "RELAY_WEBHOOK_ALLOW_PRIVATE", |c| {
+        value(&c.sections.webhooks.allow_private)
+    }),
 ];
 
 const fn text(path: &'static str, variable: &'static str, show: fn(&Config) -> Shown) -> Setting {

@@ -10,6 +10,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use relay_crypto::TokenSigner;
 use relay_domain::{Actor, AdminToken, Timestamp, TokenScope};
+use relay_engine::alerts::Alerts;
 use relay_engine::operator::{Operator, OperatorError, TOKEN_PREFIX, actor_of_token};
 use relay_engine::prices::PriceKeeper;
 use relay_engine::{Clock, Engine};
@@ -29,6 +30,7 @@ pub(crate) struct Sessions {
     operator: Arc<Operator>,
     engine: Arc<Engine>,
     prices: Arc<PriceKeeper>,
+    alerts: Arc<Alerts>,
     usage: Arc<dyn UsageRepository>,
     signer: TokenSigner,
     clock: Arc<dyn Clock>,
@@ -43,6 +45,7 @@ impl Sessions {
             operator: parts.operator,
             engine: parts.engine,
             prices: parts.prices,
+            alerts: parts.alerts,
             usage: parts.stores.usage,
             signer: parts.signer,
             clock: parts.clock,
@@ -209,6 +212,11 @@ impl Session {
     /// What things cost.
     pub(super) fn prices(&self) -> &PriceKeeper {
         &self.sessions.prices
+    }
+
+    /// What an operator should hear of.
+    pub(super) fn alerts(&self) -> &Alerts {
+        &self.sessions.alerts
     }
 
     /// What was used.

@@ -3,6 +3,7 @@
 mod accounts;
 mod browsers;
 mod doors;
+mod events;
 mod fixture;
 mod health;
 mod keys;

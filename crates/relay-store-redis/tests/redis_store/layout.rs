@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
 use relay_domain::{
-    AccountKind, Actor, AdminToken, AdminTokenId, ApiKey, AuditEntry, HealthEvent, KeyDigest,
-    Limits, Timestamp, TokenScope,
+    AccountKind, Actor, AdminToken, AdminTokenId, ApiKey, AuditEntry, Event, EventId, EventKind,
+    HealthEvent, KeyDigest, Limits, PenaltyReason, RecordedEvent, Timestamp, TokenScope,
 };
 use relay_store::contract::fixture::{
-    LEASE, account, admit_request, admitted, affinity, at, checkpoint, group, key, rebind, record,
-    request_id, rich_account, rich_key, settlement, signature, usage,
+    LEASE, account, account_id, admit_request, admitted, affinity, at, checkpoint, group, key,
+    rebind, record, request_id, rich_account, rich_key, settlement, signature, usage,
 };
 use relay_store::{
     AdminCredentials, AdmitRequest, Checkpoint, PasswordHash, SettingsChange, SettingsName,
@@ -87,6 +87,12 @@ async fn one_of_everything(stores: &Stores) {
         after: None,
     };
     stores.audit.append(&entry).await.unwrap();
+    let kind = EventKind::AccountRecovered {
+        account: account_id("account-one"),
+        reason: PenaltyReason::RateLimited,
+    };
+    let told = RecordedEvent { id: EventId::new(now, 0, 1), event: Event { at: now, kind } };
+    stores.events.append(&[told]).await.unwrap();
     let limits = Limits { concurrency: Some(3), ..rich_key("rich", 1).limits };
     let affinity = Some(affinity("aa"));
     for number in 0..3 {
@@ -326,6 +332,7 @@ async fn everything_has_a_bound_and_redis_is_never_asked_for_all_names() {
         "relay:key_groups",
         "relay:admin_token",
         "relay:audit",
+        "relay:events",
         "relay:holds",
         "relay:records",
         "relay:stats:",

@@ -11,6 +11,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use relay_crypto::{ApiKeyMinter, KeyHasher, Keyring, SealFormat, TokenSigner};
 use relay_domain::{Calendar, Timestamp};
+use relay_engine::alerts::{AlertParts, Alerts};
 use relay_engine::operator::{Operator, OperatorParts};
 use relay_engine::prices::{PriceKeeper, PriceKeeperParts, PriceSource};
 use relay_engine::{Clock, Engine, EngineConfig, EngineParts};
@@ -153,12 +154,18 @@ impl Office {
             events: Arc::new(relay_engine::Unheard),
             tasks: TaskTracker::new(),
         });
+        let (alerts, _work) = Alerts::new(AlertParts {
+            repository: Arc::clone(&stores.events),
+            clock: shared_clock(),
+            webhooks: None,
+        });
         let draining = Draining::default();
         let router = router(AdminParts {
             config,
             operator: Arc::clone(&operator),
             engine: Arc::new(engine.await.unwrap()),
             prices,
+            alerts: Arc::new(alerts),
             stores: stores.clone(),
             store_kind: "sqlite",
             signer,

@@ -1,0 +1,94 @@
+//! Events.
+
+use async_trait::async_trait;
+use relay_domain::{EventId, RecordedEvent};
+use relay_store::{
+    EVENT_CAPACITY, EventPage, EventQuery, EventRepository, StoreError, oldest_kept,
+};
+use rusqlite::{Connection, params};
+
+use crate::error::{SqliteError, corrupt};
+use crate::store::SqliteStore;
+
+#[async_trait]
+impl EventRepository for SqliteStore {
+    async fn append(&self, events: &[RecordedEvent]) -> Result<(), StoreError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let events = events.to_vec();
+        self.core().queue.run(move |connection| Ok(append(connection, &events)?)).await
+    }
+
+    async fn page(&self, query: &EventQuery) -> Result<EventPage, StoreError> {
+        let query = query.clone();
+        self.core().long_reads.run(move |file| page(file, &query)).await
+    }
+}
+
+fn append(connection: &mut Connection, events: &[RecordedEvent]) -> Result<(), SqliteError> {
+    let transaction = connection.transaction()?;
+    {
+        let mut insert = transaction.prepare_cached(
+            "INSERT OR IGNORE INTO event (id, kind, key_id, group_id, account_id, event)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?;
+        for RecordedEvent { id, event } in events {
+            insert.execute(params![
+                id.to_string(),
+                event.kind.name(),
+                event.kind.key().map(|key| key.as_str()),
+                event.kind.group().map(|group| group.as_str()),
+                event.kind.account().map(|account| account.as_str()),
+                serde_json::to_string(event)?,
+            ])?;
+        }
+    }
+    transaction.execute(
+        "DELETE FROM event WHERE id < ?1
+             OR id <= (SELECT id FROM event ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+        params![oldest_kept(events).to_string(), i64::try_from(EVENT_CAPACITY).unwrap_or(i64::MAX)],
+    )?;
+    transaction.commit()?;
+    Ok(())
+}
+
+fn page(connection: &Connection, query: &EventQuery) -> Result<EventPage, StoreError> {
+    let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
+    let mut read = connection
+        .prepare_cached(
+            "SELECT id, event FROM event
+             WHERE id < ifnull(?1, 'f') AND id >= ifnull(?2, '')
+                 AND (?3 IS NULL OR kind = ?3)
+                 AND (?4 IS NULL OR key_id = ?4)
+                 AND (?5 IS NULL OR group_id = ?5)
+                 AND (?6 IS NULL OR account_id = ?6)
+             ORDER BY id DESC LIMIT ?7",
+        )
+        .map_err(SqliteError::from)?;
+    let asked = params![
+        query.below().map(|id| id.to_string()),
+        query.least().map(|id| id.to_string()),
+        query.kind,
+        query.key.as_ref().map(|key| key.as_str()),
+        query.group.as_ref().map(|group| group.as_str()),
+        query.account.as_ref().map(|account| account.as_str()),
+        limit.saturating_add(1),
+    ];
+    let rows = read
+        .query_map(asked, |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
+        .map_err(SqliteError::from)?;
+    let mut events = Vec::new();
+    for row in rows {
+        let (id, event) = row.map_err(SqliteError::from)?;
+        let read =
+            EventId::try_from(id.as_str()).map_err(|why| corrupt(format!("event {id}"), why))?;
+        let event =
+            serde_json::from_str(&event).map_err(|why| corrupt(format!("event {id}"), why))?;
+        events.push(RecordedEvent { id: read, event });
+    }
+    let has_more = query.limit < events.len();
+    events.truncate(query.limit);
+    let next = events.last().filter(|_| has_more).map(|event| event.id);
+    Ok(EventPage { events, next })
+}
