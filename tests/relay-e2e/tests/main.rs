@@ -5,6 +5,7 @@
 mod admin;
 mod budgets;
 mod bytes;
+mod chaos;
 mod claude_code;
 mod cli;
 mod concurrency;
@@ -26,3 +27,4 @@ mod sticky;
 mod stored;
 mod takeover;
 mod transfer;
+mod two_instances;
