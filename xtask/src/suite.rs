@@ -17,17 +17,19 @@ struct Extra {
     packages: &'static [Package],
 }
 
-const EXTRAS: [Extra; 2] = [
+const EXTRAS: [Extra; 3] = [
     Extra { flag: "--clients", feature: "relay-e2e/clients", packages: SDKS },
     Extra {
         flag: "--contract",
         feature: "relay-e2e/contract",
         packages: std::slice::from_ref(&SCHEMATHESIS),
     },
+    Extra { flag: "--chaos", feature: "relay-e2e/chaos", packages: &[] },
 ];
 
 /// Runs the tests; `--clients` adds those that drive the Anthropic SDKs, `--contract` those that try every
-/// operation of the `OpenAPI` document, the rest goes to nextest.
+/// operation of the `OpenAPI` document, `--chaos` makes those that kill things run at full length, the rest
+/// goes to nextest.
 ///
 /// # Errors
 ///

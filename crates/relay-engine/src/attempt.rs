@@ -257,6 +257,9 @@ async fn collect(mut flight: Flight, answer: Response<Incoming>) -> Result<Attem
     flight.committed();
     let response = whole(&flight, head.status, &head.headers, body);
     flight.land(Outcome::Completed, Some(AttemptOutcome::Answered), head.status.as_u16());
+    if let Some(kept) = flight.kept() {
+        kept.await;
+    }
     Ok(Attempt::Answered { response, proven: true })
 }
 

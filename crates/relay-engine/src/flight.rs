@@ -2,9 +2,12 @@
 //!
 //! A [`Flight`] is made when a request is admitted. Whoever knows how it ended says so with
 //! [`Flight::land`]; if nobody does, because the client left and everything was dropped, the drop itself
-//! settles. Settlement runs on the process's task tracker, off the client's path ([`crate::settling`]).
+//! settles. Settlement runs on the process's task tracker ([`crate::settling`]); only the end of a finished
+//! answer waits for it, for a bounded time ([`Flight::kept`]).
 
 use std::collections::HashSet;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Context;
 use std::time::{Duration, Instant};
@@ -16,7 +19,8 @@ use relay_domain::{
 };
 use relay_protocol::anthropic::{Served, StreamTap};
 use relay_store::{Binding, Charge, Checkpoint, Denial, Estimate, Progress, Rebind, Settlement};
-use tokio::time::Instant as Tick;
+use tokio::sync::oneshot;
+use tokio::time::{Instant as Tick, timeout};
 
 use crate::charging::terms;
 use crate::core::Core;
@@ -28,6 +32,9 @@ use crate::settling::{Outgoing, settle};
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
 /// Bytes of a body that make a token, where the provider counts nothing.
 const BYTES_PER_TOKEN: u64 = 4;
+
+/// Waits until a settlement is kept, for a bounded time.
+pub(crate) type Kept = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The requests that this process has in flight, so that their leases can be renewed.
 #[derive(Debug, Default)]
@@ -94,6 +101,8 @@ pub(crate) struct Flight {
     /// When what is known of its usage is kept in the store again; `None`: it was not yet.
     next_checkpoint: Option<Tick>,
     landed: bool,
+    /// Closed when its settlement, which is under way, is kept.
+    settling: Option<oneshot::Receiver<()>>,
 }
 
 impl Flight {
@@ -167,6 +176,7 @@ impl Flight {
             attempt_began_us: None,
             next_checkpoint: None,
             landed: false,
+            settling: None,
         }
     }
 
@@ -410,6 +420,19 @@ impl Flight {
         }
     }
 
+    /// Waits until what it came to survives the death of the process: in the store, or in the journal if
+    /// the store is away. The end of an answer waits for this, so that nobody who saw it finished finds it
+    /// gone. For no longer than a store may take to let a request in: the client is served first.
+    /// `None`: there is nothing to wait for.
+    pub(crate) fn kept(&mut self) -> Option<Kept> {
+        let settling = self.settling.take()?;
+        let patience = self.core.config.admission_timeout;
+        Some(Box::pin(async move {
+            // Whether it is kept or not, the answer goes out.
+            timeout(patience, settling).await.ok();
+        }))
+    }
+
     fn settle(&mut self) {
         let core = Arc::clone(&self.core);
         let used = self.record.usage_source != UsageSource::None;
@@ -428,7 +451,12 @@ impl Flight {
         };
         let outgoing = Outgoing { settlement, was_admitted: self.was_admitted };
         let shared = Arc::clone(&core);
-        core.spawn(async move { settle(&shared, &outgoing).await });
+        let (settled, settling) = oneshot::channel::<()>();
+        self.settling = Some(settling);
+        core.spawn(async move {
+            settle(&shared, &outgoing).await;
+            drop(settled);
+        });
     }
 
     /// Learns from what the request has come to, and says if it has no price.

@@ -20,7 +20,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::classify::{Lesson, Retry, Trouble, judge_event};
 use crate::error::in_words;
-use crate::flight::Flight;
+use crate::flight::{Flight, Kept};
 use crate::late::LateBody;
 use crate::roster::InFlight;
 
@@ -151,6 +151,8 @@ pub struct StreamBody {
     upstream: Option<Incoming>,
     intake: Intake,
     flight: Flight,
+    /// What the end of the message waits for.
+    kept: Option<Kept>,
     in_flight: InFlight,
     state: State,
     status: u16,
@@ -185,17 +187,32 @@ impl StreamBody {
         let first_due = now + config.keep_alive.min(config.idle_timeout);
         let timer = Box::pin(tokio::time::sleep_until(first_due));
         let state = State::Flowing;
-        let upstream = Some(upstream);
-        Self { upstream, intake, flight, in_flight, state, status, timer, heard: now, spoken: now }
+        let (heard, spoken) = (now, now);
+        Self {
+            upstream: Some(upstream),
+            intake,
+            flight,
+            kept: None,
+            in_flight,
+            state,
+            status,
+            timer,
+            heard,
+            spoken,
+        }
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, CutOff>>> {
         loop {
+            self.end_if_finished();
+            if let Some(kept) = &mut self.kept {
+                ready!(kept.as_mut().poll(cx));
+                self.kept = None;
+            }
             if let Some(bytes) = self.intake.release() {
                 self.spoken = Instant::now();
                 return Poll::Ready(Some(Ok(bytes)));
             }
-            self.end_if_finished();
             self.meter(cx);
             match self.state {
                 State::Flowing => match self.poll_upstream(cx) {
@@ -293,8 +310,8 @@ impl StreamBody {
         (due && self.intake.between_frames()).then(|| Bytes::from_static(ping_event()))
     }
 
-    /// Ends the flight once the message is whole and on its way, whatever the upstream still does. Its
-    /// connection gets a moment to end properly, so that it can be used again.
+    /// Ends the flight once the message is whole, whatever the upstream still does; the end of the message
+    /// waits until that is kept. The upstream's connection gets a moment to end properly, so that it can be used again.
     fn end_if_finished(&mut self) {
         if matches!(self.state, State::Flowing | State::Ending)
             && self.intake.tap.ended()
@@ -303,6 +320,7 @@ impl StreamBody {
             self.flight.count_end(&self.intake.tap);
             let attempt = Some(AttemptOutcome::Answered);
             self.flight.land(Outcome::Completed, attempt, self.status);
+            self.kept = self.flight.kept();
             self.timer.as_mut().reset(Instant::now() + END_GRACE);
         }
     }

@@ -1,7 +1,7 @@
 //! The one thread that writes.
 //!
 //! Group commit: it takes all that has come up and writes it in one transaction. A settlement waits a
-//! few milliseconds for others ([`LINGER`]), which no client notices: its answer is already out. A new
+//! few milliseconds for others ([`LINGER`]), for which the last bytes of its answer wait. A new
 //! hold waits longer ([`HOLD_AGE`]): nothing is known of its request's usage yet, and most requests end
 //! before, so that it need not be written at all. Anything else is done at once.
 

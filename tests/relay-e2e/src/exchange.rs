@@ -44,6 +44,20 @@ impl Exchange {
         let stream = TcpStream::connect(address)
             .await
             .unwrap_or_else(|error| panic!("no connection to {address}: {error}"));
+        Self::begin(stream, request).await.unwrap_or_else(|unread| {
+            panic!("closed before an answer: {:?}", String::from_utf8_lossy(&unread))
+        })
+    }
+
+    /// Sends `request` to a server that may be killed meanwhile, and reads the head of the answer. `None`:
+    /// there was no connection, or it was closed before a whole head had come.
+    pub async fn try_open(address: SocketAddr, request: &Request) -> Option<Self> {
+        let stream = TcpStream::connect(address).await.ok()?;
+        Self::begin(stream, request).await.ok()
+    }
+
+    /// Reads the head of the answer; if it does not come, what came instead.
+    async fn begin(stream: TcpStream, request: &Request) -> Result<Self, Vec<u8>> {
         let (mut reader, mut half) = stream.into_split();
         let (bytes, is_head_request) = (request.bytes(), request.method == "HEAD");
         let mut writer = JoinSet::new();
@@ -57,12 +71,13 @@ impl Exchange {
             if let Some(head) = take_head(&mut raw) {
                 break head;
             }
-            let open = read(&mut reader, &mut raw).await;
-            assert!(open, "closed before an answer: {:?}", String::from_utf8_lossy(&raw));
+            if !read(&mut reader, &mut raw).await {
+                return Err(raw);
+            }
         };
         let mut body = Body::new(head.framing(is_head_request));
         body.take(&mut raw);
-        Self { reader, _writer: writer, raw, head, body, is_closed: false }
+        Ok(Self { reader, _writer: writer, raw, head, body, is_closed: false })
     }
 
     /// The status.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use relay_testkit::{Deadline, RedisServer};
+use relay_testkit::{Deadline, Listen, Persistence, RedisServer};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -42,6 +42,7 @@ pub enum Store {
 #[derive(Debug)]
 pub struct RelaySettings {
     store: Store,
+    persistence: Persistence,
     environment: BTreeMap<String, String>,
 }
 
@@ -74,6 +75,13 @@ impl RelaySettings {
         self
     }
 
+    /// Its Redis keeps what it has acknowledged when it is restarted.
+    #[must_use]
+    pub fn append_only(mut self) -> Self {
+        self.persistence = Persistence::AppendOnly;
+        self
+    }
+
     /// Leaves a variable out of the server's environment.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
@@ -88,9 +96,9 @@ impl RelaySettings {
     /// If a folder, a port or a Redis cannot be had.
     #[must_use]
     pub fn prepare(self) -> Relay {
-        let Self { store, mut environment } = self;
+        let Self { store, persistence, mut environment } = self;
         let data = tempfile::tempdir().unwrap_or_else(|error| panic!("no folder: {error}"));
-        let redis = (store == Store::Redis).then(RedisServer::tcp);
+        let redis = (store == Store::Redis).then(|| RedisServer::private(Listen::Tcp, persistence));
         let address = free_address();
         let name = if redis.is_some() { "redis" } else { "sqlite" };
         let mut defaults = vec![
@@ -125,7 +133,8 @@ impl Relay {
     /// [`ADMIN_PASSWORD`]; all else is as a user finds it.
     #[must_use]
     pub fn with(store: Store) -> RelaySettings {
-        RelaySettings { store, environment: BTreeMap::new() }
+        let persistence = Persistence::None;
+        RelaySettings { store, persistence, environment: BTreeMap::new() }
             .env("ADMIN_USERNAME", "admin")
             .env("ADMIN_PASSWORD", ADMIN_PASSWORD)
     }
@@ -137,6 +146,22 @@ impl Relay {
     /// As [`RelaySettings::start`].
     pub async fn start(store: Store) -> Self {
         Self::with(store).start().await
+    }
+
+    /// Another instance beside this one, with the same settings and on the same Redis, with a folder and an
+    /// address of its own. What is in the Redis is told by this one. The settings have to name an
+    /// `ENCRYPTION_KEY`, or each would make its own.
+    ///
+    /// # Panics
+    ///
+    /// If the store is not Redis.
+    #[must_use]
+    pub fn beside(&self) -> RelaySettings {
+        assert!(self.redis.is_some(), "its store is not Redis");
+        let mut environment = self.environment.clone();
+        environment.retain(|name, _| !matches!(name.as_str(), "RELAY_DATA_DIR" | "HOST" | "PORT"));
+        // No Redis is started for it: the environment names this one's.
+        RelaySettings { store: Store::Sqlite, persistence: Persistence::None, environment }
     }
 
     /// Starts the server, which is not running, and waits until it is ready.

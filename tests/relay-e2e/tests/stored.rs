@@ -87,6 +87,11 @@ pub(crate) fn holds(relay: &Relay) -> usize {
 
 /// Whether the store knows of some usage of the requests that it holds.
 pub(crate) fn checkpointed(relay: &Relay) -> bool {
+    checkpoints(relay) > 0
+}
+
+/// Of how many of the requests that it holds the store knows some usage.
+pub(crate) fn checkpoints(relay: &Relay) -> usize {
     let holds: Vec<String> = match relay.redis() {
         None => {
             let connection = open(relay);
@@ -99,7 +104,7 @@ pub(crate) fn checkpointed(relay: &Relay) -> bool {
             names.iter().flat_map(|name| client.texts(&["HVALS", name])).collect()
         }
     };
-    holds.iter().any(|hold| hold.contains("\"usage\""))
+    holds.iter().filter(|hold| hold.contains("\"usage\"")).count()
 }
 
 /// Switches a key off as another program would: in the store, with the version raised.
