@@ -1,7 +1,7 @@
 //! The one thread that writes.
 //!
 //! Group commit: it takes all that has come up and writes it in one transaction. A settlement waits a
-//! few milliseconds for others ([`LINGER`]), for which the last bytes of its answer wait. A new
+//! moment for others ([`LINGER`]), for which the last bytes of its answer wait. A new
 //! hold waits longer ([`HOLD_AGE`]): nothing is known of its request's usage yet, and most requests end
 //! before, so that it need not be written at all. Anything else is done at once.
 
@@ -21,7 +21,7 @@ use crate::queue::{Answer, Phase, Queue, State};
 use crate::spent::Unread;
 
 /// How long a settlement or a checkpoint waits for company.
-const LINGER: Duration = Duration::from_millis(4);
+const LINGER: Duration = Duration::from_micros(300);
 /// How old a hold is at least when it is written for its own sake.
 const HOLD_AGE: Duration = Duration::from_millis(50);
 
