@@ -117,7 +117,8 @@ async fn an_account_is_reset_and_no_ghost_appears() {
     for (method, below, body) in
         [(Method::POST, "/reset-rate-limit", ""), (Method::PUT, "", r#"{"status":"active"}"#)]
     {
-        let event = HealthEvent::RateLimited { until: None, rest: None, model: None };
+        let until = Some(NOW.plus(std::time::Duration::from_mins(5)));
+        let event = HealthEvent::RateLimited { until, rest: None, model: None };
         office.stores.accounts.apply_health(&id, &event, NOW).await.unwrap();
         let shown = office.get(&path, Some(&token)).await.expect(200).json();
         assert_eq!(shown["account"]["status"], "rate_limited");
