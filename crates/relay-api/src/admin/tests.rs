@@ -1,10 +1,13 @@
 //! The admin REST through its router, on a real store in memory.
 
+mod account_changes;
 mod accounts;
+mod automation;
 mod browsers;
 mod doors;
 mod events;
 mod fixture;
+mod groups;
 mod health;
 mod keys;
 mod login;

@@ -26,9 +26,13 @@ async fn an_added_account_is_shown_without_its_secret() {
         json!({
             "id": id, "platform": "claude-console", "name": format!("claude-console Account {}", &id[..8]),
             "description": "", "createdAt": NOW.to_string(), "updatedAt": "", "lastUsedAt": "",
-            "apiUrl": "https://api.anthropic.com", "userAgent": "", "supportedModels": {},
+            "apiUrl": "https://api.anthropic.com", "hasApiKey": true, "userAgent": "", "supportedModels": {},
             "priority": 50, "schedulable": true, "isActive": true, "status": "active", "errorMessage": "",
             "restingModels": {}, "rateLimitDuration": 0, "rateLimitStatus": "", "dailyQuota": 0,
+            "dailyUsage": 0, "lastResetDate": "2026-01-01", "quotaResetTime": "00:00",
+            "weeklyCostLimit": 0, "monthlyCostLimit": 0, "totalCostLimit": 0, "weeklyResetDay": 1,
+            "weeklyResetHour": 0, "budgetPolicy": "soft", "rateMultiplier": account["rateMultiplier"],
+            "onDisconnect": "abort", "subscriptionExpiresAt": null, "revision": 0,
             "maxConcurrentTasks": 0, "accountType": "shared", "proxy": null,
         })
     );

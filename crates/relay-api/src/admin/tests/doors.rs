@@ -31,7 +31,7 @@ fn open_by_the_document() -> Vec<String> {
 }
 
 /// Every operation of the document, with something in place of the variable parts.
-fn operations() -> Vec<(Method, String)> {
+pub(super) fn operations() -> Vec<(Method, String)> {
     let document: Value = serde_json::from_str(&openapi::document()).unwrap();
     let paths = document["paths"].as_object().unwrap();
     let operations = paths.iter().flat_map(|(path, methods)| {
@@ -71,6 +71,7 @@ async fn only_login_and_health_are_open() {
         ("of another algorithm", Some(confused)),
         ("without its signature", Some(good.rsplit_once('.').unwrap().0.to_owned())),
         ("with the start of its signature", Some(good[..good.len() - 1].to_owned())),
+        ("of automation that nobody made", Some("rat_0123456789".to_owned())),
         ("of v1's", Some("0123456789abcdef".repeat(4))),
         ("empty", Some(String::new())),
         ("forged", Some(forged)),
