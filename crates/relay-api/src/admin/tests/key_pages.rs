@@ -21,7 +21,7 @@ fn names(page: &Value) -> Vec<String> {
 async fn pages_put_together_are_the_list() {
     let office = Office::open().await;
     let token = office.token().await;
-    for name in ["b", "A", "c", "e", "d"] {
+    for name in ["b", "Aqua", "c", "e", "d"] {
         let body = json!({"name": name, "tags": [name, "all"]}).to_string();
         office.post(KEYS, Some(&token), &body).await.expect(201);
         office.clock.advance(Duration::from_secs(1));
@@ -32,10 +32,10 @@ async fn pages_put_together_are_the_list() {
         (5, &json!(5), &Value::Null)
     );
     for (order, expected) in [
-        ("sort=name&order=asc", ["A", "b", "c", "d", "e"]),
-        ("sort=name", ["e", "d", "c", "b", "A"]),
-        ("sort=createdAt&order=asc", ["b", "A", "c", "e", "d"]),
-        ("", ["d", "e", "c", "A", "b"]),
+        ("sort=name&order=asc", ["Aqua", "b", "c", "d", "e"]),
+        ("sort=name", ["e", "d", "c", "b", "Aqua"]),
+        ("sort=createdAt&order=asc", ["b", "Aqua", "c", "e", "d"]),
+        ("", ["d", "e", "c", "Aqua", "b"]),
     ] {
         let (mut seen, mut cursor) = (Vec::new(), String::new());
         loop {
@@ -49,10 +49,10 @@ async fn pages_put_together_are_the_list() {
     }
     for (query, expected) in [
         ("tag=c", &["c"][..]),
-        ("search=a", &["A"]),
+        ("search=aqua", &["Aqua"]),
         ("expired=true", &[]),
         ("groupId=none", &[]),
-        ("tag=all&limit=1&sort=name&order=asc", &["A"]),
+        ("tag=all&limit=1&sort=name&order=asc", &["Aqua"]),
     ] {
         assert_eq!(names(&page(&office, &token, query).await), expected, "{query}");
     }
