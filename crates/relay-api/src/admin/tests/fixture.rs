@@ -205,6 +205,20 @@ impl Office {
         self.send(request).await
     }
 
+    /// Sends JSON with another header.
+    pub(super) async fn send_with(
+        &self,
+        header: (&'static str, &str),
+        (method, path): (Method, &str),
+        token: &str,
+        body: &Value,
+    ) -> Answer {
+        let mut request = request(method, path, Some(token), Body::from(body.to_string()));
+        request.headers_mut().insert(CONTENT_TYPE, "application/json".parse().unwrap());
+        request.headers_mut().insert(header.0, header.1.parse().unwrap());
+        self.send(request).await
+    }
+
     /// Tries to log in from the address `127.0.0.{from}`.
     pub(super) async fn log_in(&self, from: u8, token: Option<&str>, password: &str) -> Answer {
         let body = serde_json::json!({"username": "root", "password": password}).to_string();

@@ -32,8 +32,10 @@ async fn a_made_key_shows_its_secret_once() {
             "enableClientRestriction": false, "allowedClients": [],
             "tokenLimit": 0, "concurrencyLimit": 0,
             "rateLimitWindow": 0, "rateLimitRequests": 0, "rateLimitCost": 0,
-            "dailyCostLimit": 0, "totalCostLimit": 0, "weeklyOpusCostLimit": 0,
-            "createdBy": "root", "tags": [],
+            "dailyCostLimit": 0, "weeklyCostLimit": 0, "monthlyCostLimit": 0, "totalCostLimit": 0,
+            "weeklyOpusCostLimit": 0, "weeklyResetDay": 1, "weeklyResetHour": 0,
+            "budgetPolicy": "soft", "serviceRates": {},
+            "createdBy": "root", "tags": [], "revision": 0,
         })
     );
     let read = office.get(&format!("{KEYS}/{id}"), Some(&token)).await.expect(200);
@@ -110,7 +112,12 @@ async fn a_key_that_cannot_be_is_refused_by_name() {
     let cases = [
         (json!({"name": ""}), "name must"),
         (json!({"name": 5}), "name: invalid type"),
-        (json!({"expiresAt": "soon"}), "expiresAt must"),
+        (json!({"expiresAt": "soon"}), "expiresAt: must"),
+        (json!({"name": null}), "name: invalid type"),
+        (json!({"groupId": "none"}), "groupId must"),
+        (json!({"weeklyResetDay": 8}), "weeklyResetDay must"),
+        (json!({"serviceRates": {"claude": -1}}), "claude must"),
+        (json!({"queue": {"maxWaiting": 1, "timeoutSeconds": 601}}), "queue.timeoutSeconds must"),
         (json!({"expiresAt": "2020-01-01T00:00:00Z"}), "expiresAt must lie in the future"),
         (json!({"expirationMode": "activation"}), "activationDays must"),
         (
@@ -120,8 +127,8 @@ async fn a_key_that_cannot_be_is_refused_by_name() {
         (json!({"permissions": "gemini"}), "permissions: unknown variant"),
         (json!({"claudeConsoleAccountId": "none"}), "claudeConsoleAccountId must"),
         (json!({"concurrencyLimit": -1}), "concurrencyLimit: invalid value"),
-        (json!({"dailyCostLimit": -1}), "dailyCostLimit must"),
-        (json!({"tokenLimit": 1}), "unknown field `tokenLimit`"),
+        (json!({"dailyCostLimit": -1}), "dailyCostLimit: must"),
+        (json!({"hourlyCostLimit": 1}), "unknown field `hourlyCostLimit`"),
         (json!({"apiKey": "cr_mine"}), "unknown field `apiKey`"),
     ];
     for (body, message) in cases {
