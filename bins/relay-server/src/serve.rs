@@ -194,7 +194,7 @@ impl Server {
         let keeping = house_closed.clone();
         beside.spawn(async move { prices.keep(keeping).await });
         let alerts_closed = CancellationToken::new();
-        let telling = tokio::spawn(alerts.run(alerts_closed.clone()));
+        let telling = beside.spawn(alerts.run(alerts_closed.clone()));
         let watching = lifecycle.clone();
         beside.spawn(async move { watching.watch(signals, draining, drain).await });
 

@@ -37,9 +37,9 @@ fn append(connection: &mut Connection, events: &[RecordedEvent]) -> Result<(), S
             insert.execute(params![
                 id.to_string(),
                 event.kind.name(),
-                event.kind.key().map(|key| key.as_str()),
-                event.kind.group().map(|group| group.as_str()),
-                event.kind.account().map(|account| account.as_str()),
+                event.kind.key().map(relay_domain::KeyId::as_str),
+                event.kind.group().map(relay_domain::GroupId::as_str),
+                event.kind.account().map(relay_domain::AccountId::as_str),
                 serde_json::to_string(event)?,
             ])?;
         }
@@ -70,9 +70,9 @@ fn page(connection: &Connection, query: &EventQuery) -> Result<EventPage, StoreE
         query.below().map(|id| id.to_string()),
         query.least().map(|id| id.to_string()),
         query.kind,
-        query.key.as_ref().map(|key| key.as_str()),
-        query.group.as_ref().map(|group| group.as_str()),
-        query.account.as_ref().map(|account| account.as_str()),
+        query.key.as_ref().map(relay_domain::KeyId::as_str),
+        query.group.as_ref().map(relay_domain::GroupId::as_str),
+        query.account.as_ref().map(relay_domain::AccountId::as_str),
         limit.saturating_add(1),
     ];
     let rows = read

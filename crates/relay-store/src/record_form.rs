@@ -49,7 +49,7 @@ pub(crate) mod as_kinds {
     use relay_domain::{CostBreakdown, NanoUsd};
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
-    #[expect(clippy::trivially_copy_pass_by_ref, clippy::ref_option, reason = "serde asks for it")]
+    #[expect(clippy::ref_option, reason = "serde asks for it")]
     pub(crate) fn serialize<S: Serializer>(
         cost: &Option<CostBreakdown>,
         to: S,

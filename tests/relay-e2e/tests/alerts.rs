@@ -8,6 +8,7 @@ use relay_testkit::eventually;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
 
 use crate::conversation::whole;
 use crate::stored::settled;
@@ -21,7 +22,7 @@ on_both_stores![
 fn receive(listener: TcpListener) -> Arc<Mutex<Vec<Value>>> {
     let got: Arc<Mutex<Vec<Value>>> = Arc::default();
     let seen = Arc::clone(&got);
-    tokio::spawn(async move {
+    TaskTracker::new().spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut text = String::new();
             let mut part = [0; 4096];
@@ -63,11 +64,11 @@ async fn every_threshold_is_told_once_also_to_a_receiver_that_was_away(store: St
         .start()
         .await;
     let account = relay.account("a").await;
-    let key = relay.key_with(json!({"dailyCostLimit": 1})).await;
-    // Three dollars a million: 54, 60, 84, 96 and 102 cents of one dollar.
-    for (count, input) in [180_000, 20_000, 80_000, 40_000, 20_000].into_iter().enumerate() {
+    let key = relay.key_with(json!({"dailyCostLimit": 1.2})).await;
+    // Three dollars a million: six cents each, the last of twenty the last of the budget.
+    for count in 0..20 {
         account.script(Step::new().usage(Usage {
-            input: Some(input),
+            input: Some(20_000),
             output: Some(0),
             ..Usage::default()
         }));
@@ -80,7 +81,7 @@ async fn every_threshold_is_told_once_also_to_a_receiver_that_was_away(store: St
     let percents: Vec<_> = events.iter().map(|event| event["percent"].clone()).collect();
     assert_eq!(percents, [50, 80, 95, 100]);
     assert_eq!((&events[0]["key"], &events[0]["limit"]), (&json!(key.id), &json!("daily_cost")));
-    assert_eq!(events[3]["allowed"], 1_000_000_000, "{}", events[3]);
+    assert_eq!(events[3]["allowed"], 1_200_000_000, "{}", events[3]);
 
     let got = receive(TcpListener::bind(address).await.unwrap());
     eventually("four webhooks", async || 4 <= got.lock().unwrap().len()).await;

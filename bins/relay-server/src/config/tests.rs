@@ -141,6 +141,9 @@ fn every_setting_has_a_variable_that_sets_it() {
         ("PRICE_MIRROR_HASH_URL", "https://b.example/p.sha256"),
         ("PRICE_MIRROR_BASE_URL", "https://c.example/prices"),
         ("PRICE_MIRROR_FILENAME", "p.json"),
+        ("RELAY_WEBHOOK_URLS", "https://d.example/hook"),
+        ("RELAY_WEBHOOK_SECRET", "00000000000000000000000000000003"),
+        ("RELAY_WEBHOOK_ALLOW_PRIVATE", "true"),
     ];
     let config = from_environment(values).unwrap();
     // What is given in another way here.
@@ -148,7 +151,11 @@ fn every_setting_has_a_variable_that_sets_it() {
     for setting in SETTINGS.iter().filter(|setting| !others.contains(&setting.variable)) {
         let (_, given) = values.iter().find(|(name, _)| *name == setting.variable).unwrap();
         let expected = match setting.variable {
-            "REDIS_PASSWORD" | "JWT_SECRET" | "ENCRYPTION_KEY" | "ADMIN_PASSWORD" => Shown::Secret,
+            "REDIS_PASSWORD"
+            | "JWT_SECRET"
+            | "ENCRYPTION_KEY"
+            | "ADMIN_PASSWORD"
+            | "RELAY_WEBHOOK_SECRET" => Shown::Secret,
             "LOG_LEVEL" => Shown::Value("trace".to_owned()),
             _ => Shown::Value((*given).to_owned()),
         };

@@ -1,5 +1,7 @@
 //! Limits as an operator gives them: what is not given stays as it is.
 
+#![expect(clippy::option_option, reason = "left out, null and a value are three things")]
+
 use std::time::Duration;
 
 use relay_domain::{BudgetPolicy, Limits, NanoUsd, RateWindow};

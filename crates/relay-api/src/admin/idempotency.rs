@@ -53,16 +53,20 @@ impl<B> Creation<B> {
     {
         let making = make(session.clone(), self.body);
         let Some(IdempotencyKey { key, fingerprint }) = self.key else {
-            let made = making.await?;
-            return Ok((StatusCode::CREATED, made).into_response());
+            let revised = making.await?;
+            return Ok((StatusCode::CREATED, revised).into_response());
         };
         // A key holds no line break, so that two pairs never make one name.
         let actor = session.actor();
         let name = format!("{key}\n{} {}", actor.kind.as_str(), actor.name);
         let work = async move {
-            let making = async { making.await.and_then(|made| print(&made)) };
+            let making = async { making.await.and_then(|revised| print(&revised)) };
             session.operator().once(&name, &fingerprint, making).await
         };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "it ends within moments, and is waited for here"
+        )]
         let answer = tokio::spawn(work).await.map_err(OperatorError::from)??;
         Ok(repeat(answer.expose_secret()))
     }
@@ -123,7 +127,7 @@ fn fingerprint(operation: &str, body: &[u8]) -> String {
     let digest = Sha256::new().chain_update(operation).chain_update(body).finalize();
     digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
         // Writing to a text cannot fail.
-        let _ = write!(hex, "{byte:02x}");
+        let _infallible = write!(hex, "{byte:02x}");
         hex
     })
 }

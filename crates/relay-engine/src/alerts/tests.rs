@@ -1,5 +1,6 @@
 //! Events reach store and webhooks, in their order and once each, and nobody waits for them.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
@@ -10,6 +11,8 @@ use relay_testkit::eventually;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+
+use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::SystemClock;
@@ -40,8 +43,9 @@ async fn receiver(answers: &[&'static str]) -> (SocketAddr, Arc<Mutex<Vec<String
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let got: Arc<Mutex<Vec<String>>> = Arc::default();
-    let (seen, mut answers) = (Arc::clone(&got), answers.to_vec().into_iter());
-    tokio::spawn(async move {
+    let seen = Arc::clone(&got);
+    let mut answers: VecDeque<_> = answers.iter().copied().collect();
+    TaskTracker::new().spawn(async move {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut text = String::new();
@@ -51,7 +55,7 @@ async fn receiver(answers: &[&'static str]) -> (SocketAddr, Arc<Mutex<Vec<String
                 text.push_str(std::str::from_utf8(&part[..n]).unwrap());
             }
             seen.lock().unwrap().push(text);
-            let head = answers.next().unwrap_or("200 OK");
+            let head = answers.pop_front().unwrap_or("200 OK");
             let answer =
                 format!("HTTP/1.1 {head}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
             stream.write_all(answer.as_bytes()).await.unwrap();
@@ -71,7 +75,7 @@ async fn events_are_told_in_order_signed_and_again_after_a_failure() {
     repository.expect_append().returning(|_| Ok(()));
     let (alerts, work) = alerts(repository, &[format!("http://{address}/hook?t=1")]);
     let closing = CancellationToken::new();
-    let working = tokio::spawn(work.run(closing.clone()));
+    let working = TaskTracker::new().spawn(work.run(closing.clone()));
     for percent in [50, 80] {
         alerts.tell(event(percent));
     }
@@ -100,7 +104,7 @@ async fn a_redirect_is_not_followed_and_not_tried_again() {
     let mut repository = MockEventRepository::new();
     repository.expect_append().returning(|_| Ok(()));
     let (alerts, work) = alerts(repository, &[format!("http://{address}/")]);
-    tokio::spawn(work.run(CancellationToken::new()));
+    TaskTracker::new().spawn(work.run(CancellationToken::new()));
     alerts.tell(event(50));
     alerts.tell(event(80));
     eventually("the next event", async || got.lock().unwrap().len() == 2).await;
@@ -151,7 +155,7 @@ async fn what_waits_is_written_when_relay_stops_even_after_a_failure() {
     });
     let (alerts, work) = alerts(repository, &[]);
     let closing = CancellationToken::new();
-    let working = tokio::spawn(work.run(closing.clone()));
+    let working = TaskTracker::new().spawn(work.run(closing.clone()));
     alerts.tell(event(50));
     eventually("the first try", async || !is_away.load(Ordering::SeqCst)).await;
     alerts.tell(event(80));

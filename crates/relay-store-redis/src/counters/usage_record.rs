@@ -153,7 +153,19 @@ mod tests {
                 "cost",
                 "realCost",
                 "costBreakdown",
+                "output",
+                "cacheCreate",
+                "cacheRead",
+                "ephemeral5m",
+                "ephemeral1h",
+                "total",
                 "realCostBreakdown",
+                "output",
+                "cacheCreate",
+                "cacheRead",
+                "ephemeral5m",
+                "ephemeral1h",
+                "total",
                 "isLongContext",
             ]
         );
@@ -194,7 +206,8 @@ mod tests {
         let codex = RequestRecord { account: None, ..record(Platform::Codex) };
         let json = of(&codex, now, &now.to_string());
         let read: Value = serde_json::from_str(&json).unwrap();
-        assert!(!json.contains("ephemeral"), "{json}");
+        assert!(!json.contains("ephemeral5mTokens"), "{json}");
+        assert!(!json.contains("ephemeral1hTokens"), "{json}");
         assert_eq!(read["accountId"], Value::Null);
         assert_eq!(read["accountType"], "openai-responses");
     }

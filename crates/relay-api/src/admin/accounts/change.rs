@@ -1,5 +1,7 @@
 //! What an operator sends to change an account.
 
+#![expect(clippy::option_option, reason = "left out, null and a value are three things")]
+
 use relay_domain::{Account, AccountKind, ModelMap, Multiplier, OnDisconnect, Priority, Timestamp};
 use relay_engine::operator::{AccountChange, NewProxy, ProxyChange};
 use secrecy::SecretString;

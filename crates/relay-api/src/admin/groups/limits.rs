@@ -12,7 +12,7 @@ use crate::admin::session::Session;
 
 /// How far a group's limits are used.
 #[derive(Serialize, ToSchema)]
-pub(super) struct GroupLimits {
+pub(super) struct GroupStanding {
     limits: Vec<LimitView>,
 }
 
@@ -24,7 +24,7 @@ pub(super) struct GroupLimits {
     security(("bearerAuth" = [])),
     params(("id" = String, Path, description = "The group's id")),
     responses(
-        (status = 200, body = GroupLimits),
+        (status = 200, body = GroupStanding),
         (status = 404, body = ErrorBody, description = "There is no such group"),
         ApiError,
     ),
@@ -32,9 +32,9 @@ pub(super) struct GroupLimits {
 pub(super) async fn group_limits(
     session: Session,
     PathOf(id): PathOf<GroupId>,
-) -> Result<Json<GroupLimits>, ApiError> {
+) -> Result<Json<GroupStanding>, ApiError> {
     let operator = session.operator();
     let group = operator.group(&id).await?;
     let states = operator.standing(&LimitScope::Group(id), &group.limits).await?;
-    Ok(Json(GroupLimits { limits: states.into_iter().map(LimitView::from).collect() }))
+    Ok(Json(GroupStanding { limits: states.into_iter().map(LimitView::from).collect() }))
 }

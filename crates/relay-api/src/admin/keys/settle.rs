@@ -90,6 +90,7 @@ impl KeyFields {
         })
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "it is a bundle of borrows for this call")]
     fn put_on(&self, key: Settings<'_>, now: Timestamp) {
         self.description.apply_or_default(key.description, String::clone);
         self.icon.apply_or_default(key.icon, String::clone);

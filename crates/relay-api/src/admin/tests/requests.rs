@@ -51,6 +51,12 @@ async fn a_request_is_shown_whole() {
             },
             "usageSource": "final", "cost": "0.010500001", "costNanos": 10_500_001,
             "charged": "0.012600001", "chargedNanos": 12_600_001,
+            "costByKind": {
+                "inputNanos": 10_500_000, "outputNanos": 1, "cacheReadNanos": 0,
+                "cacheWrite5mNanos": 0, "cacheWrite1hNanos": 0, "webSearchNanos": 0,
+            },
+            "terms": {"tier": "priority", "fast": true, "usResidency": true, "webSearches": 3},
+            "settledAt": THEN.plus(std::time::Duration::from_millis(5_001)).to_string(),
             "attempts": [
                 attempt("account-two", "unreachable", None, 10),
                 attempt("account-three", "overloaded", Some(529), 20),

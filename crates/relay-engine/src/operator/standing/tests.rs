@@ -17,7 +17,7 @@ async fn limits_that_start_anew_leave_a_note() {
     let states = desk.operator.standing(&scope, &account.limits).await.unwrap();
     assert_eq!((states.len(), states[0].used, states[0].allowed), (1, 0, 5));
     assert!(desk.operator.standing(&scope, &Limits::default()).await.unwrap().is_empty());
-    let costs = desk.operator.cost_of_day(&[account.clone()]).await.unwrap();
+    let costs = desk.operator.cost_of_day(std::slice::from_ref(&account)).await.unwrap();
     assert_eq!(costs, [NanoUsd::ZERO]);
 
     desk.operator.restart_limits(&root(), &scope, &account.limits).await.unwrap();
