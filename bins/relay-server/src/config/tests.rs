@@ -97,6 +97,7 @@ fn every_setting_has_a_variable_that_sets_it() {
         ("RELAY_DATA_DIR", "/srv/relay"),
         ("RELAY_RECORDS", "12"),
         ("RELAY_RECORD_DAYS", "45"),
+        ("RELAY_SEAL", "aead"),
         ("TIMEZONE_OFFSET", "5"),
         ("REDIS_HOST", "cache"),
         ("REDIS_PORT", "13"),
@@ -141,7 +142,7 @@ fn every_setting_has_a_variable_that_sets_it() {
         ("PRICE_MIRROR_HASH_URL", "https://b.example/p.sha256"),
         ("PRICE_MIRROR_BASE_URL", "https://c.example/prices"),
         ("PRICE_MIRROR_FILENAME", "p.json"),
-        ("RELAY_WEBHOOK_URLS", "https://d.example/hook"),
+        ("RELAY_WEBHOOK_URLS", "https://d.example"),
         ("RELAY_WEBHOOK_SECRET", "00000000000000000000000000000003"),
         ("RELAY_WEBHOOK_ALLOW_PRIVATE", "true"),
     ];

@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(read["realCostBreakdown"]["ephemeral1h"].to_string(), "0.00075");
         assert_eq!(read["realCostBreakdown"]["total"].to_string(), "0.0067804");
         // 1.2 times the cost, and one nano-dollar of rounding where most was lost.
-        assert_eq!(read["costBreakdown"]["input"].to_string(), "0.0036000088");
+        assert_eq!(read["costBreakdown"]["input"].to_string(), "0.003600009");
     }
 
     #[test]
