@@ -1,7 +1,7 @@
 //! Moving everything between stores and machines, in one file that only a passphrase opens.
 //!
 //! The file is a list of entries, one JSON a line, each named by its section, so that a new section is a new
-//! variant of [`entry::Entry`]. Secrets of accounts are opened by the exporting side and sealed anew by the
+//! variant of `entry::Entry`. Secrets of accounts are opened by the exporting side and sealed anew by the
 //! importing one; digests of API keys cannot be made anew without the keys, so the `ENCRYPTION_KEY` that
 //! salted them travels along, and the importing side recognises keys under it as well.
 //!
