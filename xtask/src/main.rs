@@ -18,9 +18,10 @@ const USAGE: &str = "\
 Usage: cargo xtask <task>
 
   ci                                  every check, quickest first; stops at the first failure
-  test [--clients] [--contract] [nextest args...]
+  test [--clients] [--contract] [--chaos] [nextest args...]
                                       every test; --clients adds the real Anthropic SDKs,
-                                      --contract every operation of the OpenAPI document
+                                      --contract every operation of the OpenAPI document,
+                                      --chaos two hundred kills instead of ten
   bench [--quick] [--json FILE]       Relay beside nginx and a direct connection
   openapi [--check]                   writes docs/openapi.json, or compares it with the code
 ";
