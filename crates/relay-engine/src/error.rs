@@ -122,9 +122,11 @@ pub(crate) fn in_words(denial: &Denial) -> String {
         | LimitKind::TotalCost
         | LimitKind::WeeklyClaudeCost => ", what running requests hold included",
     };
+    let short =
+        if denial.used < denial.allowed { "; this request may need more than is left" } else { "" };
     let until = denial.resets_at;
     let until = until.map_or_else(String::new, |at| format!("; the limit starts anew at {at}"));
-    format!("{whose} is limited to {allowed} {what}, and {used} are used{besides}{until}")
+    format!("{whose} is limited to {allowed} {what}, and {used} are used{besides}{short}{until}")
 }
 
 #[cfg(test)]
@@ -145,7 +147,7 @@ mod tests {
         assert_eq!(
             EngineError::Denied(denial.clone()).to_string(),
             "this API key is limited to 10.00 dollars a day, and 9.50 are used, what running requests hold \
-             included; the limit starts anew at 1970-01-01T00:00:00.000Z"
+             included; this request may need more than is left; the limit starts anew at 1970-01-01T00:00:00.000Z"
         );
         let scope = LimitScope::Group(GroupId::try_from("g").unwrap());
         let limit = LimitKind::Concurrency;
