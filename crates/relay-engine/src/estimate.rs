@@ -4,41 +4,30 @@
 //! a key at what their size suggests. Both are guesses, and budgets that allow for them (`soft`) may be
 //! passed by what the guess was short of.
 //!
-//! Where a budget is hard, the worst case is held, so that it cannot be passed:
-//! - every byte of the body is a token (no tokenizer makes more of them), up to what the model takes, and
-//!   [`ADDED_TOKENS`] more for what the provider adds for tools;
-//! - if the body speaks of caching, all of it is written to the cache at the dearest price asked for;
-//! - the output is all that the body allows, or all that the model gives;
-//! - of the modes that the body speaks of (fast, priority, residency), the dearest.
-//!
-//! What no body tells is not in it: content given by an address or a file's id, and the searches of the
-//! provider's own tools. A stream's meter takes care of those as soon as they are counted.
+//! Where a budget is hard, the worst case is held, so that it cannot be passed ([`worst_case`]).
+
+mod hidden;
+mod worst_case;
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use memchr::memmem;
 use relay_domain::{
     AffinityKey, KeyId, ModelName, Multiplier, NanoUsd, RequestRecord, TokenCount, TokenUsage,
 };
-use relay_pricing::{Charge, ModelPrice, PriceBook, ServiceTier};
+use relay_pricing::{Charge, PriceBook};
 use relay_protocol::anthropic::RequestScan;
 use relay_store::Estimate;
 
+pub(crate) use self::worst_case::worst_case;
 use crate::charging::fallback;
 
 /// Bytes of a body that make a token, as English and code go.
 const BYTES_PER_TOKEN: u64 = 4;
 /// Output that a guess reckons with at most; few answers are longer.
 const USUAL_OUTPUT: u64 = 4_096;
-/// Output of a model of which no maximum is known.
-const MOST_OUTPUT: u64 = 128_000;
-/// Input of a model of which no maximum is known, and of one whose larger context is a matter of a header.
-const MOST_INPUT: u64 = 1_000_000;
-/// Tokens that a provider adds to a request with tools, with room to spare.
-const ADDED_TOKENS: u64 = 4_096;
 /// An average moves by one part in so many towards the newest value.
 const MEMORY: i128 = 8;
 /// Averages and conversations remembered. Beyond it memory starts afresh.
@@ -124,40 +113,6 @@ impl Experience {
             remember(&self.conversations, affinity.clone(), |_| turn);
         }
     }
-}
-
-/// The worst case.
-pub(crate) fn worst_case(prices: &PriceBook, prospect: &Prospect<'_>) -> Estimate {
-    let price = prospect.priced_as.and_then(|model| prices.lookup(model)).map(|(_, price)| price);
-    let takes = price.and_then(ModelPrice::max_input_tokens).map_or(0, TokenCount::get);
-    let input = (length(prospect.body) + ADDED_TOKENS).min(takes.max(MOST_INPUT));
-    let gives = || price.and_then(ModelPrice::max_output_tokens).map(TokenCount::get);
-    let output = prospect.scan.max_tokens.map(TokenCount::get).or_else(gives);
-    let output = output.unwrap_or(MOST_OUTPUT);
-    // A letter of a name may be written as an escape: then the body may say anything.
-    let says_anything = memmem::find(prospect.body, br"\u00").is_some();
-    let says = |word: &str| says_anything || memmem::find(prospect.body, word.as_bytes()).is_some();
-    let mut usages = vec![charge(input, output)];
-    if says("cache_control") {
-        let (input, output) = (TokenCount::new(input), TokenCount::new(output));
-        usages.push(TokenUsage { cache_write_5m: input, output, ..TokenUsage::ZERO }.into());
-        if says("1h") {
-            usages.push(TokenUsage { cache_write_1h: input, output, ..TokenUsage::ZERO }.into());
-        }
-    }
-    let mut charges = Vec::with_capacity(8 * usages.len());
-    let either = |may: bool| if may { &[false, true][..] } else { &[false] };
-    for usage in usages {
-        for tier in [ServiceTier::Standard, ServiceTier::Priority] {
-            for fast in either(says("fast")) {
-                for us_residency in either(says("inference_geo")) {
-                    let (fast, us_residency) = (*fast, *us_residency);
-                    charges.push(Charge { tier, fast, us_residency, ..usage });
-                }
-            }
-        }
-    }
-    estimate(prices, prospect, &charges)
 }
 
 fn charge(input: u64, output: u64) -> Charge {

@@ -1,6 +1,7 @@
 use relay_domain::{Outcome, UsageSource};
 use relay_protocol::anthropic::scan_request;
 
+use super::worst_case::ADDED_TOKENS;
 use super::*;
 
 const MODEL: &str = "claude-sonnet-4-5";
@@ -103,7 +104,22 @@ fn the_worst_case_is_above_all_that_a_body_allows() {
     assert!(plain.cost < cached.cost && cached.cost < for_an_hour.cost);
     let hidden = worst(r#","max_tokens":1000,"cache\u005fcontrol":{"ttl":"\u0031h"}"#);
     assert!(cached.cost < hidden.cost, "an escape hides nothing");
+    let coloured = worst(r#","max_tokens":1000,"system":"\u001b[1m and \u003c""#);
+    assert!(
+        coloured.cost.as_nanos() < 2 * cached.cost.as_nanos(),
+        "a terminal's output hides nothing either"
+    );
     assert!(worst("").cost > plain.cost, "without a bound, all that the model gives");
+}
+
+#[test]
+fn what_a_body_only_refers_to_is_held_at_all_that_the_model_takes() {
+    let by_address = worst(r#","max_tokens":1000,"system":[{"source":{"type":"url","url":"a"}}]"#);
+    assert_eq!(by_address.tokens, 1_000_000 + 1_000);
+    let tool = r#","max_tokens":1000,"tools":[{"type":"web_search_20250305","max_uses":"#;
+    let (two, four) = (worst(&format!("{tool}2}}]")), worst(&format!("{tool}4}}]")));
+    assert_eq!(two.tokens, 10 * 1_000_000 + 1_000);
+    assert_eq!(four.cost - two.cost, NanoUsd::from_nanos(20_000_000), "two searches more");
 }
 
 #[test]
