@@ -39,6 +39,19 @@ pub(crate) struct Settling {
     pub(crate) own_day: Option<(AccountId, LimitPeriod)>,
 }
 
+/// What a commit has written of settlements.
+pub(crate) struct Written {
+    /// The requests that the file knew to be settled: of them nothing is written, whatever memory thinks,
+    /// for a commit that reported a failure may have happened.
+    pub(crate) settled_before: Vec<RequestId>,
+    /// What the others have used, which is in their records only.
+    pub(crate) counters: Counters,
+    /// How many they are.
+    pub(crate) kept: u64,
+    /// Where the last of them is.
+    pub(crate) last: i64,
+}
+
 impl Batch {
     /// Whether there is nothing to write.
     pub(crate) fn is_empty(&self) -> bool {
@@ -48,14 +61,12 @@ impl Batch {
             && self.windows.is_empty()
     }
 
-    /// Writes all of it, or nothing. Returns the requests that the file knows to be settled: of them
-    /// nothing is written, whatever memory thinks, for a commit that reported a failure may have
-    /// happened.
+    /// Writes all of it, or nothing.
     pub(crate) fn write(
         &self,
         connection: &mut Connection,
         calendar: Calendar,
-    ) -> Result<Vec<RequestId>, SqliteError> {
+    ) -> Result<Written, SqliteError> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         {
             let mut remove = transaction.prepare_cached("DELETE FROM hold WHERE request = ?1")?;
@@ -68,24 +79,27 @@ impl Batch {
             }
         }
         limit_rows::write_windows(&transaction, &self.windows)?;
-        let settled_before = self.write_settlements(&transaction, calendar)?;
+        let written = self.write_settlements(&transaction, calendar)?;
         self.write_holds(&transaction)?;
         transaction.commit()?;
-        Ok(settled_before)
+        Ok(written)
     }
 
     fn write_settlements(
         &self,
         connection: &Connection,
         calendar: Calendar,
-    ) -> Result<Vec<RequestId>, SqliteError> {
-        let mut settled_before = Vec::new();
-        let mut counters = Counters::new(calendar);
+    ) -> Result<Written, SqliteError> {
+        let (mut settled_before, mut counters) = (Vec::new(), Counters::new(calendar));
+        let (mut kept, mut last) = (0, 0);
         let mut cells = CommitCells::new(calendar);
+        // Always behind the last that was counted, even if all records have been dropped since.
         let mut keep = connection.prepare_cached(
-            "INSERT INTO request (id, record, key_id, account_id, model, served_model, status,
-                 outcome, cost)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING",
+            "INSERT INTO request (seq, id, record, key_id, account_id, model, served_model, status,
+                 outcome, cost, counted_at)
+             SELECT 1 + max(counted.seq, (SELECT coalesce(max(seq), 0) FROM request)),
+                 ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10
+             FROM counted WHERE true ON CONFLICT (id) DO NOTHING",
         )?;
         for Settling { settlement, windows, own_day, .. } in &self.settlements {
             let record = &settlement.record;
@@ -100,11 +114,14 @@ impl Batch {
                 record.status,
                 outcome_name(record.outcome)?,
                 record.cost.map(NanoUsd::as_nanos),
+                (settlement.charge == Charge::Count).then(|| millis(settlement.now)),
             ];
             if keep.execute(columns)? == 0 {
                 settled_before.push(record.id);
                 continue;
             }
+            kept += 1;
+            last = connection.last_insert_rowid();
             match settlement.charge {
                 Charge::Count => {
                     counters.count(record, settlement.now);
@@ -123,9 +140,8 @@ impl Batch {
                 write_binding(connection, bind)?;
             }
         }
-        counters.write(connection)?;
         statistics::append(connection, &cells)?;
-        Ok(settled_before)
+        Ok(Written { settled_before, counters, kept, last })
     }
 
     fn write_holds(&self, connection: &Connection) -> Result<(), SqliteError> {

@@ -1,4 +1,4 @@
-//! Counters of usage: added up in memory over a batch, so that a batch writes each counter once.
+//! Counters of usage: added up in memory over many requests, so that each counter is written once.
 
 use std::collections::HashMap;
 
@@ -34,7 +34,7 @@ const READ: &str = "
         unpriced_requests, charged
     FROM usage WHERE kind = ?1 AND period = ?2 AND scope = ?3 AND id = ?4";
 
-/// The usage of a batch.
+/// The usage of some requests.
 pub(crate) struct Counters {
     calendar: Calendar,
     /// By scope and hour: from the hour follow the day, the month and the total.
@@ -80,6 +80,21 @@ impl Counters {
                 *claude = *claude + on_budget;
             }
             *last_at = now.max(*last_at);
+        }
+    }
+
+    /// Adds what other requests have used.
+    pub(crate) fn merge(&mut self, other: Self) {
+        for (name, Added { totals, claude, last_at }) in other.added {
+            let added = self.added.entry(name).or_default();
+            let sum = &mut added.totals;
+            sum.requests += totals.requests;
+            sum.tokens = sum.tokens + totals.tokens;
+            sum.cost = sum.cost + totals.cost;
+            sum.charged = sum.charged + totals.charged;
+            sum.unpriced_requests += totals.unpriced_requests;
+            added.claude = added.claude + claude;
+            added.last_at = last_at.max(added.last_at);
         }
     }
 

@@ -18,7 +18,7 @@ use crate::reader::read_version;
 use crate::spent::Unread;
 use crate::store::{Access, Core, SqliteOptions, SqliteStore};
 use crate::stored::millis;
-use crate::writer::{read_all, settle_orphans};
+use crate::writer::{File, settle_orphans};
 use crate::{counters, limit_rows};
 
 /// How many records are dropped in one go, so that nobody waits long for it.
@@ -125,15 +125,16 @@ impl Ledger for SqliteStore {
     async fn reap(&self, now: Timestamp, max: usize) -> Result<Vec<RequestRecord>, StoreError> {
         let core = self.core();
         let (queue, options) = (Arc::clone(core.serving()?), core.options);
-        let reap = move |connection: &mut Connection| {
-            let reaped = settle_orphans(&queue, connection, options.calendar, (now, max))?;
+        let reap = move |file: &mut File| {
+            let reaped = settle_orphans(&queue, file, (now, max))?;
+            let connection = &file.connection;
             drop_bindings(connection, now)?;
             counters::prune(connection, options.calendar, now).map_err(SqliteError::from)?;
             limit_rows::prune(connection, options.calendar, now).map_err(SqliteError::from)?;
             queue.state().holds.book.windows.drop_ended(now);
             Ok(reaped)
         };
-        let reaped = core.queue.run(reap).await?;
+        let reaped = core.queue.run_as_writer(reap).await?;
         let drop_some =
             move |connection: &mut Connection| Ok(drop_records(connection, &options, now)?);
         // Between two of these the writer does what has come up meanwhile.
@@ -164,11 +165,9 @@ impl Core {
                 Ok(decided) => return Ok(decided),
                 Err(unread) => unread,
             };
-            let (queue, calendar) = (Arc::clone(&self.queue), self.options.calendar);
-            let read = move |connection: &mut Connection| {
-                Ok(read_all(&queue, connection, &[unread], calendar)?)
-            };
-            self.queue.run(read).await?;
+            let queue = Arc::clone(&self.queue);
+            let read = move |file: &mut File| Ok(file.read_all(&queue, &[unread])?);
+            self.queue.run_as_writer(read).await?;
         }
     }
 
@@ -201,7 +200,9 @@ fn drop_records(
     let outlived = connection
         .prepare_cached(
             "DELETE FROM request WHERE seq IN (
-                 SELECT seq FROM request WHERE id < ?1 ORDER BY id LIMIT ?2)",
+                 SELECT seq FROM request
+                 WHERE id < ?1 AND (counted_at IS NULL OR seq <= (SELECT seq FROM counted))
+                 ORDER BY id LIMIT ?2)",
         )?
         .execute(params![blob(RequestId::new(oldest, 0)), limit(RECORDS_DROPPED_AT_ONCE)])?;
     if outlived == RECORDS_DROPPED_AT_ONCE {
@@ -211,7 +212,9 @@ fn drop_records(
         .prepare_cached(
             "DELETE FROM request WHERE seq IN (
                  SELECT seq FROM request
-                 WHERE seq <= (SELECT max(seq) FROM request) - ?1 ORDER BY seq LIMIT ?2)",
+                 WHERE seq <= (SELECT max(seq) FROM request) - ?1
+                     AND (counted_at IS NULL OR seq <= (SELECT seq FROM counted))
+                 ORDER BY seq LIMIT ?2)",
         )?
         .execute(params![limit(options.record_capacity), limit(RECORDS_DROPPED_AT_ONCE)])?;
     Ok(dropped)
@@ -303,11 +306,13 @@ mod tests {
             own_day: None,
         };
         let batch = Batch { settlements: vec![settling], ..Batch::default() };
-        let write = move |connection: &mut Connection| {
-            assert_eq!(batch.write(connection, Calendar::UTC).unwrap(), []);
+        let write = move |file: &mut File| {
+            let written = batch.write(&mut file.connection, Calendar::UTC).unwrap();
+            assert_eq!((written.settled_before, written.kept), (vec![], 1));
+            file.uncounted.lose();
             Ok(())
         };
-        store.core().queue.run(write).await.unwrap();
+        store.core().queue.run_as_writer(write).await.unwrap();
     }
 
     #[tokio::test]
@@ -475,7 +480,8 @@ mod tests {
             store.settle(&settlement(record(number, "k"), at(0))).await.unwrap().is_first();
         }
         let after = store.core().queue.run(written).await.unwrap();
-        // A record, its statistic, and a counter of key, account and model in four periods.
-        assert_eq!(after - before, 20 * (1 + 1 + 3 * 4));
+        // A record and its statistic each; of all together a counter of key, account and model in four
+        // periods, and that they are counted.
+        assert_eq!(after - before, 20 * (1 + 1) + 3 * 4 + 1);
     }
 }

@@ -48,6 +48,7 @@ mod spent;
 mod statistics;
 mod store;
 mod stored;
+mod uncounted;
 mod usage;
 mod windows;
 mod writer;

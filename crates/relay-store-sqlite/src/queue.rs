@@ -11,12 +11,13 @@ use tokio::sync::oneshot;
 use crate::bindings::Bindings;
 use crate::error::SqliteError;
 use crate::holds::Holds;
+use crate::writer::File;
 
 /// Who waits for a commit.
 pub(crate) type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// Something that the writer is to do on its connection, apart from batches.
-pub(crate) type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+pub(crate) type Job = Box<dyn FnOnce(&mut File) + Send>;
 
 /// What is in memory, under one lock that is held for moments only.
 pub(crate) struct Queue {
@@ -163,17 +164,26 @@ impl Queue {
         waiting.await.unwrap_or_else(|_| Err(SqliteError::Closed.into()))
     }
 
-    /// Runs `job` on the writer's connection: it sees all that was committed before.
+    /// Runs `job` on the writer's connection: it sees all that was committed before, and counters that are
+    /// up to date.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.run_as_writer(|file| job(&mut file.connection)).await
+    }
+
+    /// Runs `job` with all that the writer has.
+    pub(crate) async fn run_as_writer<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut File) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let (answer, waiting) = oneshot::channel();
         {
             let mut state = self.open_state()?;
-            state.jobs.push_back(Box::new(move |connection| {
+            state.jobs.push_back(Box::new(move |file| {
                 // Whoever does not wait any more does not need the answer.
-                answer.send(job(connection)).ok();
+                answer.send(job(file)).ok();
             }));
             self.work.notify_one();
         }

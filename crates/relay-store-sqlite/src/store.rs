@@ -137,7 +137,7 @@ impl SqliteStore {
             let queue = Arc::clone(&queue);
             std::thread::Builder::new()
                 .name("relay-store".to_owned())
-                .spawn(move || write_until_closed(&queue, connection, calendar))
+                .spawn(move || write_until_closed(&queue, connection, calendar, options.access))
                 .map_err(|cause| StoreError::Unavailable(Box::new(cause)))?
         };
         let core = Core {

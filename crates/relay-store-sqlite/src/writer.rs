@@ -1,8 +1,8 @@
 //! The one thread that writes.
 //!
-//! Group commit: it takes all that has come up and writes it in one transaction. A settlement waits a
-//! moment for others ([`LINGER`]), for which the last bytes of its answer wait. A new
-//! hold waits longer ([`HOLD_AGE`]): nothing is known of its request's usage yet, and most requests end
+//! Group commit: it takes all that has come up and writes it in one transaction. Settlements that come
+//! soon after a commit wait a moment for others ([`LINGER`]), for which the last bytes of their answers
+//! wait; a lone one does not. A new hold waits longer ([`HOLD_AGE`]): nothing is known of its request's usage yet, and most requests end
 //! before, so that it need not be written at all. Anything else is done at once.
 
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -12,18 +12,55 @@ use relay_domain::{Calendar, RequestId, RequestRecord, Timestamp};
 use relay_store::{Settled, Settlement, StoreError};
 use rusqlite::Connection;
 
-use crate::batch::{Batch, Settling};
+use crate::batch::{Batch, Settling, Written};
 use crate::error::SqliteError;
 use crate::holds::{Holds, Taken};
 use crate::limit_book::amounts;
 use crate::limit_rows::{read_spent, read_window};
 use crate::queue::{Answer, Phase, Queue, State};
 use crate::spent::Unread;
+use crate::store::Access;
+use crate::uncounted::Uncounted;
 
-/// How long a settlement or a checkpoint waits for company.
+/// How long after the last commit settlements and checkpoints wait for company.
 const LINGER: Duration = Duration::from_micros(300);
 /// How old a hold is at least when it is written for its own sake.
 const HOLD_AGE: Duration = Duration::from_millis(50);
+
+/// What the writer writes to.
+pub(crate) struct File {
+    pub(crate) connection: Connection,
+    calendar: Calendar,
+    pub(crate) uncounted: Uncounted,
+}
+
+impl File {
+    /// Brings the counters of usage up to date.
+    ///
+    /// # Errors
+    ///
+    /// [`SqliteError`] if they cannot be written; then they count less than was used.
+    fn count(&mut self) -> Result<(), SqliteError> {
+        self.uncounted.count(&mut self.connection)
+    }
+
+    /// Reads into memory what it does not know. No commit comes between: only the writer commits what is
+    /// read.
+    ///
+    /// # Errors
+    ///
+    /// [`SqliteError`] if it cannot be read, or the counters cannot be brought up to date first.
+    pub(crate) fn read_all(&mut self, queue: &Queue, unread: &[Unread]) -> Result<(), SqliteError> {
+        if !unread.is_empty() {
+            self.count()?;
+        }
+        for unread in unread {
+            let spent = read_spent(&self.connection, self.calendar, unread)?;
+            queue.state().holds.book.spent.remember(unread.scope.clone(), spent);
+        }
+        Ok(())
+    }
+}
 
 /// A batch, and who waits for it.
 #[derive(Default)]
@@ -40,11 +77,18 @@ struct Due {
 }
 
 /// Writes what the queue holds, until it is closed.
-pub(crate) fn write_until_closed(queue: &Queue, mut connection: Connection, calendar: Calendar) {
+pub(crate) fn write_until_closed(
+    queue: &Queue,
+    connection: Connection,
+    calendar: Calendar,
+    access: Access,
+) {
     let _closed = TellWhenGone(queue);
-    let mut looked_at = Instant::now();
+    let mut file =
+        File { connection, calendar, uncounted: Uncounted::new(calendar, access == Access::Serve) };
+    let (mut looked_at, mut committed_at) = (Instant::now(), Instant::now());
     loop {
-        let mut state = wait_for_work(queue);
+        let mut state = wait_for_work(queue, committed_at, file.uncounted.due());
         state.phase = Phase::Busy;
         let closing = state.closing;
         let mut holds = Vec::new();
@@ -64,9 +108,18 @@ pub(crate) fn write_until_closed(queue: &Queue, mut connection: Connection, cale
         }
         let jobs = std::mem::take(&mut state.jobs);
         drop(state);
-        write(queue, &mut connection, due, calendar);
+        if !due.batch.is_empty() {
+            write(queue, &mut file, due);
+            committed_at = Instant::now();
+        }
+        let is_due = file.uncounted.due().is_some_and(|due| due <= Instant::now());
+        if (closing || !jobs.is_empty() || is_due)
+            && let Err(error) = file.count()
+        {
+            tracing::warn!(%error, "counters of usage are behind: they could not be written");
+        }
         for job in jobs {
-            job(&mut connection);
+            job(&mut file);
         }
         if closing {
             return;
@@ -77,8 +130,7 @@ pub(crate) fn write_until_closed(queue: &Queue, mut connection: Connection, cale
 /// Settles at most `max` requests whose lease has ended by `now`. To be run by the writer.
 pub(crate) fn settle_orphans(
     queue: &Queue,
-    connection: &mut Connection,
-    calendar: Calendar,
+    file: &mut File,
     (now, max): (Timestamp, usize),
 ) -> Result<Vec<RequestRecord>, StoreError> {
     let mut due = Due::default();
@@ -89,14 +141,18 @@ pub(crate) fn settle_orphans(
             due.batch.settlements.extend(taken.ok());
         }
     }
-    let settled = commit(queue, connection, &due, calendar).map_err(SqliteError::Commit)?;
+    let settled = commit(queue, file, &due).map_err(SqliteError::Commit)?;
     let records = due.batch.settlements.into_iter().map(|settling| settling.settlement.record);
     let first = records.zip(settled).filter(|(_, settled)| settled.is_first());
     Ok(first.map(|(record, _)| record).collect())
 }
 
-/// Waits until there is something to write or to do, and until it has gathered.
-fn wait_for_work(queue: &Queue) -> MutexGuard<'_, State> {
+/// Waits until there is something to write or to do, and until it has gathered; or until counters are due.
+fn wait_for_work(
+    queue: &Queue,
+    committed_at: Instant,
+    count_at: Option<Instant>,
+) -> MutexGuard<'_, State> {
     let mut state = queue.state();
     loop {
         if state.closing || !state.jobs.is_empty() {
@@ -105,12 +161,22 @@ fn wait_for_work(queue: &Queue) -> MutexGuard<'_, State> {
         if !state.settlements.is_empty() || !state.checkpoints.is_empty() {
             state.phase = Phase::Lingering;
             let may_wait = |state: &mut State| !state.closing && state.jobs.is_empty();
-            let waited = queue.work.wait_timeout_while(state, LINGER, may_wait);
+            let rest = LINGER.saturating_sub(committed_at.elapsed());
+            let waited = queue.work.wait_timeout_while(state, rest, may_wait);
             return waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         if state.has_holds_to_write() {
             state.phase = Phase::Ageing;
             let waited = queue.work.wait_timeout(state, HOLD_AGE);
+            let (woken, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            if waited.timed_out() {
+                return state;
+            }
+        } else if let Some(count_at) = count_at {
+            state.phase = Phase::Asleep;
+            let rest = count_at.saturating_duration_since(Instant::now());
+            let waited = queue.work.wait_timeout(state, rest);
             let (woken, waited) = waited.unwrap_or_else(PoisonError::into_inner);
             state = woken;
             if waited.timed_out() {
@@ -176,10 +242,10 @@ fn tell<T>(answer: Answer<T>, result: Result<T, StoreError>) {
     answer.send(result).ok();
 }
 
-fn write(queue: &Queue, connection: &mut Connection, mut due: Due, calendar: Calendar) {
+fn write(queue: &Queue, file: &mut File, mut due: Due) {
     let (settled, done) = (std::mem::take(&mut due.settled), std::mem::take(&mut due.done));
     let by_another = std::mem::take(&mut due.settled_by_another);
-    match commit(queue, connection, &due, calendar) {
+    match commit(queue, file, &due) {
         Ok(outcomes) => {
             for (answer, outcome) in settled.into_iter().zip(outcomes) {
                 tell(answer, Ok(outcome));
@@ -204,22 +270,24 @@ fn write(queue: &Queue, connection: &mut Connection, mut due: Due, calendar: Cal
 }
 
 /// Writes a batch; then, and only then, memory says so too. Returns what each of its settlements did.
-fn commit(
-    queue: &Queue,
-    connection: &mut Connection,
-    due: &Due,
-    calendar: Calendar,
-) -> Result<Vec<Settled>, Arc<SqliteError>> {
+fn commit(queue: &Queue, file: &mut File, due: &Due) -> Result<Vec<Settled>, Arc<SqliteError>> {
     let batch = &due.batch;
     if batch.is_empty() {
         return Ok(Vec::new());
     }
-    let written = read_all(queue, connection, &due.unread, calendar)
-        .and_then(|()| batch.write(connection, calendar));
+    let written = file
+        .read_all(queue, &due.unread)
+        .and_then(|()| batch.write(&mut file.connection, file.calendar));
     let mut state = queue.state();
     match written {
-        Ok(settled_before) => Ok(tell_memory(&mut state, connection, batch, &settled_before)),
+        Ok(Written { settled_before, counters, kept, last }) => {
+            if 0 < kept {
+                file.uncounted.add(counters, kept, last);
+            }
+            Ok(tell_memory(&mut state, &file.connection, batch, &settled_before))
+        }
         Err(cause) => {
+            file.uncounted.lose();
             for Settling { settlement, .. } in &batch.settlements {
                 state.holds.not_settled(settlement.record.id);
                 if let Some(bind) = &settlement.bind {
@@ -268,20 +336,6 @@ fn tell_memory(
         state.holds.stored(*request);
     }
     outcomes
-}
-
-/// Reads into memory what it does not know. No commit comes between: only the writer commits what is read.
-pub(crate) fn read_all(
-    queue: &Queue,
-    connection: &Connection,
-    unread: &[Unread],
-    calendar: Calendar,
-) -> Result<(), SqliteError> {
-    for unread in unread {
-        let spent = read_spent(connection, calendar, unread)?;
-        queue.state().holds.book.spent.remember(unread.scope.clone(), spent);
-    }
-    Ok(())
 }
 
 /// However the writer ends, nobody waits for it afterwards.
