@@ -12,6 +12,7 @@ use redis::aio::MultiplexedConnection;
 use relay_domain::Timestamp;
 use relay_store::contract::fixture::calendar;
 use relay_store::contract::history::{self, Shape};
+use relay_store::statistics::Fresh;
 use relay_store_redis::{RedisAddress, RedisOptions, RedisStore};
 use relay_testkit::RedisServer;
 
@@ -22,7 +23,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let rounds = arguments.next().map_or(Ok(40), |text| text.parse())?;
     // Ten days into a month.
     let end = Timestamp::from_millis(2_209_824_000_000);
-    let shape = Shape { requests, days: 90, keys: 10_000, accounts: 200, end };
+    let (records, settled) = (100_000, 2_000);
+    let shape = Shape { requests, days: 90, keys: 10_000, accounts: 200, end, records, settled };
     let server = RedisServer::tcp();
     let options = RedisOptions {
         address: RedisAddress::Url(server.url().to_owned().into()),
@@ -41,7 +43,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
             eprintln!("{day} days after {:.0?}", began.elapsed());
         }
     };
-    history::make(&store.stores(), shape, told).await;
+    let append = |fresh: Vec<Fresh>| {
+        let mut raw = raw.clone();
+        async move {
+            if let Err(why) = append(&mut raw, &fresh).await {
+                eprintln!("not appended: {why}");
+            }
+        }
+    };
+    history::make(&store.stores(), shape, append, told).await;
     let slow_before = slow_commands(&mut raw).await?;
     println!("{:<32} {:>7} {:>11} {:>11}", "question", "rows", "median", "p95");
     for measured in history::measure(&store.stores(), shape, rounds).await {
@@ -57,6 +67,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("{kind}: {names} names, {bytes} bytes");
     }
     Ok(())
+}
+
+/// Appends what settlements have counted, as they do.
+async fn append(raw: &mut MultiplexedConnection, fresh: &[Fresh]) -> redis::RedisResult<()> {
+    let mut pipeline = redis::Pipeline::with_capacity(fresh.len());
+    for Fresh { hour, written } in fresh {
+        let element = [&hour.number().to_le_bytes()[..], written].concat();
+        pipeline.cmd("RPUSH").arg("relay:stats:fresh").arg(element).ignore();
+    }
+    pipeline.query_async(raw).await
 }
 
 async fn slow_commands(raw: &mut MultiplexedConnection) -> Result<u64, Box<dyn Error>> {

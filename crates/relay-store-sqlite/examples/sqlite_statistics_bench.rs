@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use relay_domain::Timestamp;
 use relay_store::contract::fixture::calendar;
 use relay_store::contract::history::{self, Shape};
+use relay_store::statistics::Fresh;
 use relay_store_sqlite::{Access, SqliteOptions, SqliteStore};
 
 #[tokio::main]
@@ -19,7 +20,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let rounds = arguments.next().map_or(Ok(40), |text| text.parse())?;
     // Ten days into a month.
     let end = Timestamp::from_millis(2_209_824_000_000);
-    let shape = Shape { requests, days: 90, keys: 10_000, accounts: 200, end };
+    let (records, settled) = (100_000, 2_000);
+    let shape = Shape { requests, days: 90, keys: 10_000, accounts: 200, end, records, settled };
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("relay.db");
     let options = SqliteOptions {
@@ -35,13 +37,24 @@ async fn main() -> Result<(), Box<dyn Error>> {
             eprintln!("{day} days after {:.0?}", began.elapsed());
         }
     };
-    history::make(&store.stores(), shape, told).await;
+    let raw = rusqlite::Connection::open(&path)?;
+    let append = |fresh: Vec<Fresh>| {
+        let appended = append(&raw, &fresh);
+        async move {
+            if let Err(why) = appended {
+                eprintln!("not appended: {why}");
+            }
+        }
+    };
+    history::make(&store.stores(), shape, append, told).await;
+    drop(raw);
     println!("{:<32} {:>7} {:>11} {:>11}", "question", "rows", "median", "p95");
     for measured in history::measure(&store.stores(), shape, rounds).await {
         let history::Measured { name, rows, median, p95 } = measured;
         println!("{name:<32} {rows:>7} {median:>11.1?} {p95:>11.1?}");
     }
     drop(store);
+    rusqlite::Connection::open(&path)?.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
     println!("the file: {} bytes", std::fs::metadata(&path)?.len());
     let connection = rusqlite::Connection::open(&path)?;
     let mut sizes = connection.prepare(
@@ -56,4 +69,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("segments of kind {kind}: {segments}, {bytes} bytes");
     }
     Ok(())
+}
+
+/// Appends what commits have counted, as they do.
+fn append(file: &rusqlite::Connection, fresh: &[Fresh]) -> rusqlite::Result<()> {
+    let mut add =
+        file.prepare_cached("INSERT INTO statistics_fresh (hour, cells) VALUES (?1, ?2)")?;
+    file.execute_batch("BEGIN IMMEDIATE")?;
+    for Fresh { hour, written } in fresh {
+        add.execute(rusqlite::params![hour.number(), written])?;
+    }
+    file.execute_batch("COMMIT")
 }

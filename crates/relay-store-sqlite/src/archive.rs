@@ -132,7 +132,13 @@ fn add_records(
     for record in records {
         let id = record.id;
         let form = serde_json::to_string(&StoredRecord::from(record))?;
-        let sql = "INSERT INTO request (id, record) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING";
+        // With what a search goes by, as a settlement writes it.
+        let sql =
+            "INSERT INTO request (id, record, key_id, account_id, model, served_model, status,
+                 outcome, cost)
+             VALUES (?1, ?2, ?2 ->> '$.key', ?2 ->> '$.account', ?2 ->> '$.model',
+                 ?2 ->> '$.served_model', ?2 ->> '$.status', ?2 ->> '$.outcome', ?2 ->> '$.cost')
+             ON CONFLICT (id) DO NOTHING";
         added += transaction.prepare_cached(sql)?.execute(params![blob(id), form])?;
     }
     transaction.commit()?;

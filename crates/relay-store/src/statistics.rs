@@ -13,8 +13,12 @@
 
 mod cells;
 mod codec;
+mod column;
 mod commit;
 mod hours;
+mod leb128;
+mod name;
+mod numbering;
 mod numbers;
 mod plan;
 mod query;

@@ -1,18 +1,23 @@
 //! A long history of requests, to measure on what statistics and searches take.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use relay_domain::{KeyId, NanoUsd, Outcome, RequestId, RequestRecord, Timestamp};
 use tokio::task::JoinSet;
 
-use super::fixture::{account_id, admit_request, group_id, model, record, settlement, usage};
-use crate::statistics::{Dimension, Grain, StatisticsFilter, StatisticsQuery};
+use super::fixture::{account_id, admit_request, group_id, model, rich_record, settlement, usage};
+use crate::statistics::{CommitCells, Dimension, Fresh, Grain, StatisticsFilter, StatisticsQuery};
 use crate::{AdmitRequest, RecordQuery, Stores, UsageScope};
 
 const HOUR: u64 = 3_600_000;
 const DAY: u64 = 24 * HOUR;
 /// Requests that are in flight at once.
-const AT_ONCE: u64 = 100;
+const AT_ONCE: usize = 100;
+/// Requests that are counted by one commit where the history is not made through the ledger.
+const COMMITTED_AT_ONCE: u64 = 20;
+/// Records that are added at once.
+const RECORDS_AT_ONCE: usize = 1_000;
 /// Models and groups.
 const MODELS: u64 = 10;
 const GROUPS: u64 = 50;
@@ -30,6 +35,10 @@ pub struct Shape {
     pub accounts: u64,
     /// When it ends: a midnight of the store's calendar.
     pub end: Timestamp,
+    /// The last of its requests that have records.
+    pub records: u64,
+    /// The last of its requests that go through the ledger. No housekeeping has seen them.
+    pub settled: u64,
 }
 
 /// A kind of question: its name, what it tells apart, of what in each round, and its first and last hour.
@@ -88,39 +97,70 @@ impl Shape {
             usage: usage(1 + dice(5, 40)),
             cost: Some(cost),
             charged: Some(cost),
-            ..record(0, "k")
+            ..rich_record(0, "k")
         };
         (record, ended)
     }
 }
 
-/// Makes the history through the ledger, as requests would. Tells after each day how many days are done.
-pub async fn make(stores: &Stores, shape: Shape, mut tell: impl FnMut(u64)) {
+/// Makes the history. What the requests count is handed to `append` as their commits would append it, and
+/// folded by the store's housekeeping, day by day; the last of them go through the ledger. Tells after each
+/// day how many days are done.
+pub async fn make<F: Future<Output = ()>>(
+    stores: &Stores,
+    shape: Shape,
+    mut append: impl FnMut(Vec<Fresh>) -> F,
+    mut tell: impl FnMut(u64),
+) {
+    let calendar = stores.usage.calendar();
+    let unsettled = shape.requests - shape.settled;
+    let mut records = Vec::new();
     let mut next = 0;
     for day in 1..=shape.days {
-        let until = shape.requests * day / shape.days;
+        let until = unsettled.min(shape.requests * day / shape.days);
+        let mut fresh = Vec::new();
         while next < until {
-            let mut running = JoinSet::new();
-            for number in next..until.min(next + AT_ONCE) {
-                let ledger = stores.ledger.clone();
-                running.spawn(async move {
-                    let (record, ended) = shape.request(number);
-                    let asked = AdmitRequest {
-                        request: record.id,
-                        ..admit_request(0, record.key.as_str(), ended)
-                    };
-                    // Both may be repeated; a machine that is busy elsewhere lets an answer be late.
-                    while ledger.admit(&asked).await.is_err() {}
-                    let end = settlement(record, ended);
-                    while ledger.settle(&end).await.is_err() {}
-                });
+            let mut cells = CommitCells::new(calendar);
+            for number in next..until.min(next + COMMITTED_AT_ONCE) {
+                let (record, ended) = shape.request(number);
+                cells.count(&record, ended);
+                if shape.requests <= number + shape.records {
+                    records.push(record);
+                }
             }
-            next += AT_ONCE.min(until - next);
-            running.join_all().await;
+            next = until.min(next + COMMITTED_AT_ONCE);
+            fresh.extend(cells.written());
         }
+        append(fresh).await;
+        for records in records.chunks(RECORDS_AT_ONCE) {
+            while stores.archive.add_records(records).await.is_err() {}
+        }
+        records.clear();
         let now = Timestamp::from_millis(shape.start() + day * DAY + 2 * HOUR);
         while stores.ledger.reap(now, 100).await.is_err() {}
         tell(day);
+    }
+    settle(stores, shape, unsettled..shape.requests).await;
+}
+
+async fn settle(stores: &Stores, shape: Shape, numbers: Range<u64>) {
+    for first in numbers.clone().step_by(AT_ONCE) {
+        let mut running = JoinSet::new();
+        for number in first..numbers.end.min(first + AT_ONCE as u64) {
+            let ledger = stores.ledger.clone();
+            running.spawn(async move {
+                let (record, ended) = shape.request(number);
+                let asked = AdmitRequest {
+                    request: record.id,
+                    ..admit_request(0, record.key.as_str(), ended)
+                };
+                // Both may be repeated; a machine that is busy elsewhere lets an answer be late.
+                while ledger.admit(&asked).await.is_err() {}
+                let end = settlement(record, ended);
+                while ledger.settle(&end).await.is_err() {}
+            });
+        }
+        running.join_all().await;
     }
 }
 

@@ -1,11 +1,12 @@
 //! Cells that are being added up: one for each key, group, account and model that occur.
 
-use std::collections::HashMap;
-
+use foldhash::{HashMap, HashMapExt as _};
 use relay_domain::RequestRecord;
 
 use super::codec::{self, Malformed, Reading};
-use super::numbers::{self, NUMBERS, Numbers};
+use super::name::Name;
+use super::numbering::Numbering;
+use super::numbers::{self, Numbers};
 use super::query::Dimension;
 use super::segment::Table;
 
@@ -14,28 +15,15 @@ use super::segment::Table;
 const PART_CELLS: usize = 16_384;
 
 /// Cells that are being added up.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Cells {
-    names: [Names; 4],
+    names: [Numbering; 4],
     cells: HashMap<[u32; 4], Numbers>,
 }
 
-/// Numbers for texts, in the order in which the texts came up.
-#[derive(Debug, Default)]
-struct Names {
-    numbers: HashMap<Vec<u8>, u32>,
-    entries: Vec<Vec<u8>>,
-}
-
-impl Names {
-    fn number(&mut self, entry: &[u8]) -> u32 {
-        if let Some(number) = self.numbers.get(entry) {
-            return *number;
-        }
-        let number = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
-        self.numbers.insert(entry.to_vec(), number);
-        self.entries.push(entry.to_vec());
-        number
+impl Default for Cells {
+    fn default() -> Self {
+        Self { names: Default::default(), cells: HashMap::new() }
     }
 }
 
@@ -56,7 +44,7 @@ impl Cells {
         ];
         let mut place = [0; 4];
         for (dimension, text) in texts.into_iter().enumerate() {
-            place[dimension] = self.names[dimension].number(&codec::entry(text));
+            place[dimension] = self.names[dimension].number(Name::of(text));
         }
         let sum = self.cells.entry(place).or_default();
         numbers::add(sum, &numbers::of_record(record));
@@ -73,28 +61,23 @@ impl Cells {
         let mut places = vec![[0_u32; 4]; reading.cells];
         for dimension in Dimension::ALL {
             let at = dimension.place();
-            let (here, column) = if table.has(dimension) {
-                let entries = reading.dictionary(at)?;
-                let here = entries.iter().map(|entry| self.names[at].number(entry));
-                (here.collect::<Vec<_>>(), reading.places(at, entries.len())?)
+            if table.has(dimension) {
+                let numbering = &mut self.names[at];
+                let names = reading.names(at).iter();
+                let here: Vec<_> = names.map(|name| numbering.number(name)).collect();
+                for (place, there) in places.iter_mut().zip(reading.places(at, None)) {
+                    place[at] = here.get(there as usize).copied().ok_or(Malformed)?;
+                }
             } else {
-                (vec![self.names[at].number(&codec::entry(""))], None)
-            };
-            for (cell, place) in places.iter_mut().enumerate() {
-                let there = column.as_ref().map_or(0, |column| column[cell] as usize);
-                place[at] = here.get(there).copied().ok_or(Malformed)?;
+                let here = self.names[at].number(Name::nothing());
+                for place in &mut places {
+                    place[at] = here;
+                }
             }
         }
-        let mut added = vec![[0; NUMBERS]; reading.cells];
-        for number in 0..NUMBERS {
-            reading.each(number, |cell, value| {
-                let numbers: &mut Numbers = &mut added[cell];
-                numbers[number] = value;
-            })?;
-        }
-        for (place, more) in places.into_iter().zip(&added) {
-            numbers::add(self.cells.entry(place).or_default(), more);
-        }
+        reading.each(|cell, more| {
+            numbers::add(self.cells.entry(places[cell]).or_default(), more);
+        });
         Ok(reading.parts)
     }
 
@@ -113,13 +96,13 @@ impl Cells {
         cells.chunks(PART_CELLS).map(|part| self.write_part(parts, part)).collect()
     }
 
-    /// For each text its place in the order of texts.
+    /// For each name its place in the order of names.
     fn ranks(&self) -> [Vec<u32>; 4] {
         [0, 1, 2, 3].map(|dimension| {
-            let entries = &self.names[dimension].entries;
-            let mut sorted: Vec<u32> = (0..).take(entries.len()).collect();
-            sorted.sort_unstable_by_key(|number| &entries[*number as usize]);
-            let mut ranks = vec![0; entries.len()];
+            let names = self.names[dimension].names();
+            let mut sorted: Vec<u32> = (0..).take(names.len()).collect();
+            sorted.sort_unstable_by_key(|number| &names[*number as usize]);
+            let mut ranks = vec![0; names.len()];
             for (rank, number) in (0..).zip(sorted) {
                 ranks[number as usize] = rank;
             }
@@ -127,19 +110,20 @@ impl Cells {
         })
     }
 
-    /// Writes cells that are sorted by the ranks of their texts.
+    /// Writes cells that are sorted by the ranks of their names.
     fn write_part(&self, parts: usize, cells: &[(&[u32; 4], &Numbers)]) -> Vec<u8> {
-        let mut dictionaries: [Vec<&[u8]>; 4] = Default::default();
+        let mut used_names: [Vec<&Name>; 4] = Default::default();
         let mut places = vec![[0_u32; 4]; cells.len()];
         for dimension in 0..4 {
-            let entries = &self.names[dimension].entries;
+            let names = self.names[dimension].names();
             let mut used: Vec<u32> = cells.iter().map(|(place, _)| place[dimension]).collect();
-            used.sort_unstable_by_key(|number| &entries[*number as usize]);
+            used.sort_unstable();
             used.dedup();
+            used.sort_unstable_by_key(|number| &names[*number as usize]);
             let mut local = HashMap::with_capacity(used.len());
             for (place, number) in (0..).zip(&used) {
                 local.insert(*number, place);
-                dictionaries[dimension].push(&entries[*number as usize]);
+                used_names[dimension].push(&names[*number as usize]);
             }
             for (place, (global, _)) in places.iter_mut().zip(cells) {
                 place[dimension] = local.get(&global[dimension]).copied().unwrap_or(0);
@@ -147,7 +131,7 @@ impl Cells {
         }
         let cells: Vec<_> =
             places.into_iter().zip(cells.iter().map(|(_, numbers)| *numbers)).collect();
-        codec::write(parts, &dictionaries, &cells)
+        codec::write(parts, &used_names, &cells)
     }
 }
 

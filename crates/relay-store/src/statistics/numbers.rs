@@ -7,13 +7,9 @@ use crate::UsageTotals;
 /// How many numbers a cell has.
 pub(super) const NUMBERS: usize = 9;
 
-/// The numbers of a cell: requests, those without a price, five kinds of tokens, cost, what was charged.
+/// The numbers of a cell: requests, those without a price, five kinds of tokens, cost, and what was charged
+/// beyond it: nothing as a rule, so that it takes no room. Any may be negative, for a correction.
 pub(super) type Numbers = [i64; NUMBERS];
-
-/// Whether a number may be negative: money may, for a correction.
-pub(super) fn is_signed(number: usize) -> bool {
-    number >= 7
-}
 
 /// Adds up. Sums stop at the end of their range.
 pub(super) fn add(sum: &mut Numbers, more: &Numbers) {
@@ -26,6 +22,7 @@ pub(super) fn add(sum: &mut Numbers, more: &Numbers) {
 pub(super) fn of_record(record: &RequestRecord) -> Numbers {
     let tokens = &record.usage;
     let count = |tokens: TokenCount| i64::try_from(tokens.get()).unwrap_or(i64::MAX);
+    let cost = record.cost.unwrap_or_default().as_nanos();
     [
         1,
         i64::from(record.cost.is_none()),
@@ -34,14 +31,14 @@ pub(super) fn of_record(record: &RequestRecord) -> Numbers {
         count(tokens.cache_read),
         count(tokens.cache_write_5m),
         count(tokens.cache_write_1h),
-        record.cost.unwrap_or_default().as_nanos(),
-        record.charged.unwrap_or_default().as_nanos(),
+        cost,
+        record.charged.unwrap_or_default().as_nanos().saturating_sub(cost),
     ]
 }
 
 /// The numbers as they are answered.
 pub(super) fn totals(numbers: &Numbers) -> UsageTotals {
-    let &[requests, unpriced, input, output, cache_read, short, long, cost, charged] = numbers;
+    let &[requests, unpriced, input, output, cache_read, short, long, cost, beyond] = numbers;
     let whole = |number: i64| u64::try_from(number).unwrap_or(0);
     let count = |number| TokenCount::new(whole(number));
     UsageTotals {
@@ -55,6 +52,6 @@ pub(super) fn totals(numbers: &Numbers) -> UsageTotals {
             cache_write_1h: count(long),
         },
         cost: NanoUsd::from_nanos(cost),
-        charged: NanoUsd::from_nanos(charged),
+        charged: NanoUsd::from_nanos(cost.saturating_add(beyond)),
     }
 }

@@ -1,45 +1,57 @@
 //! Adding up what a query asks for.
 
-use std::collections::HashMap;
+use std::ops::Range;
 
+use foldhash::{HashMap, HashMapExt as _};
 use relay_domain::{AccountId, Calendar, GroupId, KeyId, ModelName, Period};
 
-use super::codec::{self, Malformed, Reading};
+use super::codec::{Malformed, Reading};
 use super::hours::Hour;
+use super::name::Name;
+use super::numbering::Numbering;
 use super::numbers::{self, NUMBERS, Numbers};
 use super::plan::Piece;
 use super::query::{Dimension, MAX_ROWS, Statistics, StatisticsQuery, StatisticsRow};
 use super::roll::Fresh;
 
-/// The cell belongs to no row.
-const LEFT_OUT: u32 = u32::MAX;
+/// It is not known yet which row it is.
+const NOT_KNOWN: u32 = u32::MAX;
 /// There is no room for the row: only the sum over all rows gets it.
 const NO_ROOM: u32 = u32::MAX - 1;
 
 /// An answer that is being added up.
 pub struct Tallying {
     query: StatisticsQuery,
-    filter: Vec<(usize, Vec<u8>)>,
-    names: [HashMap<Vec<u8>, u32>; 4],
-    places: HashMap<(Option<Period>, [u32; 4]), u32>,
-    rows: Vec<(Option<Period>, [u32; 4], Numbers)>,
-    total: Numbers,
+    filter: Vec<(usize, Name)>,
+    names: [Numbering; 4],
+    periods: Vec<Option<Period>>,
+    /// The row of each period and names, by their numbers.
+    places: HashMap<(u32, [u32; 4]), u32>,
+    rows: Vec<Row>,
+    /// The sum over the rows for which there is no room.
+    beyond: Numbers,
     is_full: bool,
+}
+
+struct Row {
+    period: u32,
+    place: [u32; 4],
+    sum: Numbers,
 }
 
 impl Tallying {
     /// Nothing yet.
     #[must_use]
     pub fn new(query: StatisticsQuery) -> Self {
-        let filter = query.filter.texts();
-        let filter = filter.map(|(by, text)| (by.place(), codec::entry(text))).collect();
+        let filter = query.filter.texts().map(|(by, text)| (by.place(), Name::of(text)));
         Self {
+            filter: filter.collect(),
             query,
-            filter,
             names: Default::default(),
+            periods: Vec::new(),
             places: HashMap::new(),
             rows: Vec::new(),
-            total: [0; NUMBERS],
+            beyond: [0; NUMBERS],
             is_full: false,
         }
     }
@@ -68,111 +80,113 @@ impl Tallying {
 
     fn add_at(&mut self, hour: Hour, part: &[u8]) -> Result<usize, Malformed> {
         let reading = Reading::new(part)?;
-        let Some(mut rows) = self.passing(&reading)? else { return Ok(reading.parts) };
-        self.find_rows(self.query.period(hour), &reading, &mut rows)?;
-        for number in 0..NUMBERS {
-            let (all, total) = (&mut self.rows, &mut self.total);
-            reading.each(number, |cell, value| {
-                let row = rows.get(cell).copied().unwrap_or(LEFT_OUT);
-                if row == LEFT_OUT {
-                    return;
+        let chosen = self.chosen(&reading);
+        if chosen.as_ref().is_some_and(Vec::is_empty) {
+            return Ok(reading.parts);
+        }
+        let rows = self.rows_of(hour, &reading, chosen.as_deref())?;
+        let mut add = |at: usize, numbers: &Numbers| {
+            // One row for all, or one for each.
+            let row = rows.get(at).or(rows.first()).copied().unwrap_or(NO_ROOM);
+            let sum = self.rows.get_mut(row as usize).map_or(&mut self.beyond, |row| &mut row.sum);
+            numbers::add(sum, numbers);
+        };
+        match chosen {
+            None => reading.each(add),
+            Some(cells) => {
+                for (at, cell) in cells.into_iter().enumerate() {
+                    add(at, &reading.numbers(cell as usize));
                 }
-                total[number] = total[number].saturating_add(value);
-                if let Some((_, _, sum)) = all.get_mut(row as usize) {
-                    sum[number] = sum[number].saturating_add(value);
-                }
-            })?;
+            }
         }
         Ok(reading.parts)
     }
 
-    /// For each cell zero if it passes the filter; `None`: no cell does.
-    fn passing(&self, reading: &Reading<'_>) -> Result<Option<Vec<u32>>, Malformed> {
-        let mut wanted = Vec::new();
-        for (dimension, entry) in &self.filter {
-            let entries = reading.dictionary(*dimension)?;
-            let Some(place) = entries.iter().position(|known| known == entry) else {
-                return Ok(None);
-            };
-            wanted.push((*dimension, entries.len(), place));
-        }
-        let mut rows = vec![0; reading.cells];
-        for (dimension, entries, place) in wanted {
-            let Some(places) = reading.places(dimension, entries)? else { continue };
-            for (row, found) in rows.iter_mut().zip(places) {
-                if found as usize != place {
-                    *row = LEFT_OUT;
-                }
+    /// The cells that pass the filter; `None`: all do.
+    fn chosen(&self, reading: &Reading<'_>) -> Option<Vec<u32>> {
+        let (mut range, mut wanted) = (0..reading.cells, Vec::new());
+        for (dimension, name) in &self.filter {
+            let Some(place) = reading.names(*dimension).find(name) else { return Some(Vec::new()) };
+            if reading.same_place(*dimension) == Some(place) {
+                continue;
+            }
+            if *dimension == Dimension::Key.place() {
+                range = cells_of_key(reading, place);
+            } else {
+                wanted.push((*dimension, place));
             }
         }
-        Ok(Some(rows))
+        if wanted.is_empty() && range == (0..reading.cells) {
+            return None;
+        }
+        let cells = range.filter(|cell| {
+            wanted.iter().all(|(dimension, place)| reading.place(*dimension, *cell) == *place)
+        });
+        // A part has no more cells than that.
+        Some(cells.filter_map(|cell| u32::try_from(cell).ok()).collect())
     }
 
-    /// Says for each cell that passed which row it belongs to.
-    fn find_rows(
+    /// The rows to which cells belong, in their order; a single one, if it is the same for all.
+    fn rows_of(
         &mut self,
-        period: Option<Period>,
+        hour: Hour,
         reading: &Reading<'_>,
-        rows: &mut [u32],
-    ) -> Result<(), Malformed> {
-        let mut columns = Vec::with_capacity(self.query.by.len());
-        for by in &self.query.by {
-            let place = by.place();
-            let entries = reading.dictionary(place)?;
-            let column = reading.places(place, entries.len())?;
-            columns.push((place, entries, column));
-        }
-        match columns.as_slice() {
-            [] => {
-                let row = self.row(period, [0; 4]);
-                rows.iter_mut().filter(|row| **row != LEFT_OUT).for_each(|found| *found = row);
-            }
-            [(dimension, entries, column)] => {
-                // The row of each entry is looked up once, not once for each cell.
-                let mut known = vec![LEFT_OUT; entries.len()];
-                for (cell, row) in rows.iter_mut().enumerate().filter(|(_, row)| **row != LEFT_OUT)
-                {
-                    let at = column.as_ref().map_or(0, |column| column[cell] as usize);
-                    let known = known.get_mut(at).ok_or(Malformed)?;
-                    if *known == LEFT_OUT {
-                        let mut place = [0; 4];
-                        place[*dimension] = self.name(*dimension, entries[at]);
-                        *known = self.row(period, place);
+        chosen: Option<&[u32]>,
+    ) -> Result<Vec<u32>, Malformed> {
+        let period = self.period(hour);
+        match *self.query.by.as_slice() {
+            [] => Ok(vec![self.row(period, [0; 4])]),
+            [by] => {
+                let at = by.place();
+                // The row of each name is looked up once, not once for each cell.
+                let mut rows = vec![NOT_KNOWN; reading.names(at).len()];
+                let mut places = reading.places(at, chosen);
+                for place in &mut places {
+                    let row = rows.get_mut(*place as usize).ok_or(Malformed)?;
+                    if *row == NOT_KNOWN {
+                        let name = reading.names(at).name(*place as usize).ok_or(Malformed)?;
+                        let mut names = [0; 4];
+                        names[at] = self.names[at].number(name);
+                        *row = self.row(period, names);
                     }
-                    *row = *known;
+                    *place = *row;
                 }
+                Ok(places)
             }
-            several => {
-                let mut numbers: Vec<Vec<u32>> = Vec::with_capacity(several.len());
-                for (dimension, entries, _) in several {
-                    numbers
-                        .push(entries.iter().map(|entry| self.name(*dimension, entry)).collect());
-                }
-                for (cell, row) in rows.iter_mut().enumerate().filter(|(_, row)| **row != LEFT_OUT)
-                {
-                    let mut place = [0; 4];
-                    for ((dimension, _, column), numbers) in several.iter().zip(&numbers) {
-                        let at = column.as_ref().map_or(0, |column| column[cell] as usize);
-                        place[*dimension] = numbers.get(at).copied().ok_or(Malformed)?;
+            ref several => {
+                let several = several.to_vec();
+                let count = chosen.map_or(reading.cells, <[u32]>::len);
+                let mut names = vec![[0; 4]; count];
+                for by in several {
+                    let at = by.place();
+                    let numbering = &mut self.names[at];
+                    let numbers = reading.names(at).iter();
+                    let numbers: Vec<_> = numbers.map(|name| numbering.number(name)).collect();
+                    for (names, place) in names.iter_mut().zip(reading.places(at, chosen)) {
+                        names[at] = numbers.get(place as usize).copied().ok_or(Malformed)?;
                     }
-                    *row = self.row(period, place);
                 }
+                Ok(names.into_iter().map(|names| self.row(period, names)).collect())
             }
         }
-        Ok(())
     }
 
-    fn name(&mut self, dimension: usize, entry: &[u8]) -> u32 {
-        let names = &mut self.names[dimension];
-        if let Some(number) = names.get(entry) {
-            return *number;
-        }
-        let number = u32::try_from(names.len()).unwrap_or(u32::MAX);
-        names.insert(entry.to_vec(), number);
-        number
+    /// The number of the period in which an hour lies.
+    fn period(&mut self, hour: Hour) -> u32 {
+        let period = self.query.period(hour);
+        let known = self.periods.iter().rposition(|known| *known == period);
+        let number = known.unwrap_or_else(|| {
+            self.periods.push(period);
+            self.periods.len() - 1
+        });
+        u32::try_from(number).unwrap_or(u32::MAX)
     }
 
-    fn row(&mut self, period: Option<Period>, place: [u32; 4]) -> u32 {
+    fn row(&mut self, period: u32, place: [u32; 4]) -> u32 {
+        if self.is_full {
+            // Then no row is answered.
+            return NO_ROOM;
+        }
         if let Some(row) = self.places.get(&(period, place)) {
             return *row;
         }
@@ -181,7 +195,7 @@ impl Tallying {
             return NO_ROOM;
         }
         let row = u32::try_from(self.rows.len()).unwrap_or(NO_ROOM);
-        self.rows.push((period, place, [0; NUMBERS]));
+        self.rows.push(Row { period, place, sum: [0; NUMBERS] });
         self.places.insert((period, place), row);
         row
     }
@@ -192,35 +206,44 @@ impl Tallying {
     ///
     /// [`Malformed`] if a name in it is none.
     pub fn finish(self, calendar: Calendar) -> Result<Statistics, Malformed> {
-        let mut names: [Vec<String>; 4] = Default::default();
-        for (texts, numbers) in names.iter_mut().zip(&self.names) {
-            texts.resize(numbers.len(), String::new());
-            for (entry, number) in numbers {
-                texts[*number as usize] = codec::text(entry)?;
-            }
+        let mut total = self.beyond;
+        for row in &self.rows {
+            numbers::add(&mut total, &row.sum);
         }
+        let rows = if self.is_full { None } else { Some(self.answered()?) };
+        Ok(Statistics {
+            from: self.query.from.start(calendar),
+            to: self.query.to.start(calendar),
+            total: numbers::totals(&total),
+            rows,
+        })
+    }
+
+    fn answered(&self) -> Result<Vec<StatisticsRow>, Malformed> {
+        let names = self
+            .names
+            .each_ref()
+            .map(|numbering| numbering.names().iter().map(Name::text).collect::<Vec<_>>());
         let text = |by: Dimension, place: &[u32; 4]| -> Option<&str> {
             let text = names[by.place()].get(place[by.place()] as usize)?;
             (self.query.by.contains(&by) && !text.is_empty()).then_some(text)
         };
-        let mut rows = Vec::with_capacity(self.rows.len());
-        for (period, place, numbers) in &self.rows {
-            if numbers == &[0; NUMBERS] {
-                continue;
-            }
+        let used = self.rows.iter().filter(|row| row.sum != [0; NUMBERS]);
+        let answered = used.map(|Row { period, place, sum }| {
             let key = text(Dimension::Key, place).map(KeyId::try_from).transpose();
             let group = text(Dimension::Group, place).map(GroupId::try_from).transpose();
             let account = text(Dimension::Account, place).map(AccountId::try_from).transpose();
             let model = text(Dimension::Model, place).map(ModelName::try_from).transpose();
-            rows.push(StatisticsRow {
-                period: *period,
+            Ok(StatisticsRow {
+                period: self.periods.get(*period as usize).copied().flatten(),
                 key: key.map_err(|_| Malformed)?,
                 group: group.map_err(|_| Malformed)?,
                 account: account.map_err(|_| Malformed)?,
                 model: model.map_err(|_| Malformed)?,
-                totals: numbers::totals(numbers),
-            });
-        }
+                totals: numbers::totals(sum),
+            })
+        });
+        let mut rows = answered.collect::<Result<Vec<_>, _>>()?;
         rows.sort_by(|one, other| {
             let by_use = (other.totals.cost, other.totals.requests)
                 .cmp(&(one.totals.cost, one.totals.requests));
@@ -228,11 +251,23 @@ impl Tallying {
             let by_pool = || (&one.account, &one.model).cmp(&(&other.account, &other.model));
             one.period.cmp(&other.period).then(by_use).then_with(by_name).then_with(by_pool)
         });
-        Ok(Statistics {
-            from: self.query.from.start(calendar),
-            to: self.query.to.start(calendar),
-            total: numbers::totals(&self.total),
-            rows: (!self.is_full).then_some(rows),
-        })
+        Ok(rows)
     }
+}
+
+/// The cells of the key at a place: they lie together, for cells are sorted by key.
+fn cells_of_key(reading: &Reading<'_>, place: usize) -> Range<usize> {
+    let first_at = |place: usize| {
+        let (mut low, mut high) = (0, reading.cells);
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            if reading.place(Dimension::Key.place(), middle) < place {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    };
+    first_at(place)..first_at(place.saturating_add(1))
 }
