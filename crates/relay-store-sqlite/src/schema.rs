@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0004_settings.sql"),
     include_str!("../migrations/0005_statistics.sql"),
     include_str!("../migrations/0006_events.sql"),
+    include_str!("../migrations/0007_transfer.sql"),
 ];
 
 /// How long a connection waits for a lock of another process.
