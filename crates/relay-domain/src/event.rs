@@ -66,7 +66,7 @@ impl From<EventId> for String {
 }
 
 /// An event under its name, as it is kept and told outside.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct RecordedEvent {
     /// Its name.
     pub id: EventId,

@@ -1,20 +1,30 @@
 //! What was used, as a whole: given and taken in a page at a time.
 
+mod bound;
+mod limit_facts;
+mod segments;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use redis::Pipeline;
-use relay_domain::{NanoUsd, Period, PeriodKind, RequestRecord, TokenCount};
+use relay_domain::{
+    AuditEntry, LimitScope, Limits, NanoUsd, Period, PeriodKind, Platform, RequestRecord,
+    Timestamp, TokenCount,
+};
 use relay_store::{
-    Archive, ArchivePage, Counted, StoreError, StoredRecord, UsageScope, UsageTotals,
+    Archive, ArchivePage, Counted, LimitFacts, Rebind, StatisticsProgress, StoreError,
+    StoredRecord, StoredSegment, UsageScope, UsageTotals,
 };
 
+use crate::audit;
 use crate::connection;
 use crate::counters;
 use crate::guarded_write::GuardedWrite;
 use crate::money;
-use crate::scan;
+use crate::scan::{self, Kind};
 use crate::shared::Shared;
+use crate::statistics;
 
 /// How many records are on a page.
 const PAGE: usize = 500;
@@ -32,7 +42,8 @@ pub(crate) struct RedisArchive {
 impl Archive for RedisArchive {
     async fn counters(&self, position: Option<String>) -> Result<ArchivePage<Counted>, StoreError> {
         let Shared { pool, keyspace, .. } = &*self.shared;
-        let (next, names) = scan::step(pool, "*usage:*", &position.unwrap_or_default()).await?;
+        let position = position.unwrap_or_default();
+        let (next, names) = scan::step(pool, "*usage:*", &position, Kind::Hash).await?;
         let counted: Vec<_> = names
             .into_iter()
             .filter_map(|name| Some((keyspace.counter_of(&name)?, name)))
@@ -107,6 +118,57 @@ impl Archive for RedisArchive {
             }
         }
         Ok(added)
+    }
+
+    async fn limits(
+        &self,
+        limits: &[(LimitScope, Limits)],
+        now: Timestamp,
+    ) -> Result<Vec<LimitFacts>, StoreError> {
+        self.limit_facts(limits, now).await
+    }
+
+    async fn add_limits(&self, facts: &[LimitFacts], now: Timestamp) -> Result<usize, StoreError> {
+        let mut added = 0;
+        for facts in facts {
+            added += usize::from(self.take_limit_facts(facts, now).await?);
+        }
+        Ok(added)
+    }
+
+    async fn bindings(&self, position: Option<String>) -> Result<ArchivePage<Rebind>, StoreError> {
+        self.binding_page(position).await
+    }
+
+    async fn add_bindings(
+        &self,
+        bindings: &[(Platform, Rebind)],
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        self.bind(bindings, now).await
+    }
+
+    async fn segments(
+        &self,
+        position: Option<String>,
+    ) -> Result<ArchivePage<StoredSegment>, StoreError> {
+        self.segment_page(position).await
+    }
+
+    async fn statistics_progress(&self) -> Result<StatisticsProgress, StoreError> {
+        statistics::progress(&self.shared).await
+    }
+
+    async fn add_segments(&self, segments: &[StoredSegment]) -> Result<usize, StoreError> {
+        self.add_stored_segments(segments).await
+    }
+
+    async fn begin_statistics(&self, progress: &StatisticsProgress) -> Result<bool, StoreError> {
+        self.take_progress(progress).await
+    }
+
+    async fn add_audit(&self, entries: &[AuditEntry]) -> Result<usize, StoreError> {
+        audit::add(&self.shared, entries).await
     }
 }
 

@@ -90,6 +90,34 @@ impl RedisAudit {
     }
 }
 
+/// Adds entries under their numbers, but for those whose number is taken. Returns how many.
+pub(crate) async fn add(shared: &Shared, entries: &[AuditEntry]) -> Result<usize, StoreError> {
+    let Shared { pool, keyspace, .. } = shared;
+    let (name, sequence) = (keyspace.audit(), keyspace.audit_sequence());
+    let Some(last) = entries.iter().map(|entry| entry.seq).max() else { return Ok(0) };
+    let mut pipeline = Pipeline::with_capacity(1 + entries.len());
+    pipeline.cmd("GET").arg(&sequence);
+    for AuditEntry { seq, .. } in entries {
+        pipeline.cmd("ZCOUNT").arg(&name).arg(seq).arg(seq);
+    }
+    let mut answers = pool.send(&pipeline).await?.into_iter();
+    let given: Option<u64> = connection::read(answers.next().unwrap_or_default(), "GET")?;
+    let mut pipeline = Pipeline::new();
+    // First, and by what is missing: what is appended meanwhile is given numbers of its own.
+    pipeline.cmd("INCRBY").arg(&sequence).arg(last.saturating_sub(given.unwrap_or(0)));
+    let mut added = 0;
+    for (entry, answer) in entries.iter().zip(answers) {
+        if connection::read::<u64>(answer, "ZCOUNT")? == 0 {
+            let json = serde_json::to_string(entry)
+                .map_err(|error| StoreError::Refused(Box::new(error)))?;
+            pipeline.cmd("ZADD").arg(&name).arg(entry.seq).arg(json);
+            added += 1;
+        }
+    }
+    pool.send(&pipeline).await?;
+    Ok(added)
+}
+
 fn is_too_old(json: &str, newest: &AuditEntry) -> bool {
     serde_json::from_str(json).is_ok_and(|old: AuditEntry| AUDIT_AGE < newest.at.since(old.at))
 }

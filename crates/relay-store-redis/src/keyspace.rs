@@ -123,6 +123,19 @@ impl Keyspace {
         }
     }
 
+    /// What a scan for conversations' bindings asks for.
+    pub(crate) fn binding_pattern(&self) -> &'static str {
+        "unified_*_session_mapping:*"
+    }
+
+    /// The conversation in the name of a binding.
+    pub(crate) fn affinity_of(&self, name: &str) -> Option<AffinityKey> {
+        let text = name
+            .strip_prefix("unified_claude_session_mapping:")
+            .or_else(|| name.strip_prefix("unified_openai_session_mapping:"))?;
+        AffinityKey::try_from(text).ok()
+    }
+
     // API keys.
 
     pub(crate) fn key(&self, id: &str) -> String {
@@ -304,6 +317,16 @@ impl Keyspace {
     }
 
     // Statistics.
+
+    /// What a scan for segments asks for.
+    pub(crate) fn statistics_pattern(&self) -> String {
+        format!("{}stats:*", self.own)
+    }
+
+    /// What the name of a segment says of which one it is.
+    pub(crate) fn statistics_segment_text<'a>(&self, name: &'a str) -> Option<&'a str> {
+        name.strip_prefix(&self.own)?.strip_prefix("stats:")
+    }
 
     /// How far segments have been made.
     pub(crate) fn statistics_state(&self) -> String {

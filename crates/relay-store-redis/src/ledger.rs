@@ -25,7 +25,9 @@ use relay_store::{
 use self::batch::Prepared;
 use self::hold::Part;
 use self::meter::Meter;
+pub(crate) use self::meter::day_field;
 use self::queue::{Flush, Queue};
+pub(crate) use self::uses::{binding_lifetime, binding_text};
 use crate::connection::{self, SharedConnection};
 use crate::fault;
 use crate::shared::Shared;

@@ -34,17 +34,29 @@ pub(crate) async fn hashes(
     }
 }
 
-/// One step of a scan for hashes that `pattern` matches, from `position` (empty for the first): where the
+/// What kind of value a scan asks for.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    Hash,
+    Text,
+}
+
+/// One step of a scan for values of a kind that `pattern` matches, from `position` (empty for the first): where the
 /// next step begins, unless this was the last, and the names found.
 pub(crate) async fn step(
     pool: &ConnectionPool,
     pattern: &str,
     position: &str,
+    kind: Kind,
 ) -> Result<(Option<String>, Vec<String>), StoreError> {
     let mut pipeline = Pipeline::with_capacity(1);
     let cursor = if position.is_empty() { "0" } else { position };
     pipeline.cmd("SCAN").arg(cursor).arg("MATCH").arg(pattern);
-    pipeline.arg("COUNT").arg(STEP).arg("TYPE").arg("hash");
+    let kind = match kind {
+        Kind::Hash => "hash",
+        Kind::Text => "string",
+    };
+    pipeline.arg("COUNT").arg(STEP).arg("TYPE").arg(kind);
     let answer = pool.send(&pipeline).await?.pop().unwrap_or_default();
     let (next, found): (String, Vec<String>) = connection::read(answer, "SCAN")?;
     Ok(((next != "0").then_some(next), found))

@@ -31,6 +31,8 @@ pub(crate) struct Scripts {
     pub(crate) guarded_write: Script,
     /// Writes segments of statistics.
     pub(crate) roll_statistics: Script,
+    /// Takes in how far statistics were made elsewhere.
+    pub(crate) begin_statistics: Script,
 }
 
 /// A script and the digest under which Redis keeps it.
@@ -60,6 +62,7 @@ impl Scripts {
             begin_period: of_limits(include_str!("scripts/begin_period.lua")),
             guarded_write: plain(include_str!("scripts/guarded_write.lua")),
             roll_statistics: plain(include_str!("scripts/roll_statistics.lua")),
+            begin_statistics: plain(include_str!("scripts/begin_statistics.lua")),
         }
     }
 }

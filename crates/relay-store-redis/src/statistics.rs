@@ -5,11 +5,11 @@
 
 use redis::{Pipeline, Value};
 use relay_domain::Timestamp;
-use relay_store::StoreError;
 use relay_store::statistics::{
     Change, Fold, Fresh, Hour, Malformed, Plan, Roll, SegmentName, State, Statistics,
     StatisticsQuery, Tallying,
 };
+use relay_store::{StatisticsProgress, StoreError};
 
 use crate::connection;
 use crate::fault;
@@ -160,6 +160,12 @@ async fn write(
     let answer = script.send_on_pool(&shared.pool, &pipeline).await?.pop();
     let done: i64 = connection::read(answer.unwrap_or_default(), "roll_statistics.lua")?;
     Ok(done == 1)
+}
+
+/// How far they have been made, and all that waits to be folded.
+pub(crate) async fn progress(shared: &Shared) -> Result<StatisticsProgress, StoreError> {
+    let (KnownState { state, .. }, fresh) = read_state(shared, -1).await?;
+    Ok(StatisticsProgress { state, fresh })
 }
 
 /// The state, and its text, by which a change of it is told.

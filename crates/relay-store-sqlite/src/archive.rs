@@ -1,13 +1,27 @@
 //! What was used, as a whole: given and taken in a page at a time.
 
+mod bound;
+mod limit_facts;
+mod segments;
+
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use relay_domain::{AccountId, GroupId, KeyId, ModelName, Period, RequestRecord};
-use relay_store::{Archive, ArchivePage, Counted, StoreError, StoredRecord, UsageScope};
+use relay_domain::{
+    AccountId, AuditEntry, GroupId, KeyId, LimitScope, Limits, ModelName, Period, Platform,
+    RequestRecord, Timestamp,
+};
+use relay_store::{
+    Archive, ArchivePage, Counted, LimitFacts, Rebind, StatisticsProgress, StoreError,
+    StoredRecord, StoredSegment, UsageScope,
+};
 use rusqlite::{Connection, TransactionBehavior, params};
 
+use crate::audit;
 use crate::batch::{blob, request_id};
 use crate::counters;
 use crate::error::{SqliteError, corrupt};
+use crate::statistics;
 use crate::store::SqliteStore;
 
 /// How many rows are on a page: nobody waits long for one.
@@ -36,6 +50,75 @@ impl Archive for SqliteStore {
         let records = records.to_vec();
         let add = move |connection: &mut Connection| Ok(add_records(connection, records)?);
         self.core().queue.run(add).await
+    }
+
+    async fn limits(
+        &self,
+        limits: &[(LimitScope, Limits)],
+        now: Timestamp,
+    ) -> Result<Vec<LimitFacts>, StoreError> {
+        let (limits, calendar) = (limits.to_vec(), self.core().options.calendar);
+        let read = move |connection: &mut Connection| {
+            Ok(limit_facts::read(connection, calendar, &limits, now)?)
+        };
+        self.core().queue.run(read).await
+    }
+
+    async fn add_limits(&self, facts: &[LimitFacts], now: Timestamp) -> Result<usize, StoreError> {
+        let (facts, calendar) = (facts.to_vec(), self.core().options.calendar);
+        let queue = Arc::clone(&self.core().queue);
+        let add = move |connection: &mut Connection| {
+            Ok(limit_facts::add(connection, (calendar, &queue), &facts, now)?)
+        };
+        self.core().queue.run(add).await
+    }
+
+    async fn bindings(&self, position: Option<String>) -> Result<ArchivePage<Rebind>, StoreError> {
+        self.core().queue.run(move |connection| bound::page(connection, position)).await
+    }
+
+    async fn add_bindings(
+        &self,
+        bindings: &[(Platform, Rebind)],
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        let bindings = bindings.to_vec();
+        let queue = Arc::clone(&self.core().queue);
+        let add = move |connection: &mut Connection| {
+            let added = bound::add(connection, &bindings, now)?;
+            let mut state = queue.state();
+            for (_, Rebind { affinity, .. }) in &bindings {
+                state.bindings.forget(affinity);
+            }
+            Ok(added)
+        };
+        self.core().queue.run(add).await
+    }
+
+    async fn segments(
+        &self,
+        position: Option<String>,
+    ) -> Result<ArchivePage<StoredSegment>, StoreError> {
+        self.core().queue.run(move |connection| segments::page(connection, position)).await
+    }
+
+    async fn statistics_progress(&self) -> Result<StatisticsProgress, StoreError> {
+        self.core().queue.run(|connection| statistics::progress(connection)).await
+    }
+
+    async fn add_segments(&self, segments: &[StoredSegment]) -> Result<usize, StoreError> {
+        let segments = segments.to_vec();
+        self.core().queue.run(move |connection| segments::add(connection, &segments)).await
+    }
+
+    async fn begin_statistics(&self, progress: &StatisticsProgress) -> Result<bool, StoreError> {
+        let progress = progress.clone();
+        self.core().queue.run(move |connection| segments::begin(connection, &progress)).await
+    }
+
+    async fn add_audit(&self, entries: &[AuditEntry]) -> Result<usize, StoreError> {
+        let entries = entries.to_vec();
+        self.core().queue.run(move |connection| Ok(audit::add(connection, &entries)?)).await
     }
 }
 

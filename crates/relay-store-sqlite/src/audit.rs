@@ -51,6 +51,33 @@ fn append(connection: &mut Connection, entry: &AuditEntry) -> Result<u64, Sqlite
     Ok(number(seq))
 }
 
+/// Adds entries under their numbers, but for those whose number is taken. Returns how many.
+pub(crate) fn add(
+    connection: &mut Connection,
+    entries: &[AuditEntry],
+) -> Result<usize, SqliteError> {
+    let transaction = connection.transaction()?;
+    let mut added = 0;
+    for entry in entries {
+        added += transaction
+            .prepare_cached(
+                "INSERT INTO audit (seq, at, actor, action, target_kind, target_id, entry)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![
+                whole(entry.seq),
+                millis(entry.at),
+                entry.actor.name,
+                entry.action,
+                entry.target_kind,
+                entry.target_id,
+                serde_json::to_string(entry)?,
+            ])?;
+    }
+    transaction.commit()?;
+    Ok(added)
+}
+
 fn page(connection: &Connection, query: &AuditQuery) -> Result<AuditPage, StoreError> {
     let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
     let mut read = connection

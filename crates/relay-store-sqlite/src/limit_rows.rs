@@ -19,6 +19,8 @@ use crate::windows::Window;
 const HOUR_MS: u64 = 3_600_000;
 /// How long the days of an account are kept that do not begin on the hour.
 const OWN_DAYS_KEPT: u64 = 3;
+/// How long what keys were charged in weeks is kept that was not counted here.
+const OWN_WEEKS_KEPT: u64 = 2;
 
 /// What `unread` asks for. To be run by the writer, so that memory learns it before the next commit.
 pub(crate) fn read_spent(
@@ -51,7 +53,7 @@ pub(crate) fn read_spent(
 }
 
 /// What was counted in a period that has not ended.
-fn spent_in(
+pub(crate) fn spent_in(
     connection: &Connection,
     calendar: Calendar,
     scope: &LimitScope,
@@ -79,7 +81,40 @@ fn spent_in(
         parts.push(calendar.period(kind, moment));
         moment = Timestamp::from_millis(moment.as_millis().saturating_add(hours * HOUR_MS));
     }
-    counted(connection, scope, &parts)
+    let mut amount = counted(connection, scope, &parts)?;
+    if let (LimitPeriodKind::Week, LimitScope::Key(key)) = (period.kind, scope) {
+        amount.claude = amount.claude + claude_week(connection, key, period)?;
+    }
+    Ok(amount)
+}
+
+/// What a key was charged for Claude models in a week, beyond what was counted.
+fn claude_week(
+    connection: &Connection,
+    key: &KeyId,
+    week: &LimitPeriod,
+) -> Result<NanoUsd, SqliteError> {
+    let mut read = connection
+        .prepare_cached("SELECT charged FROM claude_week WHERE key = ?1 AND week = ?2")?;
+    let found = read.query_row(params![key.as_str(), week.to_string()], |row| row.get(0));
+    Ok(NanoUsd::from_nanos(found.optional()?.unwrap_or(0)))
+}
+
+/// Keeps what a key was charged for Claude models in a week beyond what was counted, unless something is
+/// kept already, which is `false`. Nothing is nothing to keep.
+pub(crate) fn add_claude_week(
+    connection: &Connection,
+    key: &KeyId,
+    week: &LimitPeriod,
+    amount: NanoUsd,
+) -> rusqlite::Result<bool> {
+    if amount <= NanoUsd::ZERO {
+        return Ok(true);
+    }
+    let mut add = connection.prepare_cached(
+        "INSERT INTO claude_week (key, week, charged) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+    )?;
+    Ok(0 < add.execute(params![key.as_str(), week.to_string(), amount.as_nanos()])?)
 }
 
 /// What `scope` has counted in all of these periods together.
@@ -136,8 +171,22 @@ pub(crate) fn count_own_day(
     add.execute(params![account.as_str(), day.to_string(), cost.as_nanos()]).map(drop)
 }
 
+/// Keeps what an account has spent in a day that does not begin on the hour, unless something is kept
+/// already, which is `false`.
+pub(crate) fn add_own_day(
+    connection: &Connection,
+    account: &AccountId,
+    day: &LimitPeriod,
+    cost: NanoUsd,
+) -> rusqlite::Result<bool> {
+    let mut add = connection.prepare_cached(
+        "INSERT INTO account_day (account, day, cost) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+    )?;
+    Ok(0 < add.execute(params![account.as_str(), day.to_string(), cost.as_nanos()])?)
+}
+
 /// When the limits of `scope` were last started anew, and what had been counted until then.
-fn read_restart(
+pub(crate) fn read_restart(
     connection: &Connection,
     scope: &LimitScope,
 ) -> Result<Option<(Timestamp, Amount)>, SqliteError> {
@@ -173,6 +222,26 @@ pub(crate) fn restart(
         .execute("DELETE FROM rate_window WHERE scope = ?1 AND id = ?2", params![number, id])?;
     transaction.commit()?;
     Ok(())
+}
+
+/// Keeps that the limits of `scope` were started anew elsewhere. `false`, with nothing done: they were here,
+/// too, or more had been spent then than was counted here at all.
+pub(crate) fn add_restart(
+    connection: &Connection,
+    scope: &LimitScope,
+    at: Timestamp,
+    before: Amount,
+) -> Result<bool, SqliteError> {
+    if counted(connection, scope, &[Period::Total])?.all < before.all {
+        return Ok(false);
+    }
+    let (number, id) = columns(scope);
+    let mut add = connection.prepare_cached(
+        "INSERT INTO limit_restart (scope, id, restarted_at, spent, claude)
+         VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+    )?;
+    let (all, claude) = (before.all.as_nanos(), before.claude.as_nanos());
+    Ok(0 < add.execute(params![number, id, millis(at), all, claude])?)
 }
 
 /// Every window in the file.
@@ -232,6 +301,19 @@ pub(crate) fn write_windows(
     Ok(())
 }
 
+/// Keeps a window that was opened elsewhere, unless there is one, which is `false`.
+pub(crate) fn add_window(
+    connection: &Connection,
+    scope: &LimitScope,
+    window: &Window,
+) -> Result<bool, SqliteError> {
+    if read_window(connection, scope)?.is_some() {
+        return Ok(false);
+    }
+    write_windows(connection, &[(scope.clone(), *window)])?;
+    Ok(true)
+}
+
 /// Counts what a request that ended at `now` came to in the window of `scope`, if that is still open.
 pub(crate) fn count_in_window(
     connection: &Connection,
@@ -249,7 +331,7 @@ pub(crate) fn count_in_window(
     add.execute(params![number, id, whole(tokens), cost.as_nanos(), millis(now)]).map(drop)
 }
 
-/// Drops windows that have ended by `now`, and days of accounts that did so long before.
+/// Drops windows that have ended by `now`, and days of accounts and weeks of keys that did so long before.
 pub(crate) fn prune(
     connection: &Connection,
     calendar: Calendar,
@@ -262,6 +344,11 @@ pub(crate) fn prune(
     let day = calendar.period(PeriodKind::Day, Timestamp::from_millis(before));
     connection
         .prepare_cached("DELETE FROM account_day WHERE day < ?1")?
+        .execute([day.to_string()])?;
+    let before = now.as_millis().saturating_sub(OWN_WEEKS_KEPT * 7 * 24 * HOUR_MS);
+    let day = calendar.period(PeriodKind::Day, Timestamp::from_millis(before));
+    connection
+        .prepare_cached("DELETE FROM claude_week WHERE week < ?1")?
         .execute([day.to_string()])?;
     Ok(())
 }

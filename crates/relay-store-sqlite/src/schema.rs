@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0005_statistics.sql"),
     include_str!("../migrations/0006_events.sql"),
     include_str!("../migrations/0007_uncounted.sql"),
+    include_str!("../migrations/0008_transfer.sql"),
 ];
 
 /// How long a connection waits for a lock of another process.

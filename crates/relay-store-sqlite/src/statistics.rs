@@ -1,11 +1,11 @@
 //! Statistics: bytes under names, in the form of `relay_store::statistics`.
 
 use relay_domain::{Calendar, Timestamp};
-use relay_store::StoreError;
 use relay_store::statistics::{
     Change, CommitCells, Fold, Fresh, Hour, Malformed, Plan, Roll, SegmentName, State, Statistics,
     StatisticsQuery, Tallying,
 };
+use relay_store::{StatisticsProgress, StoreError};
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
 use crate::error::{SqliteError, corrupt};
@@ -125,6 +125,30 @@ impl Step {
         transaction.commit()?;
         Ok(true)
     }
+}
+
+/// How far they have been made, and all that waits to be folded.
+pub(crate) fn progress(connection: &Connection) -> Result<StatisticsProgress, StoreError> {
+    let fresh = read_fresh(connection, i64::MAX)?.into_iter().map(|(_, fresh)| fresh);
+    Ok(StatisticsProgress { state: read_state(connection)?, fresh: fresh.collect() })
+}
+
+/// Takes in how far they were made elsewhere. To be run in a transaction, where there are none.
+pub(crate) fn begin(
+    connection: &Connection,
+    progress: &StatisticsProgress,
+) -> Result<(), SqliteError> {
+    if let Some(state) = progress.state {
+        connection
+            .prepare_cached("INSERT INTO statistics_state (one, state) VALUES (1, ?1)")?
+            .execute([serde_json::to_string(&state)?])?;
+    }
+    for Fresh { hour, written } in &progress.fresh {
+        connection
+            .prepare_cached("INSERT INTO statistics_fresh (hour, cells) VALUES (?1, ?2)")?
+            .execute(params![hour.number(), written])?;
+    }
+    Ok(())
 }
 
 fn state_text(connection: &Connection) -> rusqlite::Result<Option<String>> {

@@ -79,6 +79,11 @@ impl Windows {
         }
     }
 
+    /// The file has this window, which memory does not know.
+    pub(crate) fn opened(&mut self, scope: LimitScope, window: Window) {
+        self.open.insert(scope, window);
+    }
+
     /// Closes the window of `scope`. The file has none any more.
     pub(crate) fn close(&mut self, scope: &LimitScope) {
         self.open.remove(scope);

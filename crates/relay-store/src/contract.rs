@@ -34,6 +34,7 @@ pub mod spender;
 pub mod standing;
 pub mod statistics;
 pub mod thresholds;
+pub mod transfer;
 pub mod windows;
 
 use crate::Stores;
@@ -98,6 +99,14 @@ macro_rules! contract_suite {
             archive::counters_that_were_taken_in_go_on,
             archive::counters_that_were_taken_in_date_no_use,
             archive::records_are_taken_in_once,
+            transfer::a_window_moves,
+            transfer::a_restart_moves,
+            transfer::a_week_of_claude_models_moves,
+            transfer::a_day_of_an_account_moves,
+            transfer::bindings_move,
+            transfer::the_trail_moves,
+            transfer::statistics_move,
+            transfer::nothing_is_known_of_limits_that_never_were,
             admin::a_fresh_store_has_no_predecessor,
             admin::the_first_login_stays,
             admin::of_two_first_logins_one_wins,

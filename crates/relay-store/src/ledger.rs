@@ -304,7 +304,7 @@ pub enum Charge {
 }
 
 /// A binding to write.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Rebind {
     /// The conversation.
     pub affinity: AffinityKey,

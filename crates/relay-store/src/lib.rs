@@ -40,7 +40,10 @@ pub use account_listing::{AccountQuery, AccountSort};
 pub use accounts::{AccountRepository, AccountSecrets};
 pub use admin::{AdminCredentials, AdminRepository, PasswordHash};
 pub use admin_tokens::AdminTokenRepository;
-pub use archive::{Archive, ArchivePage, Counted};
+pub use archive::{
+    Archive, ArchivePage, Counted, LimitFacts, LimitRestart, OpenWindow, SpentInPeriod,
+    StatisticsProgress, StoredSegment,
+};
 pub use audit::{AUDIT_AGE, AUDIT_CAPACITY, AuditPage, AuditQuery, AuditRepository};
 pub use error::StoreError;
 pub use events::{EVENT_AGE, EVENT_CAPACITY, EventPage, EventQuery, EventRepository, oldest_kept};

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
-use relay_engine::operator::transfer::{Contents, ExportOptions};
+use relay_engine::operator::transfer::{Contents, ExportOptions, Section};
 use secrecy::SecretString;
 
 use super::passphrase;
@@ -66,13 +66,11 @@ pub(super) fn options(
 
 /// Says what was exported.
 fn tell(contents: &Contents) {
-    let Contents { logins, keys, accounts, unopened, counters, records, state } = contents;
-    print(format!("login     {logins}"));
-    print(format!("API keys  {keys}"));
-    print(format!("accounts  {accounts}"));
-    print(format!("counters  {counters}"));
-    print(format!("records   {records}"));
-    print(format!("state     {}", state.to_hex()));
+    for section in Section::ALL {
+        print(format!("{:13}  {}", section.name(), contents.count(section)));
+    }
+    print(format!("state          {}", contents.state.to_hex()));
+    let unopened = &contents.unopened;
     if !unopened.is_empty() {
         say(
             "warning: the secrets of these accounts do not open with this ENCRYPTION_KEY and were exported as they are:",

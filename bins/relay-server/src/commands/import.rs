@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::BufReader;
 
 use anyhow::{Context as _, Result};
-use relay_engine::operator::transfer::{ImportFile, ImportReport, Tally, TransferError};
+use relay_engine::operator::transfer::{ImportFile, ImportReport, Section, Tally, TransferError};
 
 use super::{export, passphrase};
 use crate::cli::ImportArgs;
@@ -47,12 +47,12 @@ pub(crate) async fn run(arguments: &ImportArgs, config: &Config) -> Result<()> {
     let imported = operator.import(&file, arguments.merge).await;
     let report = imported.context("the import is not complete; repeat it with --merge")?;
     tell(&report);
-    print(format!("state     {} in the file", file.contents().state.to_hex()));
+    print(format!("state          {} in the file", file.contents().state.to_hex()));
     if report.is_all_added() {
         let options = export::options(config, &installation, passphrase);
         let here = operator.contents(&options).await.context("the store cannot be read")?;
         let verdict = if here.state == file.contents().state { "the same" } else { "not the same" };
-        print(format!("state     {} in the store: {verdict}", here.state.to_hex()));
+        print(format!("state          {} in the store: {verdict}", here.state.to_hex()));
     }
     if is_new {
         say(format!(
@@ -65,15 +65,8 @@ pub(crate) async fn run(arguments: &ImportArgs, config: &Config) -> Result<()> {
 }
 
 fn tell(report: &ImportReport) {
-    let ImportReport { logins, keys, accounts, counters, records } = report;
-    let sections = [
-        ("login", logins),
-        ("API keys", keys),
-        ("accounts", accounts),
-        ("counters", counters),
-        ("records", records),
-    ];
-    for (name, Tally { added, kept }) in sections {
-        print(format!("{name:8}  {added} added, {kept} left as they were"));
+    for section in Section::ALL {
+        let Tally { added, kept } = report.tally(section);
+        print(format!("{:13}  {added} added, {kept} left as they were", section.name()));
     }
 }

@@ -125,8 +125,7 @@ impl Operator {
         if !presented.expose_secret().starts_with(TOKEN_PREFIX) {
             return Ok(None);
         }
-        let digest = self.digest_of_token(presented);
-        let found = self.stores.admin_tokens.find_by_digest(&digest).await?;
+        let found = self.find_token(presented.expose_secret()).await?;
         let now = self.clock.now();
         let Some(token) = found.filter(|token| token.is_good(now)) else { return Ok(None) };
         let is_noted = token.last_used_at.is_some_and(|last| now.since(last) < USE_NOTED_EVERY);
@@ -135,6 +134,18 @@ impl Operator {
             tracing::warn!(%error, token.id = %token.id, "the use of a token was not noted");
         }
         Ok(Some(token))
+    }
+
+    /// A token that was brought along from elsewhere was digested with another key.
+    async fn find_token(&self, presented: &str) -> Result<Option<AdminToken>, OperatorError> {
+        let digests = std::iter::once(self.hasher.digest(presented));
+        for digest in digests.chain(self.hasher.former(presented)) {
+            let found = self.stores.admin_tokens.find_by_digest(&KeyDigest::new(digest)).await?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
     }
 
     fn digest_of_token(&self, token: &SecretString) -> KeyDigest {

@@ -13,7 +13,13 @@ mod entry;
 mod export;
 mod import;
 mod key_form;
+mod limit_form;
+mod operator_forms;
+mod section;
+mod statistics_form;
+mod taking_in;
 
+use std::collections::BTreeMap;
 use std::io;
 
 use relay_crypto::{CryptoError, SetDigest};
@@ -24,6 +30,7 @@ use super::OperatorError;
 
 pub use export::ExportOptions;
 pub use import::{ImportFile, ImportReport, Tally};
+pub use section::Section;
 
 /// Why a transfer failed.
 #[derive(Debug, thiserror::Error)]
@@ -57,20 +64,18 @@ impl From<StoreError> for TransferError {
 /// What a file or a store holds.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Contents {
-    /// Administrators' logins: one or none.
-    pub logins: usize,
-    /// API keys.
-    pub keys: usize,
-    /// Upstream accounts.
-    pub accounts: usize,
-    /// Of them those whose secrets did not open: they travel as they are sealed.
+    counts: BTreeMap<Section, usize>,
+    /// The accounts whose secrets did not open: they travel as they are sealed.
     pub unopened: Vec<AccountId>,
-    /// Counters of usage.
-    pub counters: usize,
-    /// Records of requests.
-    pub records: usize,
     /// The same for two stores that hold the same, secrets opened.
     pub state: SetDigest,
+}
+
+impl Contents {
+    /// How many entries of a section there are.
+    pub fn count(&self, section: Section) -> usize {
+        self.counts.get(&section).copied().unwrap_or(0)
+    }
 }
 
 #[cfg(test)]

@@ -266,6 +266,15 @@ impl Meter<'_> {
     }
 }
 
+fn day_stem(day_minute: u16) -> String {
+    format!("before:day:{day_minute:04}:")
+}
+
+/// The field of a meter that tells what had been spent when this day began, which begins at this minute.
+pub(crate) fn day_field(day_minute: u16, day: &LimitPeriod) -> String {
+    format!("{}{day}", day_stem(day_minute))
+}
+
 impl Budget {
     /// What the fields of a meter begin with that tell what had been spent when such periods began.
     fn stem(&self) -> String {
@@ -273,7 +282,7 @@ impl Budget {
             _ if self.is_claude() => "before:claude:".to_owned(),
             LimitPeriodKind::Week => "before:week:".to_owned(),
             LimitPeriodKind::Day | LimitPeriodKind::Month | LimitPeriodKind::Total => {
-                format!("before:day:{:04}:", self.day_minute)
+                day_stem(self.day_minute)
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What a batch of settlements uses and binds: conversations, and when keys and accounts were last used.
 
-use relay_domain::{RequestRecord, Timestamp};
-use relay_store::{Settlement, StoreError};
+use relay_domain::{Platform, RequestRecord, Timestamp};
+use relay_store::{Binding, Settlement, StoreError};
 use serde::Serialize;
 
 use crate::call::Call;
@@ -18,6 +18,24 @@ struct BindingForm<'a> {
     #[serde(rename = "accountType")]
     kind: &'static str,
     until: Timestamp,
+}
+
+/// A binding to an account of a platform as it is written.
+///
+/// # Errors
+///
+/// [`StoreError::Refused`] if it cannot be written as JSON.
+pub(crate) fn binding_text(platform: Platform, binding: &Binding) -> Result<String, StoreError> {
+    let kind = AccountFamily::of_new(platform).sticky_kind();
+    let form = BindingForm { account: binding.account.as_str(), kind, until: binding.until };
+    serde_json::to_string(&form).map_err(|error| StoreError::Refused(Box::new(error)))
+}
+
+/// How long a binding is kept from `now` on, in milliseconds. One that has ended already is written with the
+/// shortest life: it replaces the old.
+pub(crate) fn binding_lifetime(binding: &Binding, now: Timestamp) -> u64 {
+    let lifetime = binding.until.since(now).as_millis();
+    u64::try_from(lifetime).unwrap_or(u64::MAX).clamp(1, MAX_LIFETIME_MS)
 }
 
 /// What a batch uses and binds.
@@ -42,16 +60,9 @@ impl<'a> Uses<'a> {
     ) -> Result<(), StoreError> {
         let Settlement { record, bind, now, .. } = settlement;
         let Some(bind) = bind else { return Ok(()) };
-        let lifetime = bind.binding.until.since(*now).as_millis();
-        // A binding that has ended already is written with the shortest life: it replaces the old.
-        let lifetime_ms = u64::try_from(lifetime).unwrap_or(u64::MAX).clamp(1, MAX_LIFETIME_MS);
-        let kind = AccountFamily::of_new(record.platform).sticky_kind();
-        let account = bind.binding.account.as_str();
-        let form = BindingForm { account, kind, until: bind.binding.until };
-        let value =
-            serde_json::to_string(&form).map_err(|error| StoreError::Refused(Box::new(error)))?;
+        let value = binding_text(record.platform, &bind.binding)?;
         let name = keyspace.binding(record.platform, &bind.affinity);
-        self.bindings.push((name, value, lifetime_ms));
+        self.bindings.push((name, value, binding_lifetime(&bind.binding, *now)));
         Ok(())
     }
 

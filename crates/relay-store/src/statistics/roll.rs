@@ -64,7 +64,7 @@ pub struct Change {
 }
 
 /// Cells as a commit has appended them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Fresh {
     /// In which hour they were counted.
     pub hour: Hour,

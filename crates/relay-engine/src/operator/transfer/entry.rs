@@ -1,17 +1,22 @@
 //! One line of the file.
 
 use relay_domain::{
-    AccountId, GroupId, KeyId, ModelName, NanoUsd, Period, RequestRecord, Timestamp, TokenUsage,
+    AccountId, AuditEntry, GroupId, KeyId, ModelName, NanoUsd, Period, RecordedEvent,
+    RequestRecord, Timestamp, TokenUsage,
 };
 use relay_store::{AdminCredentials, Counted, PasswordHash, StoredRecord, UsageScope, UsageTotals};
 use serde::{Deserialize, Serialize};
 
-use super::Contents;
 use super::account_form::AccountForm;
 use super::key_form::KeyForm;
+use super::limit_form::{BindingForm, LimitForm};
+use super::operator_forms::{GroupForm, SettingsForm, TokenForm};
+use super::statistics_form::{ProgressForm, SegmentForm};
+use super::{Contents, Section};
 
-/// The form of the entries. Raised when an entry changes its meaning.
-pub(super) const FORM: u32 = 1;
+/// The form of the entries. Raised when there are sections that an older version cannot read, or an entry
+/// changes its meaning. Older forms are read as well: 1 has neither groups nor anything below records.
+pub(super) const FORM: u32 = 2;
 
 /// One line of the file, by its section.
 #[derive(Deserialize, Serialize)]
@@ -29,6 +34,24 @@ pub(super) enum Entry {
     Counter(CounterForm),
     /// The record of a request.
     Record(Box<StoredRecord>),
+    /// A group of API keys.
+    Group(GroupForm),
+    /// A token of automation.
+    Token(TokenForm),
+    /// A document of settings.
+    Settings(SettingsForm),
+    /// What is known of someone's limits.
+    Limit(LimitForm),
+    /// A conversation that is bound.
+    Binding(BindingForm),
+    /// A segment of the statistics.
+    Segment(SegmentForm),
+    /// How far the statistics were made, after all of its segments.
+    Progress(ProgressForm),
+    /// An entry of the trail of changes.
+    Audit(Box<AuditEntry>),
+    /// What an operator should hear of.
+    Event(Box<RecordedEvent>),
 }
 
 /// What the file says of itself.
@@ -80,18 +103,48 @@ enum ScopeForm {
 impl Entry {
     /// Counts it.
     pub(super) fn count(&self, contents: &mut Contents) {
-        match self {
-            Self::Head(_) => {}
-            Self::Login(_) => contents.logins += 1,
-            Self::Key(_) => contents.keys += 1,
+        let section = match self {
+            Self::Head(_) => return,
+            Self::Login(_) => Section::Login,
+            Self::Key(_) => Section::Key,
             Self::Account(account) => {
-                contents.accounts += 1;
                 if !account.is_open() {
                     contents.unopened.push(account.id().clone());
                 }
+                Section::Account
             }
-            Self::Counter(_) => contents.counters += 1,
-            Self::Record(_) => contents.records += 1,
+            Self::Counter(_) => Section::Counter,
+            Self::Record(_) => Section::Record,
+            Self::Group(_) => Section::Group,
+            Self::Token(_) => Section::Token,
+            Self::Settings(_) => Section::Settings,
+            Self::Limit(_) => Section::Limit,
+            Self::Binding(_) => Section::Binding,
+            Self::Segment(_) | Self::Progress(_) => Section::Statistics,
+            Self::Audit(_) => Section::Audit,
+            Self::Event(_) => Section::Event,
+        };
+        *contents.counts.entry(section).or_default() += 1;
+    }
+
+    /// Whether what it holds can be made of it.
+    pub(super) fn is_sound(self) -> bool {
+        match self {
+            Self::Head(_) => false,
+            Self::Key(key) => key.into_key().is_some(),
+            Self::Counter(counter) => counter.into_counted().is_some(),
+            Self::Token(token) => token.into_token().is_some(),
+            Self::Settings(settings) => settings.into_document().is_some(),
+            Self::Segment(segment) => segment.into_segment().is_some(),
+            Self::Progress(progress) => progress.into_progress().is_some(),
+            Self::Login(_)
+            | Self::Account(_)
+            | Self::Record(_)
+            | Self::Group(_)
+            | Self::Limit(_)
+            | Self::Binding(_)
+            | Self::Audit(_)
+            | Self::Event(_) => true,
         }
     }
 

@@ -1,21 +1,20 @@
 //! Reading the file and taking in what it holds.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Read};
 
 use relay_crypto::SealedReader;
-use relay_domain::{Account, RequestRecord, SealedSecret};
-use relay_store::{AccountSecrets, Counted, StoreError};
+use relay_domain::{Account, SealedSecret};
+use relay_store::{AccountSecrets, AuditQuery, SettingsName};
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 
 use super::account_form::{AccountForm, SecretsForm};
 use super::entry::{Entry, FORM, Head};
-use super::{Contents, TransferError};
+use super::taking_in::TakingIn;
+use super::{Contents, Section, TransferError};
 use crate::account_secrets::salt_of;
 use crate::operator::Operator;
-
-/// How many counters or records are taken in at once.
-const AT_ONCE: usize = 500;
 
 /// A file that was read to its end and is whole.
 pub struct ImportFile<O> {
@@ -35,18 +34,9 @@ pub struct Tally {
 }
 
 /// What an import did.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct ImportReport {
-    /// The administrator's login.
-    pub logins: Tally,
-    /// API keys.
-    pub keys: Tally,
-    /// Upstream accounts.
-    pub accounts: Tally,
-    /// Counters of usage.
-    pub counters: Tally,
-    /// Records of requests.
-    pub records: Tally,
+    tallies: BTreeMap<Section, Tally>,
 }
 
 impl<R: Read, O: Fn() -> io::Result<R>> ImportFile<O> {
@@ -63,13 +53,7 @@ impl<R: Read, O: Fn() -> io::Result<R>> ImportFile<O> {
         while let Some(entry) = lines.next()? {
             contents.state.add(&lines.line);
             entry.count(&mut contents);
-            let is_sound = match entry {
-                Entry::Key(key) => key.into_key().is_some(),
-                Entry::Counter(counter) => counter.into_counted().is_some(),
-                Entry::Head(_) => false,
-                Entry::Login(_) | Entry::Account(_) | Entry::Record(_) => true,
-            };
-            if !is_sound {
+            if !entry.is_sound() {
                 return Err(TransferError::UnknownEntry { line: lines.number });
             }
         }
@@ -100,10 +84,32 @@ impl Operator {
     /// The store's.
     pub async fn holds_nothing(&self) -> Result<bool, TransferError> {
         let stores = &self.stores;
-        Ok(stores.admin.credentials().await?.is_none()
-            && stores.accounts.list().await?.is_empty()
-            && stores.keys.list().await?.is_empty()
-            && stores.archive.records(None).await?.items.is_empty())
+        if stores.admin.credentials().await?.is_some()
+            || !stores.accounts.list().await?.is_empty()
+            || !stores.groups.list().await?.is_empty()
+            || !stores.keys.list().await?.is_empty()
+            || !stores.admin_tokens.list().await?.is_empty()
+            || !stores.archive.records(None).await?.items.is_empty()
+        {
+            return Ok(false);
+        }
+        for name in SettingsName::ALL {
+            if stores.settings.read(name).await?.is_some() {
+                return Ok(false);
+            }
+        }
+        let trail = AuditQuery { limit: 1, ..AuditQuery::default() };
+        if !stores.audit.page(&trail).await?.entries.is_empty() {
+            return Ok(false);
+        }
+        let mut position = None;
+        loop {
+            let page = stores.archive.counters(position).await?;
+            position = page.next;
+            if !page.items.is_empty() || position.is_none() {
+                return Ok(page.items.is_empty());
+            }
+        }
     }
 
     /// Takes in what `file` holds. What the store has already, by the same id, stays as it is: repeating an
@@ -123,67 +129,16 @@ impl Operator {
         }
         let mut lines = Lines::open(&file.open, &file.passphrase)?;
         lines.head()?;
-        let mut report = ImportReport::default();
-        let (mut counters, mut records) = (Vec::new(), Vec::new());
+        let mut taking_in = TakingIn::new(self);
         while let Some(entry) = lines.next()? {
             let unknown = TransferError::UnknownEntry { line: lines.number };
-            match entry {
-                Entry::Head(_) => return Err(unknown),
-                Entry::Login(login) => {
-                    let added = self.stores.admin.initialise(&login.into()).await?;
-                    report.logins.note(usize::from(added), 1);
-                }
-                Entry::Account(form) => {
-                    let account = self.sealed(*form).await?;
-                    report.accounts.note_created(self.stores.accounts.create(&account).await)?;
-                }
-                Entry::Key(form) => {
-                    let key = form.into_key().ok_or(unknown)?;
-                    report.keys.note_created(self.stores.keys.create(&key).await)?;
-                }
-                Entry::Counter(form) => {
-                    counters.push(form.into_counted().ok_or(unknown)?);
-                    if counters.len() == AT_ONCE {
-                        self.add_counters(&mut counters, &mut report).await?;
-                    }
-                }
-                Entry::Record(form) => {
-                    records.push(RequestRecord::from(*form));
-                    if records.len() == AT_ONCE {
-                        self.add_records(&mut records, &mut report).await?;
-                    }
-                }
-            }
+            taking_in.take(entry, unknown).await?;
         }
-        self.add_counters(&mut counters, &mut report).await?;
-        self.add_records(&mut records, &mut report).await?;
-        Ok(report)
-    }
-
-    async fn add_counters(
-        &self,
-        counters: &mut Vec<Counted>,
-        report: &mut ImportReport,
-    ) -> Result<(), TransferError> {
-        let added = self.stores.archive.add_counters(counters).await?;
-        report.counters.note(added, counters.len());
-        counters.clear();
-        Ok(())
-    }
-
-    async fn add_records(
-        &self,
-        records: &mut Vec<RequestRecord>,
-        report: &mut ImportReport,
-    ) -> Result<(), TransferError> {
-        let added = self.stores.archive.add_records(records).await?;
-        report.records.note(added, records.len());
-        records.clear();
-        Ok(())
+        taking_in.finish().await
     }
 
     /// An account with its secrets sealed for this store.
-    async fn sealed(&self, form: AccountForm) -> Result<Account, TransferError> {
+    pub(super) async fn sealed(&self, form: AccountForm) -> Result<Account, TransferError> {
         let (platform, secrets, account) = form.into_parts();
         let secrets = match secrets {
             SecretsForm::Sealed { credential, proxy_password } => AccountSecrets {
@@ -207,27 +162,22 @@ impl Operator {
 }
 
 impl ImportReport {
+    /// What became of the entries of a section.
+    pub fn tally(&self, section: Section) -> Tally {
+        self.tallies.get(&section).copied().unwrap_or_default()
+    }
+
     /// Whether all that was in the file was added.
     #[must_use]
     pub fn is_all_added(&self) -> bool {
-        let Self { logins, keys, accounts, counters, records } = self;
-        [logins, keys, accounts, counters, records].iter().all(|tally| tally.kept == 0)
-    }
-}
-
-impl Tally {
-    fn note(&mut self, added: usize, of: usize) {
-        self.added += added;
-        self.kept += of.saturating_sub(added);
+        self.tallies.values().all(|tally| tally.kept == 0)
     }
 
-    fn note_created(&mut self, created: Result<(), StoreError>) -> Result<(), StoreError> {
-        match created {
-            Ok(()) => self.note(1, 1),
-            Err(StoreError::Duplicate { .. }) => self.note(0, 1),
-            Err(error) => return Err(error),
-        }
-        Ok(())
+    /// So many entries of a section were added, of so many.
+    pub(super) fn note(&mut self, section: Section, added: usize, of: usize) {
+        let tally = self.tallies.entry(section).or_default();
+        tally.added += added;
+        tally.kept += of.saturating_sub(added);
     }
 }
 
@@ -250,7 +200,7 @@ impl<R: Read> Lines<R> {
 
     fn head(&mut self) -> Result<Head, TransferError> {
         match self.next()? {
-            Some(Entry::Head(head)) if head.form == FORM => Ok(head),
+            Some(Entry::Head(head)) if (1..=FORM).contains(&head.form) => Ok(head),
             _ => Err(TransferError::UnknownEntry { line: 1 }),
         }
     }

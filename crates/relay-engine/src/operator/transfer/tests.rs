@@ -1,12 +1,17 @@
 use std::sync::Arc;
 
 use relay_crypto::{ApiKeyMinter, CryptoError, KeyHasher, Keyring, SealFormat};
-use relay_domain::{Calendar, Period, SealedSecret};
+use relay_domain::{
+    AccountId, AdminToken, AdminTokenId, Calendar, Event, EventId, EventKind, KeyDigest, LimitKind,
+    LimitScope, Limits, NanoUsd, Period, RateWindow, RecordedEvent, SealedSecret, TokenScope,
+};
 use relay_store::contract::fixture::{
-    account, at, key, key_id, model, rich_account, rich_key, rich_record, usage,
+    account, admit_request, affinity, at, group, key, key_id, model, rebind, record, rich_account,
+    rich_key, rich_record, settlement, usage,
 };
 use relay_store::{
-    AccountSecrets, AdminCredentials, Counted, PasswordHash, UsageScope, UsageTotals,
+    AccountSecrets, AdminCredentials, AdmitRequest, Counted, PasswordHash, SettingsChange,
+    SettingsName, Settlement, UsageScope, UsageTotals,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -44,9 +49,43 @@ fn elsewhere() -> (Desk, Operator) {
     (desk, operator)
 }
 
+/// What is in a furnished store.
+const EVERYTHING: [(Section, usize); 13] = [
+    (Section::Login, 1),
+    (Section::Account, 2),
+    (Section::Group, 1),
+    (Section::Key, 2),
+    (Section::Token, 1),
+    (Section::Settings, 2),
+    // Of a key, an account and a model in four periods, and two more.
+    (Section::Counter, 14),
+    (Section::Record, 4),
+    (Section::Limit, 1),
+    (Section::Binding, 1),
+    (Section::Statistics, 1),
+    (Section::Audit, 2),
+    (Section::Event, 1),
+];
+
+/// Limits under which a request was let in.
+fn limits() -> Limits {
+    let length = std::time::Duration::from_hours(1);
+    let window = RateWindow { length, requests: Some(2), tokens: None, cost: None };
+    Limits {
+        window: Some(window),
+        total_cost: Some(NanoUsd::from_nanos(13_000_000)),
+        ..Limits::default()
+    }
+}
+
 /// A store with something of everything.
 async fn furnished() -> Desk {
     let desk = Desk::new();
+    furnish(&desk).await;
+    desk
+}
+
+async fn furnish(desk: &Desk) {
     let login = AdminCredentials {
         username: "root".to_owned(),
         password_hash: PasswordHash::new("$argon2id$...".to_owned()),
@@ -62,11 +101,68 @@ async fn furnished() -> Desk {
             AccountSecrets { credential: seal(SECRET), proxy_password: Some(seal(PROXY_PASSWORD)) };
         desk.stores.accounts.create(&secrets.put_into(account)).await.unwrap();
     }
-    for key in [key("k", 1), rich_key("rich", 2)] {
+    let limited = relay_domain::ApiKey { limits: limits(), ..key("k", 1) };
+    for key in [limited, rich_key("rich", 2)] {
         desk.stores.keys.create(&key).await.unwrap();
     }
+    desk.stores.groups.create(&group("team-one")).await.unwrap();
+    let now = desk.clock.now();
+    let token = AdminToken {
+        id: AdminTokenId::try_from("tok-1").unwrap(),
+        name: "deploy".to_owned(),
+        digest: KeyDigest::new([7; 32]),
+        scopes: vec![TokenScope::Read, TokenScope::KeysWrite],
+        created_by: "root".to_owned(),
+        created_at: now,
+        expires_at: None,
+        last_used_at: Some(now),
+        revoked_at: None,
+    };
+    desk.stores.admin_tokens.create(&token).await.unwrap();
+    for name in SettingsName::ALL {
+        let next = "{\"rates\":{}}".to_owned();
+        let change = SettingsChange { name, expected: None, next };
+        assert!(desk.stores.settings.replace(&change).await.unwrap());
+    }
+    for target in ["a", "b"] {
+        let entry = relay_domain::AuditEntry {
+            seq: 0,
+            at: now,
+            actor: crate::operator::fixture::root(),
+            action: "key.create".to_owned(),
+            target_kind: "key".to_owned(),
+            target_id: target.to_owned(),
+            before: None,
+            after: Some("{}".to_owned()),
+        };
+        desk.stores.audit.append(&entry).await.unwrap();
+    }
+    let event = RecordedEvent {
+        id: EventId::new(now, 1, 2),
+        event: Event {
+            at: now,
+            kind: EventKind::BudgetThreshold {
+                scope: LimitScope::Key(key_id("k")),
+                percent: 80,
+                state: relay_domain::LimitState {
+                    limit: LimitKind::TotalCost,
+                    used: 8,
+                    held: 0,
+                    allowed: 10,
+                    resets_at: None,
+                },
+            },
+        },
+    };
+    desk.stores.events.append(&[event]).await.unwrap();
+    // A request of the conversation that is bound.
+    let asked = AdmitRequest { limits: limits(), ..admit_request(50, "k", now) };
+    assert!(desk.stores.ledger.admit(&asked).await.unwrap().decision.is_ok());
+    let bind = rebind("a1", "plain", now.plus(std::time::Duration::from_hours(1)));
+    let end = Settlement { bind: Some(bind), ..settlement(record(50, "k"), now) };
+    assert!(desk.stores.ledger.settle(&end).await.unwrap().is_first());
     let counters = [
-        (UsageScope::Key(key_id("k")), Period::Total),
+        (UsageScope::Key(key_id("other")), Period::Total),
         (UsageScope::Model(model("vendor:m")), Period::Day { year: 2040, month: 1, day: 1 }),
     ];
     let totals = UsageTotals { requests: 3, tokens: usage(3), ..UsageTotals::default() };
@@ -79,7 +175,6 @@ async fn furnished() -> Desk {
     desk.stores.archive.add_counters(&counters).await.unwrap();
     let records: Vec<_> = (0..3).map(|number| rich_record(number, "k")).collect();
     desk.stores.archive.add_records(&records).await.unwrap();
-    desk
 }
 
 async fn exported(desk: &Desk) -> (&'static [u8], Contents) {
@@ -98,8 +193,8 @@ fn checked(
 async fn everything_arrives_and_is_sealed_anew() {
     let here = furnished().await;
     let (file, contents) = exported(&here).await;
-    assert_eq!((contents.logins, contents.keys, contents.accounts), (1, 2, 2));
-    assert_eq!((contents.counters, contents.records), (2, 3));
+    let sections = Section::ALL.map(|section| (section, contents.count(section)));
+    assert_eq!(sections, EVERYTHING);
     assert_eq!(contents.unopened, []);
     let text = String::from_utf8_lossy(file);
     for secret in [SECRET, PROXY_PASSWORD, "encryption key", "plain", "$argon2id"] {
@@ -113,15 +208,9 @@ async fn everything_arrives_and_is_sealed_anew() {
         checked.encryption_keys().map(|key| key.expose_secret().to_owned()).collect();
     assert_eq!(keys, ["an encryption key of the tests' own"]);
     let report = operator.import(&checked, false).await.unwrap();
-    let added = |added| Tally { added, kept: 0 };
-    let expected = ImportReport {
-        logins: added(1),
-        keys: added(2),
-        accounts: added(2),
-        counters: added(2),
-        records: added(3),
-    };
-    assert_eq!(report, expected);
+    for (section, added) in EVERYTHING {
+        assert_eq!(report.tally(section), Tally { added, kept: 0 }, "{section:?}");
+    }
     assert_eq!(operator.contents(&options()).await.unwrap(), contents, "the same state");
     let theirs = Keyring::new(&"another encryption key".into(), SealFormat::Aead);
     for account in there.stores.accounts.list().await.unwrap() {
@@ -129,7 +218,7 @@ async fn everything_arrives_and_is_sealed_anew() {
         let opened = OpenSecrets::of(&account, &theirs).unwrap();
         assert_eq!(opened.credential.expose_secret(), SECRET);
     }
-    let used = there.stores.usage.totals(&UsageScope::Key(key_id("k")), Period::Total).await;
+    let used = there.stores.usage.totals(&UsageScope::Key(key_id("other")), Period::Total).await;
     assert_eq!(used.unwrap().requests, 3);
 }
 
@@ -145,13 +234,13 @@ async fn a_store_that_holds_something_is_merged_with_only_if_told_and_stays_as_i
     assert_eq!(there.stores.accounts.list().await.unwrap(), [], "nothing was written");
 
     let first = operator.import(&checked, true).await.unwrap();
-    assert_eq!(first.keys, Tally { added: 1, kept: 1 });
+    assert_eq!(first.tally(Section::Key), Tally { added: 1, kept: 1 });
     assert_eq!(there.stores.keys.get(&own.id).await.unwrap(), Some(own));
     let state = operator.contents(&options()).await.unwrap();
     let again = operator.import(&checked, true).await.unwrap();
-    let kept = |kept| Tally { added: 0, kept };
-    assert_eq!((again.keys, again.accounts, again.logins), (kept(2), kept(2), kept(1)));
-    assert_eq!((again.counters, again.records), (kept(2), kept(3)));
+    for (section, kept) in EVERYTHING {
+        assert_eq!(again.tally(section), Tally { added: 0, kept }, "{section:?}");
+    }
     assert_eq!(operator.contents(&options()).await.unwrap(), state, "repeated, it changes nothing");
 }
 
@@ -167,10 +256,107 @@ async fn what_is_not_whole_is_refused_before_anything_is_written() {
     assert!(matches!(foreign, TransferError::File(CryptoError::NotASealedFile)), "{foreign:?}");
 
     let mut writer = relay_crypto::SealedWriter::create(Vec::new(), &passphrase()).unwrap();
-    writer.write(b"{\"head\":{\"form\":2,\"relay\":\"9\",\"exported_at\":0,\"offset_minutes\":0,\"encryption_keys\":[]}}\n").unwrap();
+    writer.write(b"{\"head\":{\"form\":3,\"relay\":\"9\",\"exported_at\":0,\"offset_minutes\":0,\"encryption_keys\":[]}}\n").unwrap();
     let later = writer.finish().unwrap();
     let later = checked(later.leak(), passphrase()).err().unwrap();
     assert!(matches!(later, TransferError::UnknownEntry { line: 1 }), "{later:?}");
+}
+
+/// A limit that is nearly used up here is nearly used up there.
+#[tokio::test]
+async fn limits_stand_there_as_they_stood_here() {
+    let here = furnished().await;
+    let (file, _) = exported(&here).await;
+    let (there, operator) = elsewhere();
+    operator.import(&checked(file, passphrase()).unwrap(), false).await.unwrap();
+    let scope = LimitScope::Key(key_id("k"));
+    let now = here.clock.now();
+    let stood = here.stores.ledger.standing(&scope, &limits(), now).await.unwrap();
+    assert!(stood.iter().all(|state| 0 < state.used), "{stood:?}");
+    assert_eq!(there.stores.ledger.standing(&scope, &limits(), now).await.unwrap(), stood);
+    for (number, is_in) in [(60, true), (61, false)] {
+        let asked = AdmitRequest {
+            limits: limits(),
+            affinity: Some(affinity("a1")),
+            ..admit_request(number, "k", now)
+        };
+        let decision = there.stores.ledger.admit(&asked).await.unwrap().decision;
+        assert_eq!(decision.is_ok(), is_in, "{decision:?}");
+        if let Ok(grant) = decision {
+            assert_eq!(grant.binding.unwrap().account, AccountId::try_from("plain").unwrap());
+        }
+    }
+}
+
+/// What was merged with keeps its own trail, and gets what is new to it once.
+#[tokio::test]
+async fn a_trail_is_appended_to_a_trail() {
+    let (file, _) = exported(&furnished().await).await;
+    let (there, operator) = elsewhere();
+    let own = relay_domain::AuditEntry {
+        seq: 0,
+        at: at(9),
+        actor: crate::operator::fixture::root(),
+        action: "key.delete".to_owned(),
+        target_kind: "key".to_owned(),
+        target_id: "own".to_owned(),
+        before: None,
+        after: None,
+    };
+    there.stores.audit.append(&own).await.unwrap();
+    let file = checked(file, passphrase()).unwrap();
+    for expected in [Tally { added: 2, kept: 0 }, Tally { added: 0, kept: 2 }] {
+        let report = operator.import(&file, true).await.unwrap();
+        assert_eq!(report.tally(Section::Audit), expected);
+        let all = relay_store::AuditQuery { limit: 9, ..relay_store::AuditQuery::default() };
+        let page = there.stores.audit.page(&all).await.unwrap();
+        let targets: Vec<_> = page.entries.iter().map(|entry| entry.target_id.as_str()).collect();
+        assert_eq!(targets, ["b", "a", "own"]);
+    }
+}
+
+/// A file of the first form has fewer sections, and no more is asked of it.
+#[tokio::test]
+async fn a_file_of_the_first_form_is_read() {
+    let (file, _) = exported(&furnished().await).await;
+    let mut lines = String::new();
+    let mut reader = relay_crypto::SealedReader::open(file, &passphrase()).unwrap();
+    io::Read::read_to_string(&mut reader, &mut lines).unwrap();
+    let first = ["head", "login", "key", "account", "counter", "record"];
+    let mut writer = relay_crypto::SealedWriter::create(Vec::new(), &passphrase()).unwrap();
+    for line in lines.lines() {
+        if first.iter().any(|section| line.starts_with(&format!("{{\"{section}\":"))) {
+            let line = line.replacen("\"form\":2", "\"form\":1", 1);
+            writer.write(format!("{line}\n").as_bytes()).unwrap();
+        }
+    }
+    let file = writer.finish().unwrap().leak();
+    let (there, operator) = elsewhere();
+    let checked = checked(file, passphrase()).unwrap();
+    let report = operator.import(&checked, false).await.unwrap();
+    for (section, number) in EVERYTHING {
+        let is_old = Section::Key == section
+            || section < Section::Key && section != Section::Group
+            || matches!(section, Section::Counter | Section::Record);
+        let added = if is_old { number } else { 0 };
+        assert_eq!(report.tally(section), Tally { added, kept: 0 }, "{section:?}");
+    }
+    assert_eq!(there.stores.keys.list().await.unwrap().len(), 2);
+}
+
+/// Whatever a store has, it is not taken for an empty one.
+#[tokio::test]
+async fn a_store_with_anything_in_it_is_not_empty() {
+    let (there, operator) = elsewhere();
+    assert!(operator.holds_nothing().await.unwrap());
+    there.stores.groups.create(&group("team-one")).await.unwrap();
+    assert!(!operator.holds_nothing().await.unwrap());
+    for name in SettingsName::ALL {
+        let (there, operator) = elsewhere();
+        let change = SettingsChange { name, expected: None, next: "{}".to_owned() };
+        assert!(there.stores.settings.replace(&change).await.unwrap());
+        assert!(!operator.holds_nothing().await.unwrap());
+    }
 }
 
 #[tokio::test]
