@@ -206,6 +206,8 @@ impl Server {
         }
         worker::serve(ours, &plan).await?;
         lifecycle.all_drained().await;
+        // What is read on for clients that have left may end as well, for as long as what was open.
+        plan.engine.drained(&lifecycle.kill_signal()).await;
 
         // Leases were renewed to the last stream's end; now only settlements are under way.
         house_closed.cancel();

@@ -10,7 +10,8 @@ use http_body::Body;
 use http_body_util::BodyExt as _;
 use relay_domain::RequestId;
 use relay_engine::{
-    Caller, Endpoint, Incoming, LateBody, Relay, RelayBody, Relaying, WaitSign, before_keep_alive,
+    Caller, Departure, Endpoint, Incoming, LateBody, Relay, RelayBody, Relaying, WaitSign,
+    before_keep_alive,
 };
 use relay_protocol::anthropic::ErrorType;
 use tokio::time::timeout;
@@ -64,8 +65,10 @@ where
         ));
     }
     let body = read(&head.headers, body, limit).await?;
-    if caller.may_wait() {
-        return patiently(relay, caller, Waiting { endpoint, id, arrived, head, body }).await;
+    let departure = relay.departure().filter(|_| endpoint == Endpoint::Messages);
+    if caller.may_wait() || departure.is_some() {
+        return patiently(relay, caller, Waiting { endpoint, id, arrived, head, body, departure })
+            .await;
     }
     let incoming = Incoming {
         endpoint,
@@ -75,17 +78,19 @@ where
         query: head.uri.query(),
         body: &body,
         waits: None,
+        departure: None,
     };
     relay.relay(caller, &incoming).await.map_err(refuse)
 }
 
-/// A request that may have to wait in a queue, with all that it needs meanwhile.
+/// A request that may have to wait in a queue, or to go on without its client, with all that it needs.
 struct Waiting {
     endpoint: Endpoint,
     id: RequestId,
     arrived: Instant,
     head: Parts,
     body: Bytes,
+    departure: Option<Departure>,
 }
 
 /// Relays a request that may have to wait. A client that wants a stream and has waited for as long as it
@@ -96,9 +101,10 @@ async fn patiently(
     waiting: Waiting,
 ) -> Result<Response<RelayBody>, Refusal> {
     let (id, keep_alive, sign) = (waiting.id, relay.keep_alive(), WaitSign::default());
+    let (outlasting, departure) = (relay.clone(), waiting.departure.clone());
     let (relay, seen) = (relay.clone(), sign.clone());
     let relaying: Relaying<Refusal> = Box::pin(async move {
-        let Waiting { endpoint, id, arrived, head, body } = waiting;
+        let Waiting { endpoint, id, arrived, head, body, departure } = waiting;
         let incoming = Incoming {
             endpoint,
             id,
@@ -107,10 +113,15 @@ async fn patiently(
             query: head.uri.query(),
             body: &body,
             waits: Some(&sign),
+            departure: departure.as_ref(),
         };
         let result = relay.relay(caller, &incoming).await;
         result.map_err(|error| Refusal::of(&error, relay.now()))
     });
+    let relaying = match departure {
+        Some(departure) => outlasting.outlast(relaying, departure),
+        None => relaying,
+    };
     match before_keep_alive(relaying, &seen, keep_alive).await {
         Ok(result) => result,
         Err(relaying) => {

@@ -56,6 +56,7 @@ impl Relay {
         let body_bytes = u64::try_from(incoming.body.len()).unwrap_or(u64::MAX);
         let core = Arc::clone(&self.core);
         let mut flight = Flight::begin(core, incoming.arrived, record, payer.clone(), body_bytes);
+        flight.may_outlast(incoming.departure);
         let mut place = None;
         // Who comes while others wait does not pass them.
         if let Some(terms) = payer.key.queue.filter(|_| self.core.slots.has_line(payer.id())) {

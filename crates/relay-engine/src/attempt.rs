@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::EngineError;
 use crate::classify::{Judgement, Lesson, Refusal, Retry, Trouble, judge, judge_event};
+use crate::disconnect::StreamHandle;
 use crate::error::LONGEST_RETRY_AFTER_S;
 use crate::flight::Flight;
 use crate::journey::Call;
@@ -304,7 +305,7 @@ async fn commit(mut flight: Flight, in_flight: InFlight, answer: Response<Incomi
     let proven = intake.tap().content_started() || intake.tap().ended();
     let headers = client_headers(&flight, &head.headers);
     let stream = StreamBody::new(body, intake, flight, in_flight, status);
-    let mut response = Response::new(RelayBody::Stream(Box::new(stream)));
+    let mut response = Response::new(RelayBody::Stream(StreamHandle::new(stream)));
     *response.status_mut() = head.status;
     *response.headers_mut() = headers;
     Attempt::Answered { response, proven }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{ProxyNames, RestPolicy};
+use crate::{OnDisconnect, ProxyNames, RestPolicy};
 
 /// The engine's settings. Every wait has a bound; no stream has a total one.
 #[derive(Clone, Debug)]
@@ -39,6 +39,8 @@ pub struct EngineConfig {
     pub rests: RestPolicy,
     /// The largest complete (not streamed) answer.
     pub max_answer_bytes: usize,
+    /// What becomes of an answer whose client has left.
+    pub on_disconnect: OnDisconnect,
     /// How long the store may take to let a request in, or to recognise a key.
     pub admission_timeout: Duration,
 }
@@ -62,6 +64,7 @@ impl Default for EngineConfig {
             proxy_names: ProxyNames::default(),
             rests: RestPolicy::default(),
             max_answer_bytes: 32 * 1024 * 1024,
+            on_disconnect: OnDisconnect::Abort,
             admission_timeout: Duration::from_millis(400),
         }
     }

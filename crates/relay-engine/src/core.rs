@@ -10,11 +10,12 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
+use crate::airspace::Airspace;
 use crate::classify::Lesson;
 use crate::directory::Directory;
+use crate::disconnect::Drains;
 use crate::estimate::Experience;
 use crate::events::health_change;
-use crate::flight::Airspace;
 use crate::prices::Prices;
 use crate::retry_budget::RetryBudget;
 use crate::roster::AccountLive;
@@ -33,6 +34,8 @@ pub(crate) struct Core {
     pub(crate) directory: Directory,
     pub(crate) prices: Arc<Prices>,
     pub(crate) airspace: Airspace,
+    /// Answers that are read on for clients that have left.
+    pub(crate) drains: Drains,
     pub(crate) retries: RetryBudget,
     pub(crate) experience: Experience,
     pub(crate) events: Arc<dyn EventSink>,
@@ -65,6 +68,7 @@ impl Core {
     pub(crate) fn new(directory: Directory, parts: CoreParts) -> Self {
         let CoreParts { config, clock, prices, journal, events, tasks } = parts;
         Self {
+            drains: Drains::new(config.on_disconnect),
             config: Arc::new(config),
             clock,
             directory,

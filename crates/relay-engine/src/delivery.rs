@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::Response;
 use relay_domain::{AccountId, AttemptOutcome, HealthEvent, NanoUsd, Outcome, Platform};
 use relay_scheduler::{Ask, ChosenWhy, Exclusion, Policy, Ranking, Shortage, Verdict, rank};
@@ -92,6 +93,13 @@ impl Relay {
                 return Ok(response);
             }
             flight.attempt_failed(judgement.outcome, status);
+            if flight.client_has_left() {
+                // Nobody is there for whom another account should try.
+                flight.land(Outcome::ClientGone, None, status.unwrap_or_default());
+                return Ok(
+                    passable.unwrap_or_else(|| Response::new(RelayBody::whole(Bytes::new())))
+                );
+            }
             round.last_words = passable;
             let spent = self.core.config.max_attempts <= round.tried.len()
                 || (judgement.retry == Retry::Once && 1 < round.tried.len());

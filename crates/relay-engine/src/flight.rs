@@ -2,76 +2,36 @@
 //!
 //! A [`Flight`] is made when a request is admitted. Whoever knows how it ended says so with
 //! [`Flight::land`]; if nobody does, because the client left and everything was dropped, the drop itself
-//! settles. Settlement runs on the process's task tracker ([`crate::settling`]); only the end of a finished
-//! answer waits for it, for a bounded time ([`Flight::kept`]).
+//! settles. How it settles is told in [`landing`].
 
-use std::collections::HashSet;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+mod landing;
+
+use std::sync::Arc;
 use std::task::Context;
 use std::time::{Duration, Instant};
 
 use relay_domain::{
-    Account, AccountId, AffinityKey, AttemptOutcome, AttemptRecord, LimitScope, LimitState, Limits,
-    ModelName, Multiplier, NanoUsd, Outcome, RequestId, RequestRecord, ServedTerms, Timestamp,
-    TokenCount, TokenUsage, UnpricedTreatment, UsageSource,
+    Account, AccountId, AffinityKey, AttemptOutcome, AttemptRecord, LimitState, Limits, ModelName,
+    Multiplier, NanoUsd, RequestRecord, ServedTerms, TokenCount, TokenUsage, UsageSource,
 };
 use relay_protocol::anthropic::{Served, StreamTap};
-use relay_store::{Binding, Charge, Checkpoint, Denial, Estimate, Progress, Rebind, Settlement};
+use relay_store::{Binding, Checkpoint, Denial, Estimate, Progress};
 use tokio::sync::oneshot;
-use tokio::time::{Instant as Tick, timeout};
+use tokio::time::Instant as Tick;
 
 use crate::charging::terms;
 use crate::core::Core;
+use crate::disconnect::Departure;
 use crate::meter::{Meter, Metered};
 use crate::payer::Payer;
-use crate::settling::{Outgoing, settle};
+
+use landing::Conversation;
+pub(crate) use landing::Kept;
 
 /// How often what a stream has come to is kept in the store, in case the process dies.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
 /// Bytes of a body that make a token, where the provider counts nothing.
 const BYTES_PER_TOKEN: u64 = 4;
-
-/// Waits until a settlement is kept, for a bounded time.
-pub(crate) type Kept = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// The requests that this process has in flight, so that their leases can be renewed.
-#[derive(Debug, Default)]
-pub(crate) struct Airspace(Mutex<HashSet<RequestId>>);
-
-impl Airspace {
-    pub(crate) fn enter(&self, id: RequestId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
-    }
-
-    pub(crate) fn leave(&self, id: RequestId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-    }
-
-    /// Every request in flight at this moment.
-    pub(crate) fn all(&self) -> Vec<RequestId> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
-    }
-}
-
-/// The conversation that a request belongs to.
-struct Conversation {
-    affinity: AffinityKey,
-    /// The account that it is bound to for long enough.
-    bound_to: Option<AccountId>,
-    /// The end of a binding made now.
-    until: Timestamp,
-}
-
-impl Conversation {
-    /// The binding to write after `account` has answered, if it is new or due to be renewed.
-    fn rebind(self, account: &AccountId) -> Option<Rebind> {
-        let Self { affinity, bound_to, until } = self;
-        let binding = Binding { account: account.clone(), until };
-        (bound_to.as_ref() != Some(account)).then_some(Rebind { affinity, binding })
-    }
-}
 
 /// One admitted request.
 pub(crate) struct Flight {
@@ -100,6 +60,8 @@ pub(crate) struct Flight {
     attempt_began_us: Option<u64>,
     /// When what is known of its usage is kept in the store again; `None`: it was not yet.
     next_checkpoint: Option<Tick>,
+    /// For an answer that may outlast its client.
+    departure: Option<Departure>,
     landed: bool,
     /// Closed when its settlement, which is under way, is kept.
     settling: Option<oneshot::Receiver<()>>,
@@ -116,6 +78,21 @@ impl Flight {
     ) -> Self {
         core.airspace.enter(record.id);
         Self::new(core, arrived, record, Some(payer), body_bytes)
+    }
+
+    /// Its answer may outlast its client, as `departure` tells.
+    pub(crate) fn may_outlast(&mut self, departure: Option<&Departure>) {
+        self.departure = departure.cloned();
+    }
+
+    /// Tells of its client, if its answer may outlast that.
+    pub(crate) fn departure(&self) -> Option<&Departure> {
+        self.departure.as_ref()
+    }
+
+    /// Whether its client has left, and its answer is read on.
+    pub(crate) fn client_has_left(&self) -> bool {
+        self.departure.as_ref().is_some_and(Departure::has_left)
     }
 
     /// It is about to be asked for again, by a payer whose limits may have changed.
@@ -175,6 +152,7 @@ impl Flight {
             upstream_us: 0,
             attempt_began_us: None,
             next_checkpoint: None,
+            departure: None,
             landed: false,
             settling: None,
         }
@@ -231,6 +209,9 @@ impl Flight {
     pub(crate) fn attempt_begins(&mut self, account: &Account) {
         let now_us = self.elapsed_us();
         self.attempt_began_us = Some(now_us);
+        if let Some(departure) = &self.departure {
+            departure.works(true);
+        }
         self.record.times.sent_us = Some(now_us);
         self.record.account = Some(account.id.clone());
         self.account_rate = account.rate;
@@ -249,6 +230,9 @@ impl Flight {
     /// The present attempt came to nothing.
     pub(crate) fn attempt_failed(&mut self, outcome: AttemptOutcome, status: Option<u16>) {
         self.upstream_us += self.end_attempt(outcome, status);
+        if let Some(departure) = &self.departure {
+            departure.works(false);
+        }
         self.record.times.head_us = None;
         // What a failed attempt counted is not what the client is charged for.
         self.record.usage = TokenUsage::ZERO;
@@ -400,98 +384,6 @@ impl Flight {
     /// Whether it has ended.
     pub(crate) fn has_landed(&self) -> bool {
         self.landed
-    }
-
-    /// Ends the flight: the last attempt came to `attempt`, the request to `outcome`.
-    pub(crate) fn land(&mut self, outcome: Outcome, attempt: Option<AttemptOutcome>, status: u16) {
-        if std::mem::replace(&mut self.landed, true) {
-            return;
-        }
-        let end_us = self.elapsed_us();
-        if let Some(attempt) = attempt {
-            let upstream_status = self.record.times.head_us.map(|_| status);
-            self.end_attempt(attempt, upstream_status);
-        }
-        self.record.outcome = outcome;
-        self.record.status = status;
-        self.record.times.end_us = Some(end_us);
-        if self.payer.is_some() {
-            self.settle();
-        }
-    }
-
-    /// Waits until what it came to survives the death of the process: in the store, or in the journal if
-    /// the store is away. The end of an answer waits for this, so that nobody who saw it finished finds it
-    /// gone. For no longer than a store may take to let a request in: the client is served first.
-    /// `None`: there is nothing to wait for.
-    pub(crate) fn kept(&mut self) -> Option<Kept> {
-        let settling = self.settling.take()?;
-        let patience = self.core.config.admission_timeout;
-        Some(Box::pin(async move {
-            // Whether it is kept or not, the answer goes out.
-            timeout(patience, settling).await.ok();
-        }))
-    }
-
-    fn settle(&mut self) {
-        let core = Arc::clone(&self.core);
-        let used = self.record.usage_source != UsageSource::None;
-        let completed = self.record.outcome == Outcome::Completed;
-        let account = self.record.account.as_ref().filter(|_| completed);
-        let conversation = self.conversation.take();
-        self.note_usage(conversation.as_ref().map(|conversation| &conversation.affinity));
-        let now = core.clock.now();
-        self.record.settled_at = Some(now);
-        let settlement = Settlement {
-            charge: if used { Charge::Count } else { Charge::Release },
-            bind: account.and_then(|account| conversation?.rebind(account)),
-            budgets: if used { self.budgets() } else { Vec::new() },
-            now,
-            record: self.record.clone(),
-        };
-        let outgoing = Outgoing { settlement, was_admitted: self.was_admitted };
-        let shared = Arc::clone(&core);
-        let (settled, settling) = oneshot::channel::<()>();
-        self.settling = Some(settling);
-        core.spawn(async move {
-            settle(&shared, &outgoing).await;
-            drop(settled);
-        });
-    }
-
-    /// Learns from what the request has come to, and says if it has no price.
-    fn note_usage(&self, affinity: Option<&AffinityKey>) {
-        let (record, Some(payer)) = (&self.record, &self.payer) else { return };
-        if record.usage_source == UsageSource::Final && payer.is_limited() {
-            self.core.experience.learn(record, affinity, self.body_bytes);
-        }
-        if record.usage_source != UsageSource::None && record.cost.is_none() {
-            let treatment = match record.charged {
-                Some(_) => UnpricedTreatment::Fallback,
-                None => UnpricedTreatment::Unknown,
-            };
-            let model = record.served_model.as_ref().unwrap_or(&record.model);
-            self.core.note_unpriced(model, payer.id(), record.account.as_ref(), treatment);
-        }
-    }
-
-    /// The budgets whose thresholds its settlement may pass.
-    fn budgets(&self) -> Vec<(LimitScope, Limits)> {
-        let of_payer = self.payer.iter().flat_map(Payer::budgets);
-        let of_account = self.placed.iter().filter(|(_, limits)| limits.has_budget());
-        let of_account =
-            of_account.map(|(account, limits)| (LimitScope::Account(account.clone()), *limits));
-        of_payer.chain(of_account).collect()
-    }
-}
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        if !self.landed {
-            let attempt = self.attempt_began_us.map(|_| AttemptOutcome::ClientGone);
-            let status = if self.record.times.first_content_us.is_some() { 200 } else { 0 };
-            self.land(Outcome::ClientGone, attempt, status);
-        }
     }
 }
 

@@ -14,10 +14,11 @@ use relay_store::ConfigVersion;
 use crate::admission::in_time;
 use crate::core::Core;
 use crate::directory::KnownKey;
+use crate::disconnect::{Departure, Lingering};
 use crate::stream::RelayBody;
 use crate::upstream::Upstream;
 use crate::upstream_url::Endpoint;
-use crate::{Engine, EngineError, WaitSign};
+use crate::{Engine, EngineError, Relaying, WaitSign};
 
 /// Relay, for one runtime: the engine that all share, and upstream connections of its own.
 #[derive(Clone)]
@@ -45,6 +46,8 @@ pub struct Incoming<'a> {
     pub body: &'a Bytes,
     /// Put up while it waits in a queue, if whoever serves it wants to know.
     pub waits: Option<&'a WaitSign>,
+    /// For an answer that may outlast its client, see [`Relay::departure`].
+    pub departure: Option<&'a Departure>,
 }
 
 impl Caller {
@@ -83,6 +86,23 @@ impl Relay {
     #[must_use]
     pub fn keep_alive(&self) -> Duration {
         self.core.config.keep_alive
+    }
+
+    /// For a request whose answer is to be read on if its client leaves; `None`: that is not the policy. It
+    /// goes with the [`Incoming`], and with the future that relays it to [`Self::outlast`].
+    #[must_use]
+    pub fn departure(&self) -> Option<Departure> {
+        self.core.drains.is_on().then(Departure::default)
+    }
+
+    /// `relaying`, which goes on without its client if that leaves while an upstream is at work on it.
+    #[must_use]
+    pub fn outlast<E: Send + 'static>(
+        &self,
+        relaying: Relaying<E>,
+        departure: Departure,
+    ) -> Relaying<E> {
+        Box::pin(Lingering::new(Arc::clone(&self.core), departure, relaying))
     }
 
     /// What time it is.

@@ -6,6 +6,7 @@
 mod account_secrets;
 mod address_family;
 mod admission;
+mod airspace;
 pub mod alerts;
 mod attempt;
 mod breaker;
@@ -18,6 +19,7 @@ mod core;
 mod decision;
 mod delivery;
 mod directory;
+mod disconnect;
 mod error;
 mod estimate;
 mod events;
@@ -50,12 +52,14 @@ use std::sync::Arc;
 use relay_crypto::{KeyHasher, Keyring};
 use relay_journal::Journal;
 use relay_store::Stores;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use address_family::ProxyNames;
 pub use attempt::ReadError;
 pub use clock::{Clock, SystemClock};
 pub use config::EngineConfig;
+pub use disconnect::{Departure, DrainBounds, OnDisconnect, StreamHandle};
 pub use error::{EngineError, LONGEST_RETRY_AFTER_S};
 pub use events::{EventSink, Unheard};
 pub use journey::{Caller, Incoming, Relay};
@@ -109,6 +113,12 @@ impl Engine {
         let directory = Directory::load(stores, hasher, keyring, config.key_prefix.clone()).await?;
         let parts = CoreParts { config, clock, prices, journal, events, tasks };
         Ok(Self { core: Arc::new(Core::new(directory, parts)) })
+    }
+
+    /// Returns once no answer is read on for a client that has left. If `cut` is cancelled before, those that
+    /// still are end with what is known of them.
+    pub async fn drained(&self, cut: &CancellationToken) {
+        self.core.drains.ended(cut).await;
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {

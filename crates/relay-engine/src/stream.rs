@@ -19,6 +19,7 @@ use relay_protocol::anthropic::{ErrorType, StreamTap, error_event, ping_event};
 use tokio::time::{Instant, Sleep};
 
 use crate::classify::{Lesson, Retry, Trouble, judge_event};
+use crate::disconnect::StreamHandle;
 use crate::error::in_words;
 use crate::flight::{Flight, Kept};
 use crate::late::LateBody;
@@ -48,7 +49,7 @@ pub enum RelayBody {
     /// All of it at once.
     Whole(Option<Bytes>),
     /// As it comes.
-    Stream(Box<StreamBody>),
+    Stream(StreamHandle),
     /// Behind a head that went out before there was an answer.
     Late(Box<LateBody>),
 }
@@ -71,9 +72,10 @@ impl http_body::Body for RelayBody {
     ) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
         match self.get_mut() {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Stream(stream) => {
-                stream.poll_next(cx).map(|next| next.map(|item| item.map(Frame::data)))
-            }
+            Self::Stream(handle) => match handle.stream() {
+                Some(stream) => Pin::new(stream).poll_frame(cx),
+                None => Poll::Ready(None),
+            },
             Self::Late(late) => late.poll_next(cx),
         }
     }
@@ -200,6 +202,10 @@ impl StreamBody {
             heard,
             spoken,
         }
+    }
+
+    pub(crate) fn flight(&self) -> &Flight {
+        &self.flight
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, CutOff>>> {
@@ -362,6 +368,18 @@ impl StreamBody {
         self.intake.finish_with(event.map(Bytes::from));
         self.state = State::Aborting;
         self.timer.as_mut().reset(Instant::now() + ABORT_GRACE);
+    }
+}
+
+impl http_body::Body for StreamBody {
+    type Data = Bytes;
+    type Error = CutOff;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
+        self.get_mut().poll_next(cx).map(|next| next.map(|item| item.map(Frame::data)))
     }
 }
 

@@ -137,6 +137,16 @@ pub(crate) const SETTINGS: &[Setting] = &[
     switch("upstream.proxy_use_ipv4", "PROXY_USE_IPV4", |c| {
         value(&c.sections.upstream.proxy_use_ipv4)
     }),
+    text("upstream.on_disconnect", "RELAY_ON_DISCONNECT", |c| {
+        value(&c.sections.upstream.on_disconnect)
+    }),
+    number("upstream.drain_seconds", "RELAY_DRAIN_SECONDS", |c| {
+        value(&c.sections.upstream.drain_seconds)
+    }),
+    number("upstream.drain_mb", "RELAY_DRAIN_MB", |c| value(&c.sections.upstream.drain_mb)),
+    number("upstream.drain_answers", "RELAY_DRAIN_ANSWERS", |c| {
+        value(&c.sections.upstream.drain_answers)
+    }),
     number("sticky.lifetime_hours", "STICKY_SESSION_TTL_HOURS", |c| {
         value(&(c.sections.sticky.lifetime().as_secs_f64() / 3_600.0))
     }),

@@ -1,8 +1,9 @@
 //! `[upstream]`: how long Relay waits for providers, and how often it tries.
 
+use std::fmt;
 use std::time::Duration;
 
-use relay_engine::{EngineConfig, ProxyNames};
+use relay_engine::{DrainBounds, EngineConfig, OnDisconnect, ProxyNames};
 use serde::Deserialize;
 
 use super::{HealthSection, Objections, StickySection};
@@ -20,6 +21,31 @@ pub(crate) struct UpstreamSection {
     /// Idle connections to one upstream that the process keeps; `None`: any number.
     pub(crate) pool_max_idle: Option<u64>,
     pub(crate) proxy_use_ipv4: bool,
+    pub(crate) on_disconnect: DisconnectChoice,
+    pub(crate) drain_seconds: u64,
+    pub(crate) drain_mb: u64,
+    /// Answers that the process reads on at once.
+    pub(crate) drain_answers: u64,
+}
+
+/// What becomes of an answer whose client has left.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum DisconnectChoice {
+    /// The upstream is stopped.
+    #[default]
+    Abort,
+    /// It is read on, within bounds.
+    Drain,
+}
+
+impl fmt::Display for DisconnectChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Abort => "abort",
+            Self::Drain => "drain",
+        })
+    }
 }
 
 impl Default for UpstreamSection {
@@ -34,6 +60,10 @@ impl Default for UpstreamSection {
             pool_idle_seconds: engine.pool_idle_timeout.as_secs(),
             pool_max_idle: None,
             proxy_use_ipv4: engine.proxy_names == ProxyNames::Ipv4,
+            on_disconnect: DisconnectChoice::default(),
+            drain_seconds: 300,
+            drain_mb: 16,
+            drain_answers: 64,
         }
     }
 }
@@ -48,6 +78,9 @@ impl UpstreamSection {
             // A lease is renewed three times in its length; much shorter, and a slow store ends it.
             ("upstream.lease_seconds", self.lease_seconds, 3..=3_600),
             ("upstream.pool_idle_seconds", self.pool_idle_seconds, 1..=3_600),
+            ("upstream.drain_seconds", self.drain_seconds, 1..=86_400),
+            ("upstream.drain_mb", self.drain_mb, 1..=1_024),
+            ("upstream.drain_answers", self.drain_answers, 1..=100_000),
         ];
         for (path, seconds, sensible) in bounds {
             objections.within(path, seconds, sensible);
@@ -78,7 +111,20 @@ impl UpstreamSection {
             pool_max_idle: self.pool_max_idle.map_or(usize::MAX, idle_of_worker),
             proxy_names: if self.proxy_use_ipv4 { ProxyNames::Ipv4 } else { ProxyNames::Any },
             rests: health.policy(),
+            on_disconnect: self.on_disconnect(),
             ..EngineConfig::default()
+        }
+    }
+
+    fn on_disconnect(&self) -> OnDisconnect {
+        let count = |number| usize::try_from(number).unwrap_or(usize::MAX);
+        match self.on_disconnect {
+            DisconnectChoice::Abort => OnDisconnect::Abort,
+            DisconnectChoice::Drain => OnDisconnect::Drain(DrainBounds {
+                time: Duration::from_secs(self.drain_seconds),
+                bytes: count(self.drain_mb.saturating_mul(1024 * 1024)),
+                answers: count(self.drain_answers),
+            }),
         }
     }
 }

@@ -67,6 +67,7 @@ async fn admitted(relay: &Relay, caller: Caller) -> Result<(), EngineError> {
         query: None,
         body: &body,
         waits: None,
+        departure: None,
     };
     relay.admit(caller, &incoming, &scan_request(BODY).unwrap()).await.map(drop)
 }
@@ -121,6 +122,7 @@ async fn let_in(relay: &Relay, body: &'static str) -> Result<Flight, EngineError
         query: None,
         body: &bytes,
         waits: None,
+        departure: None,
     };
     let scan = scan_request(body.as_bytes()).unwrap();
     let admitted = relay.admit(caller(relay).await, &incoming, &scan).await;

@@ -59,6 +59,7 @@ async fn relayed(
         query: None,
         body: &body,
         waits: None,
+        departure: None,
     };
     let caller = relay.authenticate([SECRET].into_iter()).await.unwrap();
     let error = relay.relay(caller, &incoming).await.err().unwrap();

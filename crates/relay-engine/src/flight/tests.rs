@@ -1,4 +1,4 @@
-use relay_domain::{KeyId, Platform, RequestTimes};
+use relay_domain::{KeyId, Outcome, Platform, RequestId, RequestTimes, Timestamp};
 
 use super::*;
 
