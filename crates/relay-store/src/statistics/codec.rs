@@ -8,12 +8,18 @@
 //! dictionary's entry is a UUID as 16 bytes after a 0, or a text after its length plus one. Cells are
 //! sorted by key, whose column holds differences. A column of places in a dictionary of one entry is left
 //! out, and so is a column of zeros.
+//!
+//! A correction may take requests without a price away: cells in which that number is below zero are of
+//! version 2, in which it is signed. Once folded into what was counted before, it is not below zero any more.
 
 use std::fmt::Write as _;
 
-use super::numbers::{NUMBERS, Numbers, is_signed};
+use super::numbers::{NUMBERS, Numbers, UNPRICED, is_signed};
 
+/// What is counted.
 const VERSION: u8 = 1;
+/// The same, but that the number of requests without a price is signed.
+const CORRECTING: u8 = 2;
 
 /// The bytes are not what was written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -26,7 +32,9 @@ pub(super) fn write(
     dictionaries: &[Vec<&[u8]>; 4],
     cells: &[([u32; 4], &Numbers)],
 ) -> Vec<u8> {
-    let mut out = vec![VERSION];
+    let corrects = cells.iter().any(|(_, numbers)| numbers[UNPRICED] < 0);
+    let version = if corrects { CORRECTING } else { VERSION };
+    let mut out = vec![version];
     put(&mut out, parts as u64);
     put(&mut out, cells.len() as u64);
     for entries in dictionaries {
@@ -54,7 +62,8 @@ pub(super) fn write(
         if cells.iter().any(|(_, numbers)| numbers[number] != 0) {
             for (_, numbers) in cells {
                 let value = numbers[number];
-                put(&mut section, if is_signed(number) { zigzag(value) } else { natural(value) });
+                let signed = is_signed_in(version, number);
+                put(&mut section, if signed { zigzag(value) } else { natural(value) });
             }
         }
         put_section(&mut out, &section);
@@ -64,6 +73,7 @@ pub(super) fn write(
 
 /// Cells that are read column by column.
 pub(super) struct Reading<'a> {
+    version: u8,
     /// Of how many parts the segment is made.
     pub(super) parts: usize,
     /// How many cells this part has.
@@ -77,12 +87,13 @@ impl<'a> Reading<'a> {
     /// Finds the columns.
     pub(super) fn new(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let (&version, mut rest) = bytes.split_first().ok_or(Malformed)?;
-        if version != VERSION {
+        if !matches!(version, VERSION | CORRECTING) {
             return Err(Malformed);
         }
         let parts = take_size(&mut rest)?;
         let cells = take_size(&mut rest)?;
         let mut reading = Self {
+            version,
             parts,
             cells,
             dictionaries: [&[]; 4],
@@ -153,7 +164,8 @@ impl<'a> Reading<'a> {
         }
         for cell in 0..self.cells {
             let raw = take(&mut rest)?;
-            tell(cell, if is_signed(number) { unzigzag(raw) } else { whole(raw) });
+            let signed = is_signed_in(self.version, number);
+            tell(cell, if signed { unzigzag(raw) } else { whole(raw) });
         }
         rest.is_empty().then_some(()).ok_or(Malformed)
     }
@@ -260,6 +272,10 @@ fn take_section<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], Malformed> {
     Ok(section)
 }
 
+fn is_signed_in(version: u8, number: usize) -> bool {
+    is_signed(number) || (version == CORRECTING && number == UNPRICED)
+}
+
 fn zigzag(number: i64) -> u64 {
     (number.cast_unsigned() << 1) ^ (number >> 63).cast_unsigned()
 }
@@ -310,7 +326,7 @@ mod tests {
             mut bytes in prop::collection::vec(any::<u8>(), 0..200),
         ) {
             if let Some(first) = bytes.first_mut() {
-                *first = VERSION;
+                *first = VERSION + *first % 2;
             }
             if let Ok(reading) = Reading::new(&bytes) {
                 for dimension in 0..4 {

@@ -7,12 +7,24 @@ use crate::UsageTotals;
 /// How many numbers a cell has.
 pub(super) const NUMBERS: usize = 9;
 
+/// The place among them of requests without a price.
+pub(super) const UNPRICED: usize = 1;
+
 /// The numbers of a cell: requests, those without a price, five kinds of tokens, cost, what was charged.
 pub(super) type Numbers = [i64; NUMBERS];
 
 /// Whether a number may be negative: money may, for a correction.
 pub(super) fn is_signed(number: usize) -> bool {
     number >= 7
+}
+
+/// By how much the numbers of a counted request are others once it is corrected.
+pub(super) fn correction(before: &RequestRecord, after: &RequestRecord) -> Numbers {
+    let (mut numbers, before) = (of_record(after), of_record(before));
+    for (number, before) in numbers.iter_mut().zip(before) {
+        *number = number.saturating_sub(before);
+    }
+    numbers
 }
 
 /// Adds up. Sums stop at the end of their range.
