@@ -21,6 +21,7 @@ mod archive;
 mod audit;
 mod call;
 mod connection;
+mod corrections;
 mod counters;
 mod events;
 mod fault;
@@ -56,6 +57,7 @@ use crate::admin_tokens::RedisAdminTokens;
 use crate::archive::RedisArchive;
 use crate::audit::RedisAudit;
 use crate::connection::ConnectionPool;
+use crate::corrections::RedisCorrections;
 use crate::events::RedisEvents;
 use crate::groups::RedisGroups;
 use crate::idempotency::RedisIdempotency;
@@ -175,6 +177,7 @@ impl RedisStore {
             idempotency: Arc::new(RedisIdempotency { shared: Arc::clone(&shared) }),
             settings: Arc::new(RedisSettings { shared: Arc::clone(&shared) }),
             archive: Arc::new(RedisArchive { shared: Arc::clone(&shared) }),
+            corrections: Arc::new(RedisCorrections { shared: Arc::clone(&shared) }),
             ledger: Arc::new(RedisLedger::new(Arc::clone(&shared))),
         };
         Self { shared, stores }

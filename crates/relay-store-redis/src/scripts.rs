@@ -21,6 +21,8 @@ pub(crate) struct Scripts {
     pub(crate) extend_slot: Script,
     /// Ends requests and counts their usage.
     pub(crate) settle: Script,
+    /// Corrects what a settled request came to.
+    pub(crate) correct: Script,
     /// Reads how far limits are used.
     pub(crate) standing: Script,
     /// Starts limits anew.
@@ -57,6 +59,7 @@ impl Scripts {
             checkpoint: plain(include_str!("scripts/checkpoint.lua")),
             extend_slot: plain(include_str!("scripts/extend_slot.lua")),
             settle: of_limits(include_str!("scripts/settle.lua")),
+            correct: plain(include_str!("scripts/correct.lua")),
             standing: of_limits(include_str!("scripts/standing.lua")),
             restart: of_limits(include_str!("scripts/restart.lua")),
             begin_period: of_limits(include_str!("scripts/begin_period.lua")),
@@ -135,6 +138,7 @@ mod tests {
             checkpoint,
             extend_slot,
             settle,
+            correct,
             standing,
             restart,
             begin_period,
@@ -142,9 +146,13 @@ mod tests {
             roll_statistics,
         } = Scripts::new();
         let limited = [admit, assign, extend, release, settle, standing, restart, begin_period];
-        for script in
-            limited.into_iter().chain([checkpoint, extend_slot, guarded_write, roll_statistics])
-        {
+        for script in limited.into_iter().chain([
+            checkpoint,
+            extend_slot,
+            correct,
+            guarded_write,
+            roll_statistics,
+        ]) {
             let text = script.text.strip_prefix(LIMITS).unwrap_or(&script.text);
             let header: String = text.lines().take_while(|line| line.starts_with("--")).collect();
             for word in ["KEYS", "ARGV", "Returns"] {

@@ -33,13 +33,20 @@ impl RedisUsage {
         pipeline.cmd("HMGET").arg(&name).arg(ids);
         let answer = self.shared.pool.send(&pipeline).await?.pop();
         let records: Vec<Option<String>> = connection::read(answer.unwrap_or_default(), "HMGET")?;
-        let read = |(id, json): (&String, String)| {
-            serde_json::from_str::<StoredRecord>(&json).map(RequestRecord::from).map_err(|error| {
-                StoreError::Corrupt { what: format!("{name} {id}"), why: error.to_string() }
-            })
-        };
-        ids.iter().zip(records).filter_map(|(id, json)| Some(read((id, json?)))).collect()
+        let read = |id: &String, json: String| read_record(&name, id, &json);
+        ids.iter().zip(records).filter_map(|(id, json)| Some(read(id, json?))).collect()
     }
+}
+
+/// The record that the hash `name` has under `id`.
+///
+/// # Errors
+///
+/// [`StoreError::Corrupt`] if it is none.
+pub(crate) fn read_record(name: &str, id: &str, json: &str) -> Result<RequestRecord, StoreError> {
+    serde_json::from_str::<StoredRecord>(json).map(RequestRecord::from).map_err(|error| {
+        StoreError::Corrupt { what: format!("{name} {id}"), why: error.to_string() }
+    })
 }
 
 #[async_trait]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use relay_domain::{
     Calendar, NanoUsd, Period, PeriodKind, RequestRecord, Timestamp, TokenCount, TokenUsage,
 };
-use relay_store::{Counted, UsageScope, UsageTotals};
+use relay_store::{Correction, Counted, UsageScope, UsageTotals};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::stored::millis;
@@ -58,17 +58,10 @@ impl Counters {
     /// Counts a request that ended at `now` for its key, its account, its model and its group.
     pub(crate) fn count(&mut self, record: &RequestRecord, now: Timestamp) {
         let hour = self.calendar.period(PeriodKind::Hour, now);
-        let model = record.served_model.as_ref().unwrap_or(&record.model);
-        let scopes = [
-            Some(UsageScope::Key(record.key.clone())),
-            record.account.clone().map(UsageScope::Account),
-            Some(UsageScope::Model(model.clone())),
-            record.group.clone().map(UsageScope::Group),
-        ];
         let cost = record.cost.unwrap_or(NanoUsd::ZERO);
         let charged = record.charged.unwrap_or(NanoUsd::ZERO);
         let is_claude = record.model.is_claude();
-        for scope in scopes.into_iter().flatten() {
+        for scope in scopes(record) {
             let on_budget = if matches!(scope, UsageScope::Account(_)) { cost } else { charged };
             let Added { totals, claude, last_at } = self.added.entry((scope, hour)).or_default();
             totals.requests += 1;
@@ -207,6 +200,59 @@ pub(crate) fn add_absent(connection: &Connection, counted: &Counted) -> rusqlite
         claude.as_nanos(),
     ])?;
     Ok(0 < added)
+}
+
+/// Moves every counter that is still kept, of those in which a request counts that is corrected.
+pub(crate) fn correct(
+    connection: &Connection,
+    correction: &Correction,
+    calendar: Calendar,
+) -> rusqlite::Result<()> {
+    let (before, after) = (correction.before(), correction.price());
+    let difference = |after: Option<NanoUsd>, before: Option<NanoUsd>| {
+        after.unwrap_or_default() - before.unwrap_or_default()
+    };
+    let cost = difference(after.cost, before.cost);
+    let charged = difference(after.charged, before.charged);
+    let unpriced = i64::from(after.cost.is_none()) - i64::from(before.cost.is_none());
+    let mut add = connection.prepare_cached(
+        "UPDATE usage SET
+             cost = max(min(cost + ?5, 9223372036854775807), -9223372036854775807),
+             charged = max(min(charged + ?6, 9223372036854775807), -9223372036854775807),
+             claude = max(min(claude + ?7, 9223372036854775807), -9223372036854775807),
+             unpriced_requests = max(unpriced_requests + ?8, 0)
+         WHERE kind = ?1 AND period = ?2 AND scope = ?3 AND id = ?4",
+    )?;
+    for scope in scopes(before) {
+        let on_budget = if matches!(scope, UsageScope::Account(_)) { cost } else { charged };
+        let claude = if before.model.is_claude() { on_budget } else { NanoUsd::ZERO };
+        let (scope, id) = columns(&scope);
+        for period in calendar.periods(correction.counted_at()) {
+            add.execute(params![
+                kind_number(period.kind()),
+                period.to_string(),
+                scope,
+                id,
+                cost.as_nanos(),
+                charged.as_nanos(),
+                claude.as_nanos(),
+                unpriced,
+            ])?;
+        }
+    }
+    Ok(())
+}
+
+/// Whose usage a request counts as.
+fn scopes(record: &RequestRecord) -> impl Iterator<Item = UsageScope> + use<> {
+    let model = record.served_model.as_ref().unwrap_or(&record.model);
+    let scopes = [
+        Some(UsageScope::Key(record.key.clone())),
+        record.account.clone().map(UsageScope::Account),
+        Some(UsageScope::Model(model.clone())),
+        record.group.clone().map(UsageScope::Group),
+    ];
+    scopes.into_iter().flatten()
 }
 
 /// Drops counters of hours and days that ended long before `now`; months and totals are kept.

@@ -25,6 +25,7 @@ mod audit;
 mod batch;
 mod bindings;
 mod change_watch;
+mod corrections;
 mod counters;
 mod error;
 mod events;

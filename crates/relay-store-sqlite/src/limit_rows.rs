@@ -244,6 +244,25 @@ pub(crate) fn add_restart(
     Ok(0 < add.execute(params![number, id, millis(at), all, claude])?)
 }
 
+/// Moves what had been counted when the limits of `scope` were last started anew, if a request that is
+/// corrected had been counted by then: it weighs on none of them afterwards either.
+pub(crate) fn correct_restart(
+    connection: &Connection,
+    scope: &LimitScope,
+    difference: Amount,
+    counted_at: Timestamp,
+) -> rusqlite::Result<()> {
+    let mut correct = connection.prepare_cached(
+        "UPDATE limit_restart SET
+             spent = max(min(spent + ?3, 9223372036854775807), -9223372036854775807),
+             claude = max(min(claude + ?4, 9223372036854775807), -9223372036854775807)
+         WHERE scope = ?1 AND id = ?2 AND ?5 <= restarted_at",
+    )?;
+    let (number, id) = columns(scope);
+    let (all, claude) = (difference.all.as_nanos(), difference.claude.as_nanos());
+    correct.execute(params![number, id, all, claude, millis(counted_at)]).map(drop)
+}
+
 /// Every window in the file.
 pub(crate) fn read_windows(
     connection: &Connection,

@@ -151,6 +151,17 @@ pub(crate) fn begin(
     Ok(())
 }
 
+/// The first hour that any statistic tells of; `None`: none does.
+pub(crate) fn begins(connection: &Connection) -> Result<Option<Hour>, StoreError> {
+    if let Some(state) = read_state(connection)? {
+        return Ok(Some(state.since));
+    }
+    let first = connection
+        .prepare_cached("SELECT min(hour) FROM statistics_fresh")
+        .and_then(|mut read| read.query_row([], |row| row.get::<_, Option<u32>>(0)));
+    Ok(first.map_err(SqliteError::from)?.map(Hour::from_number))
+}
+
 fn state_text(connection: &Connection) -> rusqlite::Result<Option<String>> {
     let mut read = connection.prepare_cached("SELECT state FROM statistics_state")?;
     read.query_row([], |row| row.get(0)).optional()

@@ -110,6 +110,7 @@ impl SqliteStore {
             idempotency: Arc::new(self.clone()),
             settings: Arc::new(self.clone()),
             archive: Arc::new(self.clone()),
+            corrections: Arc::new(self.clone()),
             ledger: Arc::new(self.clone()),
         }
     }

@@ -40,7 +40,7 @@ impl File {
     /// # Errors
     ///
     /// [`SqliteError`] if they cannot be written; then they count less than was used.
-    fn count(&mut self) -> Result<(), SqliteError> {
+    pub(crate) fn count(&mut self) -> Result<(), SqliteError> {
         self.uncounted.count(&mut self.connection)
     }
 

@@ -15,6 +15,7 @@ pub mod admin;
 pub mod admission;
 pub mod archive;
 pub mod budgets;
+pub mod corrections;
 pub mod events;
 pub mod fixture;
 pub mod history;
@@ -196,6 +197,12 @@ macro_rules! contract_suite {
             statistics::any_question_is_answered_as_the_records_say,
             statistics::old_months_stay_and_old_days_are_refused,
             statistics::a_release_is_in_no_statistic,
+            corrections::a_correction_moves_all_that_a_record_counts_in,
+            corrections::a_correction_is_made_once,
+            corrections::only_what_was_read_is_corrected,
+            corrections::a_correction_moves_the_periods_that_the_request_counts_in,
+            corrections::a_correction_of_what_was_before_a_restart_weighs_nothing,
+            corrections::a_correction_tells_no_threshold,
         }
     };
     (@tests $factory:path; $($area:ident::$behaviour:ident,)+) => {

@@ -17,6 +17,7 @@ mod audit;
 pub mod budgets;
 #[cfg(feature = "contract")]
 pub mod contract;
+mod corrections;
 mod error;
 mod events;
 mod groups;
@@ -45,6 +46,7 @@ pub use archive::{
     StatisticsProgress, StoredSegment,
 };
 pub use audit::{AUDIT_AGE, AUDIT_CAPACITY, AuditPage, AuditQuery, AuditRepository};
+pub use corrections::{Corrected, Correction, Corrections, Price, Spent, Uncorrectable};
 pub use error::StoreError;
 pub use events::{EVENT_AGE, EVENT_CAPACITY, EventPage, EventQuery, EventRepository, oldest_kept};
 pub use groups::GroupRepository;
@@ -68,7 +70,7 @@ pub use usage::{UsageRepository, UsageScope, UsageTotals};
 pub use {
     accounts::MockAccountRepository, admin::MockAdminRepository,
     admin_tokens::MockAdminTokenRepository, archive::MockArchive, audit::MockAuditRepository,
-    events::MockEventRepository, groups::MockGroupRepository,
+    corrections::MockCorrections, events::MockEventRepository, groups::MockGroupRepository,
     idempotency::MockIdempotencyRepository, keys::MockKeyRepository, ledger::MockLedger,
     settings::MockSettingsRepository, usage::MockUsageRepository,
 };
@@ -98,6 +100,8 @@ pub struct Stores {
     pub settings: Arc<dyn SettingsRepository>,
     /// What was used, to be moved elsewhere.
     pub archive: Arc<dyn Archive>,
+    /// Corrections of what settled requests came to.
+    pub corrections: Arc<dyn Corrections>,
     /// Admission and settlement.
     pub ledger: Arc<dyn Ledger>,
 }

@@ -21,8 +21,8 @@ pub(crate) struct Amounts {
     /// What of the charge is for Claude models.
     pub(crate) claude_charged: NanoUsd,
     /// v1's millionths of a dollar: rounded for each request, then added.
-    cost_micros: i64,
-    charged_micros: i64,
+    pub(super) cost_micros: i64,
+    pub(super) charged_micros: i64,
 }
 
 impl Amounts {

@@ -26,31 +26,44 @@ impl Costs {
 
     /// Appends the sums. Like v1's, none begins with nothing.
     pub(crate) fn write(&self, call: &mut Call<'_>, keyspace: &Keyspace) {
-        let mut sums: Vec<(String, NanoUsd, Option<u64>)> =
-            Vec::with_capacity(10 * self.added.len());
-        for ((key, [total, month, day, hour], week), amounts) in &self.added {
-            let Amounts { cost, charged, claude_cost, claude_charged, .. } = *amounts;
-            let week = Some(week.as_str());
-            sums.extend([
-                (keyspace.charged(key, *day), charged, Some(30 * DAY)),
-                (keyspace.charged(key, *month), charged, Some(90 * DAY)),
-                (keyspace.charged(key, *hour), charged, Some(7 * DAY)),
-                (keyspace.charged(key, *total), charged, None),
-                (keyspace.cost(key, *total), cost, None),
-                (keyspace.cost(key, *day), cost, Some(30 * DAY)),
-                (keyspace.claude_charged(key, week), claude_charged, Some(14 * DAY)),
-                (keyspace.claude_charged(key, None), claude_charged, None),
-                (keyspace.claude_cost(key, week), claude_cost, Some(14 * DAY)),
-                (keyspace.claude_cost(key, None), claude_cost, None),
-            ]);
+        let mut all: Vec<Sum> = Vec::with_capacity(10 * self.added.len());
+        for ((key, periods, week), amounts) in &self.added {
+            all.extend(sums(key, *periods, week, amounts, keyspace));
         }
-        sums.retain(|(_, amount, _)| *amount != NanoUsd::ZERO);
-        call.arg(sums.len());
-        for (name, amount, lifetime) in sums {
+        all.retain(|(_, amount, _)| *amount != NanoUsd::ZERO);
+        call.arg(all.len());
+        for (name, amount, lifetime) in all {
             call.name(name);
             // Plain decimals of integers: no float on the way.
             call.arg(amount.to_string());
             call.optional(lifetime);
         }
     }
+}
+
+/// The name of a sum, what is added to it, and how long it is kept after that, in seconds.
+pub(super) type Sum = (String, NanoUsd, Option<u64>);
+
+/// The sums to which `amounts` of a key are added, in these periods and this week of the key.
+pub(super) fn sums(
+    key: &KeyId,
+    [total, month, day, hour]: [Period; 4],
+    week: &str,
+    amounts: &Amounts,
+    keyspace: &Keyspace,
+) -> [Sum; 10] {
+    let Amounts { cost, charged, claude_cost, claude_charged, .. } = *amounts;
+    let week = Some(week);
+    [
+        (keyspace.charged(key, day), charged, Some(30 * DAY)),
+        (keyspace.charged(key, month), charged, Some(90 * DAY)),
+        (keyspace.charged(key, hour), charged, Some(7 * DAY)),
+        (keyspace.charged(key, total), charged, None),
+        (keyspace.cost(key, total), cost, None),
+        (keyspace.cost(key, day), cost, Some(30 * DAY)),
+        (keyspace.claude_charged(key, week), claude_charged, Some(14 * DAY)),
+        (keyspace.claude_charged(key, None), claude_charged, None),
+        (keyspace.claude_cost(key, week), claude_cost, Some(14 * DAY)),
+        (keyspace.claude_cost(key, None), claude_cost, None),
+    ]
 }

@@ -35,6 +35,15 @@ impl Cells {
 
     /// Counts a request.
     pub fn count(&mut self, record: &RequestRecord) {
+        self.add_numbers(record, &numbers::of_record(record));
+    }
+
+    /// Corrects what a request that was counted before came to: adds the difference.
+    pub fn correct(&mut self, before: &RequestRecord, after: &RequestRecord) {
+        self.add_numbers(before, &numbers::correction(before, after));
+    }
+
+    fn add_numbers(&mut self, record: &RequestRecord, more: &Numbers) {
         let served = record.served_model.as_ref().unwrap_or(&record.model);
         let texts = [
             record.key.as_str(),
@@ -47,7 +56,7 @@ impl Cells {
             place[dimension] = self.names[dimension].number(Name::of(text));
         }
         let sum = self.cells.entry(place).or_default();
-        numbers::add(sum, &numbers::of_record(record));
+        numbers::add(sum, more);
     }
 
     /// Adds what was written before, in the dimensions that `table` tells apart. Returns of how many parts

@@ -11,6 +11,15 @@ pub(super) const NUMBERS: usize = 9;
 /// beyond it: nothing as a rule, so that it takes no room. Any may be negative, for a correction.
 pub(super) type Numbers = [i64; NUMBERS];
 
+/// By how much the numbers of a counted request are others once it is corrected.
+pub(super) fn correction(before: &RequestRecord, after: &RequestRecord) -> Numbers {
+    let (mut numbers, before) = (of_record(after), of_record(before));
+    for (number, before) in numbers.iter_mut().zip(before) {
+        *number = number.saturating_sub(before);
+    }
+    numbers
+}
+
 /// Adds up. Sums stop at the end of their range.
 pub(super) fn add(sum: &mut Numbers, more: &Numbers) {
     for (sum, more) in sum.iter_mut().zip(more) {
