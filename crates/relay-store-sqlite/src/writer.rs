@@ -23,7 +23,7 @@ use crate::store::Access;
 use crate::uncounted::Uncounted;
 
 /// How long after the last commit settlements and checkpoints wait for company.
-const LINGER: Duration = Duration::from_micros(300);
+const LINGER: Duration = Duration::from_millis(1);
 /// How old a hold is at least when it is written for its own sake.
 const HOLD_AGE: Duration = Duration::from_millis(50);
 

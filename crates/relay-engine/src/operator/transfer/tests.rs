@@ -170,7 +170,7 @@ async fn furnish(desk: &Desk) {
         scope,
         period,
         totals,
-        claude: relay_domain::NanoUsd::from_nanos(5),
+        claude: NanoUsd::from_nanos(5),
     });
     desk.stores.archive.add_counters(&counters).await.unwrap();
     let records: Vec<_> = (0..3).map(|number| rich_record(number, "k")).collect();
