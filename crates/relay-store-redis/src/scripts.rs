@@ -140,11 +140,11 @@ mod tests {
             begin_period,
             guarded_write,
             roll_statistics,
+            begin_statistics,
         } = Scripts::new();
         let limited = [admit, assign, extend, release, settle, standing, restart, begin_period];
-        for script in
-            limited.into_iter().chain([checkpoint, extend_slot, guarded_write, roll_statistics])
-        {
+        let others = [checkpoint, extend_slot, guarded_write, roll_statistics, begin_statistics];
+        for script in limited.into_iter().chain(others) {
             let text = script.text.strip_prefix(LIMITS).unwrap_or(&script.text);
             let header: String = text.lines().take_while(|line| line.starts_with("--")).collect();
             for word in ["KEYS", "ARGV", "Returns"] {

@@ -98,6 +98,7 @@ fn every_setting_has_a_variable_that_sets_it() {
         ("RELAY_RECORDS", "12"),
         ("RELAY_RECORD_DAYS", "45"),
         ("RELAY_SEAL", "aead"),
+        ("RELAY_ACCEPT_EMPTY_STORE", "true"),
         ("TIMEZONE_OFFSET", "5"),
         ("REDIS_HOST", "cache"),
         ("REDIS_PORT", "13"),
