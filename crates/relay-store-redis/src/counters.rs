@@ -7,6 +7,7 @@ mod costs;
 mod families;
 mod indexes;
 mod model_name;
+pub(crate) mod sums;
 mod usage_record;
 
 use std::collections::HashMap;

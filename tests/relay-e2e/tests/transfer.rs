@@ -111,7 +111,7 @@ struct Limited {
 impl Limited {
     async fn make(relay: &Relay) -> Self {
         let limits = json!({"rateLimitWindow": 60, "rateLimitRequests": 2, "weeklyCostLimit": 9});
-        let group = json!({"name": "team", "limits": {"totalCostLimit": 99, "weeklyClaudeCostLimit": 99}});
+        let group = json!({"name": "team", "totalCostLimit": 99, "weeklyOpusCostLimit": 99});
         let group = made(relay, "/api/v2/groups", &group).await["group"]["id"].clone();
         let mut fields = limits;
         fields["groupId"] = group.clone();
@@ -172,10 +172,10 @@ async fn made(relay: &Relay, path: &str, body: &Value) -> Value {
 async fn told(relay: &Relay) -> Vec<Value> {
     let mut found = Vec::new();
     for (path, field) in [
-        ("/api/v2/audit?action=key.", "items"),
+        ("/api/v2/audit?action=key.", "entries"),
         ("/api/v2/prices/a-model-of-ours", "price"),
         ("/api/v2/service-rates", "rates"),
-        ("/api/v2/stats/usage?by=key,model&grain=day", "rows"),
+        ("/api/v2/stats/usage?by=key,model,day", "rows"),
     ] {
         let answer = relay.admin("GET", path, &Value::Null).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.text());
