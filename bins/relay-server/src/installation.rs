@@ -14,6 +14,7 @@ use relay_store_sqlite::{SqliteOptions, SqliteStore};
 pub(crate) use relay_store_sqlite::Access;
 
 use crate::config::{Config, SealChoice, StoreKind};
+use crate::redis_marker;
 use crate::redis_place;
 use crate::secrets_file::{Secrets, make_data_dir};
 use crate::terminal::say;
@@ -57,6 +58,10 @@ impl Installation {
                 (store.stores(), place, Some(store))
             }
         };
+        if let (Some(redis), Access::Serve) = (&redis, access) {
+            let accept_empty = sections.store.accept_empty;
+            redis_marker::check(redis, &store_place, data_dir, accept_empty).await?;
+        }
         if secrets.new_encryption_key && holds_anything(&stores, redis.as_ref()).await? {
             bail!(
                 "the store ({store_place}) already holds accounts or API keys that were made with an \

@@ -10,6 +10,7 @@ mod demo;
 mod installation;
 mod logging;
 mod predecessor_login;
+mod redis_marker;
 mod redis_place;
 mod secrets_file;
 mod serve;

@@ -22,9 +22,15 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 /// The pages, for the document that `/openapi.json` serves too.
 pub(crate) fn router<S: Clone + Send + Sync + 'static>(document: &str) -> Router<S> {
     let document: Arc<str> = document.into();
+    let of_yaml = Arc::clone(&document);
     let json = move || {
         let document = document.to_string();
         async { ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], document) }
+    };
+    // JSON is YAML, too: whoever reads the one reads the other, and there is one document.
+    let yaml = move || {
+        let document = of_yaml.to_string();
+        async { ([(CONTENT_TYPE, HeaderValue::from_static("application/yaml"))], document) }
     };
     let config = Arc::new(
         Config::from("/openapi.json").try_it_out_enabled(true).persist_authorization(false),
@@ -33,6 +39,7 @@ pub(crate) fn router<S: Clone + Send + Sync + 'static>(document: &str) -> Router
     Router::new()
         .route("/openapi.json", get(json.clone()))
         .route("/docs/json", get(json))
+        .route("/docs/yaml", get(yaml))
         .route("/docs", get(async || Redirect::permanent("/docs/")))
         .route("/docs/", get(async move || page("", &index)))
         .route("/docs/{file}", get(async move |Path(file): Path<String>| page(&file, &config)))

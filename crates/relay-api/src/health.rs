@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Json;
@@ -10,7 +11,7 @@ use axum::extract::State;
 use http::StatusCode;
 use relay_domain::Timestamp;
 use relay_engine::Clock;
-use relay_store::Ledger;
+use relay_store::{ConfigVersion, Ledger};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -45,6 +46,17 @@ pub(crate) struct HealthProbe {
     clock: Arc<dyn Clock>,
     started_at: Timestamp,
     draining: Draining,
+    /// The latest versions that the store has told.
+    latest: Mutex<ConfigVersion>,
+}
+
+/// What a look at the store has found.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Found {
+    Well,
+    Away,
+    /// It has older versions than it had: it was emptied, or an older one was put in its place.
+    SetBack,
 }
 
 impl HealthProbe {
@@ -56,21 +68,40 @@ impl HealthProbe {
             clock: Arc::clone(&parts.clock),
             started_at: parts.clock.now(),
             draining: parts.draining.clone(),
+            latest: Mutex::new(ConfigVersion { keys: 0, accounts: 0 }),
         }
     }
 
-    async fn store_is_there(&self) -> bool {
+    async fn look(&self) -> Found {
+        // From before the question: what answers it was read later.
+        let known = *self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         match tokio::time::timeout(PATIENCE, self.ledger.version()).await {
-            Ok(Ok(_)) => true,
+            Ok(Ok(version)) => self.compare(known, version),
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the store is away");
-                false
+                Found::Away
             }
             Err(_) => {
                 tracing::warn!(timeout_s = PATIENCE.as_secs(), "the store does not answer");
-                false
+                Found::Away
             }
         }
+    }
+
+    /// Versions only ever rise in one store.
+    fn compare(&self, known: ConfigVersion, version: ConfigVersion) -> Found {
+        if version.keys < known.keys || version.accounts < known.accounts {
+            tracing::error!(
+                keys = version.keys,
+                accounts = version.accounts,
+                "the store was emptied, or an older one was put in its place; start Relay anew"
+            );
+            return Found::SetBack;
+        }
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.keys = latest.keys.max(version.keys);
+        latest.accounts = latest.accounts.max(version.accounts);
+        Found::Well
     }
 }
 
@@ -136,10 +167,9 @@ pub(crate) fn routes() -> OpenApiRouter<AdminState> {
     ),
 )]
 async fn health(State(probe): State<Arc<HealthProbe>>) -> (StatusCode, Json<Health>) {
-    let (code, status) = if probe.store_is_there().await {
-        (StatusCode::OK, Wellness::Healthy)
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, Wellness::Unhealthy)
+    let (code, status) = match probe.look().await {
+        Found::Well => (StatusCode::OK, Wellness::Healthy),
+        Found::Away | Found::SetBack => (StatusCode::SERVICE_UNAVAILABLE, Wellness::Unhealthy),
     };
     let now = probe.clock.now();
     let health = Health {
@@ -174,8 +204,10 @@ async fn readyz(State(probe): State<Arc<HealthProbe>>) -> (StatusCode, Json<Read
     if probe.draining.has_begun() {
         return (StatusCode::SERVICE_UNAVAILABLE, Json(Readiness { status: "draining" }));
     }
-    if !probe.store_is_there().await {
-        return (StatusCode::SERVICE_UNAVAILABLE, Json(Readiness { status: "the store is away" }));
-    }
-    (StatusCode::OK, Json(Readiness { status: "ready" }))
+    let (code, status) = match probe.look().await {
+        Found::Well => (StatusCode::OK, "ready"),
+        Found::Away => (StatusCode::SERVICE_UNAVAILABLE, "the store is away"),
+        Found::SetBack => (StatusCode::SERVICE_UNAVAILABLE, "the store was emptied or replaced"),
+    };
+    (code, Json(Readiness { status }))
 }

@@ -8,6 +8,7 @@ use relay_domain::{AccountId, Event, EventKind, HealthEvent, KeyId, ModelName, U
 use relay_journal::Journal;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 use crate::airspace::Airspace;
@@ -120,6 +121,14 @@ impl Core {
         if let Ok(runtime) = Handle::try_current() {
             self.tasks.spawn_on(work, &runtime);
         }
+    }
+
+    /// Runs `work` to its end even if nobody waits for it any more; shutdown does.
+    pub(crate) fn track<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.tasks.spawn(work)
     }
 
     /// Takes what an attempt told about an account: this process knows it at once, the store soon after.

@@ -53,6 +53,7 @@ use relay_crypto::{KeyHasher, Keyring};
 use relay_journal::Journal;
 use relay_store::Stores;
 use tokio_util::sync::CancellationToken;
+use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 pub use address_family::ProxyNames;
@@ -101,6 +102,15 @@ pub struct Engine {
 }
 
 impl Engine {
+    /// Runs `work`, which belongs to no request of a client's, to its end even if nobody waits for it any
+    /// more; shutdown does. To be called within a runtime.
+    pub fn track<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.core.track(work)
+    }
+
     /// Reads the accounts and is ready.
     ///
     /// # Errors

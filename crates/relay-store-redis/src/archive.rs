@@ -9,8 +9,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use redis::Pipeline;
 use relay_domain::{
-    AuditEntry, LimitScope, Limits, NanoUsd, Period, PeriodKind, Platform, RequestRecord,
-    Timestamp, TokenCount,
+    AuditEntry, LimitScope, Limits, NanoUsd, PeriodKind, Platform, RequestRecord, Timestamp,
+    TokenCount,
 };
 use relay_store::{
     Archive, ArchivePage, Counted, LimitFacts, Rebind, StatisticsProgress, StoreError,
@@ -19,9 +19,8 @@ use relay_store::{
 
 use crate::audit;
 use crate::connection;
-use crate::counters;
+use crate::counters::{self, sums};
 use crate::guarded_write::GuardedWrite;
-use crate::money;
 use crate::scan::{self, Kind};
 use crate::shared::Shared;
 use crate::statistics;
@@ -55,10 +54,12 @@ impl Archive for RedisArchive {
             if !hash.is_absent() {
                 let totals = counters::totals(&hash, &scope, period);
                 let claude = NanoUsd::from_nanos(hash.signed("claudeNano").unwrap_or(0));
-                items.push(Counted { scope, period, totals, claude });
+                let counted = Counted { scope, period, totals, claude };
+                items.push((counted, sums::is_exact(&hash)));
             }
         }
         self.take_sums(&mut items).await?;
+        let items = items.into_iter().map(|(counted, _)| counted).collect();
         Ok(ArchivePage { items, next })
     }
 
@@ -175,30 +176,22 @@ impl Archive for RedisArchive {
 impl RedisArchive {
     /// Takes what keys cost from the sums of dollars, by which they are limited: what v1 counted is in
     /// them alone.
-    async fn take_sums(&self, counters: &mut [Counted]) -> Result<(), StoreError> {
+    async fn take_sums(&self, counters: &mut [(Counted, bool)]) -> Result<(), StoreError> {
         let keyspace = &self.shared.keyspace;
         let mut of_keys = Vec::new();
         let mut pipeline = Pipeline::with_capacity(counters.len());
-        for counted in counters {
+        for (counted, is_exact) in counters {
             let UsageScope::Key(key) = &counted.scope else { continue };
-            pipeline.cmd("MGET").arg(keyspace.charged(key, counted.period));
-            pipeline.arg(keyspace.cost(key, counted.period));
-            if counted.period == Period::Total {
-                pipeline.arg(keyspace.claude_charged(key, None));
-            }
-            of_keys.push(counted);
+            sums::ask(key, counted.period, keyspace, &mut pipeline);
+            of_keys.push((counted, *is_exact));
         }
         if of_keys.is_empty() {
             return Ok(());
         }
         let answers = self.shared.pool.send(&pipeline).await?;
-        for (Counted { totals, claude, .. }, answer) in of_keys.into_iter().zip(answers) {
-            let sums: Vec<Option<String>> = connection::read(answer, "MGET")?;
-            let sums = sums.into_iter().map(|sum| money::parse(&sum?));
-            let amounts = [&mut totals.charged, &mut totals.cost, claude];
-            for (amount, sum) in amounts.into_iter().zip(sums) {
-                *amount = sum.unwrap_or(*amount);
-            }
+        for ((Counted { totals, claude, .. }, is_exact), answer) in of_keys.into_iter().zip(answers)
+        {
+            sums::take(answer, is_exact, totals, claude)?;
         }
         Ok(())
     }

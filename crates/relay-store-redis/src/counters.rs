@@ -8,6 +8,7 @@ mod differences;
 mod families;
 mod indexes;
 mod model_name;
+pub(crate) mod sums;
 mod usage_record;
 
 use std::collections::HashMap;

@@ -316,6 +316,11 @@ impl Keyspace {
         name.starts_with(&self.own)
     }
 
+    /// The name that an installation has given to the database.
+    pub(crate) fn installation(&self) -> String {
+        format!("{}installation", self.own)
+    }
+
     // Statistics.
 
     /// What a scan for segments asks for.
@@ -455,6 +460,7 @@ mod tests {
             keyspace.events(),
             keyspace.idempotency("n"),
             keyspace.settings(SettingsName::PriceOverrides),
+            keyspace.installation(),
         ] {
             assert!(name.starts_with("own:"), "{name}");
         }

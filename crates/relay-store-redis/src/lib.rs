@@ -34,6 +34,7 @@ mod keyspace;
 mod ledger;
 mod money;
 mod options;
+mod permanence;
 mod record_search;
 mod scan;
 mod scripts;
@@ -162,6 +163,33 @@ impl RedisStore {
     /// [`StoreError`] when Redis fails.
     pub async fn release_to_v2(&self) -> Result<usize, StoreError> {
         takeover::release_to_v2(&self.shared).await
+    }
+
+    /// The name that an installation has given to this database, if one has.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when Redis fails.
+    pub async fn installation(&self) -> Result<Option<String>, StoreError> {
+        permanence::installation(&self.shared).await
+    }
+
+    /// Gives this database a name, unless it has one, and returns the one that it has now.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when Redis fails.
+    pub async fn install(&self, name: &str) -> Result<String, StoreError> {
+        permanence::install(&self.shared, name).await
+    }
+
+    /// Whether this Redis writes anything to a disk by itself. `None`: it does not say.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when Redis fails.
+    pub async fn persists(&self) -> Result<Option<bool>, StoreError> {
+        permanence::persists(&self.shared).await
     }
 
     fn over(shared: Arc<Shared>) -> Self {

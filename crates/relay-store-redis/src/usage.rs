@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use redis::Pipeline;
-use relay_domain::{Calendar, Period, RequestId, RequestRecord};
+use relay_domain::{Calendar, NanoUsd, Period, RequestId, RequestRecord};
 use relay_store::statistics::{Statistics, StatisticsQuery};
 use relay_store::{
     RecordPage, RecordQuery, StoreError, StoredRecord, UsageRepository, UsageScope, UsageTotals,
 };
 
 use crate::connection;
-use crate::counters;
+use crate::counters::{self, sums};
 use crate::fault;
 use crate::hash::Hash;
 use crate::shared::Shared;
@@ -52,11 +52,20 @@ pub(crate) fn read_record(name: &str, id: &str, json: &str) -> Result<RequestRec
 #[async_trait]
 impl UsageRepository for RedisUsage {
     async fn totals(&self, scope: &UsageScope, period: Period) -> Result<UsageTotals, StoreError> {
-        let mut pipeline = Pipeline::with_capacity(1);
-        pipeline.cmd("HGETALL").arg(counters::name(scope, period, &self.shared.keyspace));
-        let answer = self.shared.pool.send(&pipeline).await?.pop();
-        let hash = Hash::from_value(answer.ok_or_else(|| fault::unexpected("HGETALL"))?)?;
-        Ok(counters::totals(&hash, scope, period))
+        let keyspace = &self.shared.keyspace;
+        let mut pipeline = Pipeline::with_capacity(2);
+        pipeline.cmd("HGETALL").arg(counters::name(scope, period, keyspace));
+        if let UsageScope::Key(key) = scope {
+            sums::ask(key, period, keyspace, &mut pipeline);
+        }
+        let mut answers = self.shared.pool.send(&pipeline).await?.into_iter();
+        let answer = answers.next().ok_or_else(|| fault::unexpected("HGETALL"))?;
+        let hash = Hash::from_value(answer)?;
+        let mut totals = counters::totals(&hash, scope, period);
+        if let (Some(answer), false) = (answers.next(), hash.is_absent()) {
+            sums::take(answer, sums::is_exact(&hash), &mut totals, &mut NanoUsd::default())?;
+        }
+        Ok(totals)
     }
 
     async fn record(&self, id: RequestId) -> Result<Option<RequestRecord>, StoreError> {

@@ -13,6 +13,7 @@ mod concurrency;
 mod conversation;
 mod crash;
 mod disconnect;
+mod emptied;
 mod failover;
 mod fresh_install;
 mod inspection;

@@ -1,13 +1,18 @@
 //! Everything moves from one installation to another, in one file that only a passphrase opens.
 
-use relay_e2e::{AccountSettings, Relay, Request, Store};
-use serde_json::json;
+use relay_e2e::{AccountSettings, ApiKey, Relay, Request, Store};
+use serde_json::{Value, json};
 
 use crate::conversation::streamed;
 use crate::stored::{Scope, settled, totals};
 
-/// From each store into the other.
-const ROUTES: [(Store, Store); 2] = [(Store::Sqlite, Store::Redis), (Store::Redis, Store::Sqlite)];
+/// From each store into each.
+const ROUTES: [(Store, Store); 4] = [
+    (Store::Sqlite, Store::Redis),
+    (Store::Redis, Store::Sqlite),
+    (Store::Redis, Store::Redis),
+    (Store::Sqlite, Store::Sqlite),
+];
 const PROXY_PASSWORD: &str = "canary-proxy-password-7d1e";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -28,8 +33,10 @@ async fn moved(from: Store, to: Store) {
         here.account(AccountSettings::new("proxied").priority(90).with("proxy", proxy)).await;
     let key = here.key().await;
     assert_eq!(here.send(&Request::messages(&key.secret, streamed())).await.status, 200);
-    let records = settled(&here, 1).await;
+    let limited = Limited::make(&here).await;
+    let records = settled(&here, 3).await;
     let used = totals(&here, Scope::Key(&key.id));
+    let (stood, told) = (limited.standing(&here).await, told(&here).await);
     assert!(here.stop());
 
     let file = here.data_dir().join("relay.export");
@@ -74,7 +81,10 @@ async fn moved(from: Store, to: Store) {
     let refused = there.command(&["import", file, "--passphrase-file", right]).await;
     assert!(!refused.success && refused.stderr.contains("--merge"), "{}", refused.stderr);
     let merged = there.command(&["import", file, "--passphrase-file", right, "--merge"]).await;
-    assert!(merged.success && !merged.stdout.contains("1 added"), "{}", merged.stdout);
+    assert!(merged.success, "{}", merged.stderr);
+    let sections = merged.stdout.lines().filter(|line| line.contains("left as they were"));
+    let changed: Vec<_> = sections.filter(|line| !line.contains(" 0 added")).collect();
+    assert!(changed.is_empty(), "{changed:?}");
 
     assert_eq!(crate::stored::records(&there), records);
     assert_eq!(totals(&there, Scope::Key(&key.id)), used);
@@ -82,7 +92,95 @@ async fn moved(from: Store, to: Store) {
     assert_eq!(there.send(&Request::messages(&key.secret, streamed())).await.status, 200);
     assert_eq!(
         account.received().len(),
-        2,
+        4,
         "an old key, on an account whose secret was sealed anew"
     );
+    assert_eq!(limited.standing(&there).await, stood);
+    assert_eq!(self::told(&there).await, told);
+    limited.is_nearly_used_up(&there).await;
+}
+
+/// A key in a group with limits, each nearly used up, and a token of automation.
+struct Limited {
+    key: ApiKey,
+    restarted: ApiKey,
+    group: String,
+    token: String,
+}
+
+impl Limited {
+    async fn make(relay: &Relay) -> Self {
+        let limits = json!({"rateLimitWindow": 60, "rateLimitRequests": 2, "weeklyCostLimit": 9});
+        let group = json!({"name": "team", "totalCostLimit": 99, "weeklyOpusCostLimit": 99});
+        let group = made(relay, "/api/v2/groups", &group).await["group"]["id"].clone();
+        let mut fields = limits;
+        fields["groupId"] = group.clone();
+        fields["weeklyOpusCostLimit"] = json!(5);
+        let key = relay.key_with(fields).await;
+        let restarted = relay.key_with(json!({"totalCostLimit": 50})).await;
+        for key in [&key, &restarted] {
+            let request = Request::messages(&key.secret, streamed());
+            assert_eq!(relay.send(&request).await.status, 200);
+        }
+        let path = format!("/api/v2/keys/{}/reset-limits", restarted.id);
+        assert_eq!(relay.admin("POST", &path, &Value::Null).await.status, 200);
+        let token = json!({"name": "deploy", "scopes": ["read"]});
+        let token = made(relay, "/api/v2/admin-tokens", &token).await["secret"].clone();
+        let path = "/api/v2/prices/a-model-of-ours";
+        let price = json!({"standard": {"input": 4, "output": 4}});
+        assert_eq!(relay.admin("PUT", path, &price).await.status, 200);
+        let text = |value: Value| value.as_str().unwrap().to_owned();
+        Self { key, restarted, group: text(group), token: text(token) }
+    }
+
+    /// How their limits stand.
+    async fn standing(&self, relay: &Relay) -> Vec<Value> {
+        let mut found = Vec::new();
+        for path in [
+            format!("/api/v2/keys/{}/limits", self.key.id),
+            format!("/api/v2/keys/{}/limits", self.restarted.id),
+            format!("/api/v2/groups/{}/limits", self.group),
+        ] {
+            let answer = relay.admin("GET", &path, &Value::Null).await;
+            assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+            found.push(answer.json()["limits"].clone());
+        }
+        assert!(found.iter().all(Value::is_array), "{found:?}");
+        found
+    }
+
+    /// One more request, and no other.
+    async fn is_nearly_used_up(&self, relay: &Relay) {
+        for status in [200, 429] {
+            let answer = relay.send(&Request::messages(&self.key.secret, streamed())).await;
+            assert_eq!(answer.status, status, "{}", answer.text());
+        }
+        let request = Request::get("/api/v2/groups")
+            .header("authorization", &format!("Bearer {}", self.token));
+        let answer = relay.send(&request).await;
+        assert_eq!(answer.status, 200, "an old token: {}", answer.text());
+    }
+}
+
+async fn made(relay: &Relay, path: &str, body: &Value) -> Value {
+    let answer = relay.admin("POST", path, body).await;
+    assert_eq!(answer.status, 201, "{path}: {}", answer.text());
+    answer.json()
+}
+
+/// What an operator is told of the past and of what is set: the trail, prices, statistics.
+async fn told(relay: &Relay) -> Vec<Value> {
+    let mut found = Vec::new();
+    for (path, field) in [
+        ("/api/v2/audit?action=key.", "entries"),
+        ("/api/v2/prices/a-model-of-ours", "price"),
+        ("/api/v2/service-rates", "rates"),
+        ("/api/v2/stats/usage?by=key,model,day", "rows"),
+    ] {
+        let answer = relay.admin("GET", path, &Value::Null).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        assert!(!answer.json()[field].is_null(), "{path}: {}", answer.text());
+        found.push(answer.json()[field].clone());
+    }
+    found
 }

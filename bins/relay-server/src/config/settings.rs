@@ -81,6 +81,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
     })
     .zero_was("8, as v2 did; RELAY_COMPAT=v1 or v2 keeps that"),
     text("store.seal", "RELAY_SEAL", |c| value(&c.seal())),
+    switch("store.accept_empty", "RELAY_ACCEPT_EMPTY_STORE", |c| {
+        value(&c.sections.store.accept_empty)
+    }),
     text("redis.url", "RELAY_REDIS_URL", |c| secret(c.sections.redis.url.as_ref())),
     text("redis.host", "REDIS_HOST", |c| optional(c.sections.redis.host.as_ref())),
     number("redis.port", "REDIS_PORT", |c| optional(c.sections.redis.port.as_ref())),

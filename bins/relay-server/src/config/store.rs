@@ -25,6 +25,8 @@ pub(crate) struct StoreSection {
     record_days: u64,
     /// The form of secrets in Redis. The embedded store knows one alone.
     pub(crate) seal: SealChoice,
+    /// Whether to begin anew where the Redis of this installation is found empty.
+    pub(crate) accept_empty: bool,
     #[serde(rename = "timezone_offset", deserialize_with = "calendar")]
     pub(crate) calendar: Calendar,
     /// Whose data is taken over, and whose defaults therefore hold.
@@ -67,6 +69,7 @@ impl Default for StoreSection {
             records: 100_000,
             record_days: 30,
             seal: SealChoice::default(),
+            accept_empty: false,
             calendar,
             compat: None,
         }

@@ -97,6 +97,7 @@ const VALUES: &[(&str, &str)] = &[
     ("RELAY_RECORDS", "12"),
     ("RELAY_RECORD_DAYS", "45"),
     ("RELAY_SEAL", "aead"),
+    ("RELAY_ACCEPT_EMPTY_STORE", "true"),
     ("TIMEZONE_OFFSET", "5"),
     ("REDIS_HOST", "cache"),
     ("REDIS_PORT", "13"),

@@ -21,6 +21,7 @@ pub(super) const OPEN: &[&str] = &[
     "/docs",
     "/docs/",
     "/docs/json",
+    "/docs/yaml",
     "/docs/{file}",
 ];
 

@@ -1,13 +1,14 @@
-//! Making things once: a client that got no answer may ask again with the same `Idempotency-Key`, and gets
+//! Doing things once: a client that got no answer may ask again with the same `Idempotency-Key`, and gets
 //! the answer that it missed, a new secret included.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, IF_MATCH};
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use relay_engine::operator::OperatorError;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -33,7 +34,7 @@ pub(super) struct IdempotencyKey {
     fingerprint: String,
 }
 
-/// A JSON body that asks for something to be made, and the `Idempotency-Key` that came with it.
+/// A JSON body that asks for something to be done, and the `Idempotency-Key` that came with it.
 pub(super) struct Creation<B> {
     body: B,
     key: Option<IdempotencyKey>,
@@ -52,23 +53,49 @@ impl<B> Creation<B> {
         F: Future<Output = Result<Revised<T>, ApiError>> + Send + 'static,
     {
         let making = make(session.clone(), self.body);
-        let Some(IdempotencyKey { key, fingerprint }) = self.key else {
-            let revised = making.await?;
-            return Ok((StatusCode::CREATED, revised).into_response());
+        Repeatable(self.key).answer(session, StatusCode::CREATED, making).await
+    }
+
+    /// The body, and what may have been asked before.
+    pub(super) fn into_parts(self) -> (B, Repeatable) {
+        (self.body, Repeatable(self.key))
+    }
+}
+
+/// The `Idempotency-Key` of a request, if it came with one. As an argument of its own, of a request that has no
+/// body.
+pub(super) struct Repeatable(Option<IdempotencyKey>);
+
+impl Repeatable {
+    /// Does what is asked for, as [`Creation::once`] does, where nothing is made by it.
+    pub(super) async fn once<T: Serialize + 'static>(
+        self,
+        session: Session,
+        doing: impl Future<Output = Result<Revised<T>, ApiError>> + Send + 'static,
+    ) -> Result<Response, ApiError> {
+        self.answer(session, StatusCode::OK, doing).await
+    }
+
+    async fn answer<T: Serialize + 'static>(
+        self,
+        session: Session,
+        status: StatusCode,
+        doing: impl Future<Output = Result<Revised<T>, ApiError>> + Send + 'static,
+    ) -> Result<Response, ApiError> {
+        let Some(IdempotencyKey { key, fingerprint }) = self.0 else {
+            return Ok((status, doing.await?).into_response());
         };
         // A key holds no line break, so that two pairs never make one name.
         let actor = session.actor();
         let name = format!("{key}\n{} {}", actor.kind.as_str(), actor.name);
+        let asking = session.clone();
         let work = async move {
-            let making = async { making.await.and_then(|revised| print(&revised)) };
-            session.operator().once(&name, &fingerprint, making).await
+            let doing = async { doing.await.and_then(|revised| print(&revised)) };
+            session.operator().once(&name, &fingerprint, doing).await
         };
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "it ends within moments, and is waited for here"
-        )]
-        let answer = tokio::spawn(work).await.map_err(OperatorError::from)??;
-        Ok(repeat(answer.expose_secret()))
+        // Whoever stops Relay waits for it.
+        let answer = asking.engine().track(work).await.map_err(OperatorError::from)??;
+        Ok(repeat(status, answer.expose_secret()))
     }
 }
 
@@ -78,10 +105,10 @@ fn print<T: Serialize>(made: &Revised<T>) -> Result<SecretString, ApiError> {
     Ok(format!("{revision}\n{}", serde_json::to_string(&made.body)?).into())
 }
 
-fn repeat(kept: &str) -> Response {
+fn repeat(status: StatusCode, kept: &str) -> Response {
     let (revision, json) = kept.split_once('\n').unwrap_or(("", kept));
     let kind = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    let mut response = (StatusCode::CREATED, kind, json.to_owned()).into_response();
+    let mut response = (status, kind, json.to_owned()).into_response();
     if let Ok(revision) = revision.parse() {
         tag(response.headers_mut(), revision);
     }
@@ -101,11 +128,27 @@ impl<S: Send + Sync, B: DeserializeOwned> FromRequest<S> for Creation<B> {
         let bytes = Bytes::from_request(whole, state)
             .await
             .map_err(|rejection| unreadable(rejection.status(), rejection.body_text()))?;
-        let fingerprint = fingerprint(&format!("{} {}\n", head.method, head.uri), &bytes);
+        let fingerprint = fingerprint(&operation_of(&head), &bytes);
         let request = Request::from_parts(head, Body::from(bytes));
         let JsonBody(body) = JsonBody::from_request(request, state).await?;
         Ok(Self { body, key: Some(IdempotencyKey { key, fingerprint }) })
     }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Repeatable {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(head: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let key = key_of(&head.headers)?;
+        let fingerprint = || fingerprint(&operation_of(head), &[]);
+        Ok(Self(key.map(|key| IdempotencyKey { key, fingerprint: fingerprint() })))
+    }
+}
+
+/// What is asked for besides the body.
+fn operation_of(head: &Parts) -> String {
+    let revision = head.headers.get(IF_MATCH).map_or(&b""[..], HeaderValue::as_bytes);
+    format!("{} {} {}\n", head.method, head.uri, String::from_utf8_lossy(revision))
 }
 
 fn key_of(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
@@ -210,13 +253,13 @@ mod tests {
     fn what_is_kept_is_the_answer() {
         let made = Revised::new(7, serde_json::json!({"text": "two\nlines"}));
         let kept = print(&made).unwrap();
-        let response = repeat(kept.expose_secret());
+        let response = repeat(StatusCode::CREATED, kept.expose_secret());
         assert_eq!(
             (response.status(), &response.headers()["etag"]),
             (StatusCode::CREATED, &HeaderValue::from_static("\"7\""))
         );
         let many = Revised { revision: None, body: [1, 2] };
-        let response = repeat(print(&many).unwrap().expose_secret());
+        let response = repeat(StatusCode::OK, print(&many).unwrap().expose_secret());
         assert!(!response.headers().contains_key("etag"));
         assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
     }

@@ -50,6 +50,7 @@ struct Indexes {
     tagged: BTreeMap<String, HashSet<String>>,
     digests: HashMap<String, String>,
     deleted_digests: HashMap<String, String>,
+    retiring_digests: HashMap<String, String>,
 }
 
 impl KeyRepairs {
@@ -147,6 +148,7 @@ impl Indexes {
             tagged,
             digests: map(shared, keyspace.key_digests()).await?,
             deleted_digests: map(shared, &keyspace.deleted_key_digests()).await?,
+            retiring_digests: map(shared, &keyspace.retiring_key_digests()).await?,
         })
     }
 
@@ -181,6 +183,12 @@ impl Indexes {
         ];
         let wrong = checks.into_iter().filter(|(is_right, _)| !is_right);
         let mut missing: Vec<String> = wrong.map(|(_, index)| index.to_owned()).collect();
+        let is_retiring_mapped = key.retiring.is_none_or(|retiring| {
+            self.retiring_digests.get(&retiring.digest.to_hex()).is_some_and(|of| of == id)
+        });
+        if !is_retiring_mapped {
+            missing.push(keyspace.retiring_key_digests());
+        }
         for tag in &key.tags {
             if !self.tagged.get(tag).is_some_and(|ids| ids.contains(id)) {
                 missing.push(keyspace.key_tag(tag));
@@ -240,6 +248,15 @@ impl Indexes {
         for (digests, index) in maps {
             for (digest, id) in digests.iter().filter(|(_, id)| gone(id)) {
                 remove("HDEL", index, id, digest);
+            }
+        }
+        let retiring_digests = keyspace.retiring_key_digests();
+        for (digest, id) in &self.retiring_digests {
+            let is_other = |key: &&ApiKey| {
+                key.retiring.is_none_or(|retiring| retiring.digest.to_hex() != *digest)
+            };
+            if gone(id) || readable.get(id.as_str()).is_some_and(is_other) {
+                remove("HDEL", &retiring_digests, id, digest);
             }
         }
         stale

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::Json;
+use axum::response::Response;
 use relay_domain::{ApiKey, KeyId};
 use relay_engine::operator::{BULK_AT_ONCE, KeyEdit, KeyPreview, OperatorError};
 use relay_store::KeyQuery;
@@ -13,7 +13,8 @@ use super::fields::KeyFields;
 use super::filter::KeySelection;
 use super::view::KeyView;
 use crate::admin::error::{ApiError, ErrorBody};
-use crate::admin::extract::JsonBody;
+use crate::admin::idempotency::{Creation, IdempotencyKey};
+use crate::admin::revision::Revised;
 use crate::admin::session::Session;
 
 /// A change of many keys.
@@ -96,17 +97,24 @@ impl Outcome {
     path = "/api/v2/keys/bulk-edit",
     tag = "API Keys",
     security(("bearerAuth" = [])),
+    params(IdempotencyKey),
     request_body = ManyChanges,
     responses(
         (status = 200, body = ManyOutcomes),
         (status = 415, body = ErrorBody, description = "The body is not JSON"),
+        IdempotencyKey,
         ApiError,
     ),
 )]
 pub(super) async fn edit_keys(
     session: Session,
-    JsonBody(asked): JsonBody<ManyChanges>,
-) -> Result<Json<ManyOutcomes>, ApiError> {
+    asked: Creation<ManyChanges>,
+) -> Result<Response, ApiError> {
+    let (asked, repeatable) = asked.into_parts();
+    repeatable.once(session.clone(), edit(session, asked)).await
+}
+
+async fn edit(session: Session, asked: ManyChanges) -> Result<Revised<ManyOutcomes>, ApiError> {
     let ids = chosen(&session, asked.ids, asked.filter).await?;
     let edit = asked.changes.into_edit(session.now())?;
     let edit: &KeyEdit<'_> = &edit;
@@ -121,7 +129,8 @@ pub(super) async fn edit_keys(
     };
     let failed = results.iter().filter(|outcome| outcome.error.is_some()).count();
     let succeeded = results.len() - failed;
-    Ok(Json(ManyOutcomes { preview: asked.preview, results, succeeded, failed }))
+    let body = ManyOutcomes { preview: asked.preview, results, succeeded, failed };
+    Ok(Revised { revision: None, body })
 }
 
 async fn chosen(

@@ -1,10 +1,12 @@
 //! `POST /api/v2/keys/{id}/restore`
 
+use axum::response::Response;
 use relay_domain::KeyId;
 
 use super::read::OneKey;
 use crate::admin::error::{ApiError, ErrorBody};
 use crate::admin::extract::PathOf;
+use crate::admin::idempotency::{IdempotencyKey, Repeatable};
 use crate::admin::revision::{IfMatch, Revised};
 use crate::admin::session::Session;
 
@@ -14,11 +16,12 @@ use crate::admin::session::Session;
     path = "/api/v2/keys/{id}/restore",
     tag = "API Keys",
     security(("bearerAuth" = [])),
-    params(("id" = String, Path, description = "The key's id"), IfMatch),
+    params(("id" = String, Path, description = "The key's id"), IfMatch, IdempotencyKey),
     responses(
         (status = 200, body = OneKey, headers(("ETag" = String, description = "Its revision"))),
         (status = 404, body = ErrorBody, description = "There is no such key"),
         IfMatch,
+        IdempotencyKey,
         ApiError,
     ),
 )]
@@ -26,6 +29,13 @@ pub(super) async fn restore_key(
     session: Session,
     PathOf(id): PathOf<KeyId>,
     IfMatch(expected): IfMatch,
-) -> Result<Revised<OneKey>, ApiError> {
-    Ok(session.operator().restore_key(session.actor(), &id, expected).await?.into())
+    repeatable: Repeatable,
+) -> Result<Response, ApiError> {
+    let asking = session.clone();
+    let restoring = async move {
+        let restored: Revised<OneKey> =
+            session.operator().restore_key(session.actor(), &id, expected).await?.into();
+        Ok(restored)
+    };
+    repeatable.once(asking, restoring).await
 }

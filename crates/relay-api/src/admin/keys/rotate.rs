@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use axum::response::Response;
 use relay_domain::KeyId;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::create::CreatedKey;
 use crate::admin::error::{ApiError, ErrorBody};
-use crate::admin::extract::{JsonBody, PathOf};
+use crate::admin::extract::PathOf;
+use crate::admin::idempotency::{Creation, IdempotencyKey};
 use crate::admin::revision::{IfMatch, Revised};
 use crate::admin::session::Session;
 
@@ -28,7 +30,7 @@ pub(super) struct Rotation {
     path = "/api/v2/keys/{id}/rotate",
     tag = "API Keys",
     security(("bearerAuth" = [])),
-    params(("id" = String, Path, description = "The key's id"), IfMatch),
+    params(("id" = String, Path, description = "The key's id"), IfMatch, IdempotencyKey),
     request_body = Rotation,
     responses(
         (status = 200, body = CreatedKey, headers(("ETag" = String, description = "Its revision"))),
@@ -36,6 +38,7 @@ pub(super) struct Rotation {
         (status = 409, body = ErrorBody, description = "It is deleted"),
         (status = 415, body = ErrorBody, description = "The body is not JSON"),
         IfMatch,
+        IdempotencyKey,
         ApiError,
     ),
 )]
@@ -43,10 +46,15 @@ pub(super) async fn rotate_key(
     session: Session,
     PathOf(id): PathOf<KeyId>,
     IfMatch(expected): IfMatch,
-    JsonBody(rotation): JsonBody<Rotation>,
-) -> Result<Revised<CreatedKey>, ApiError> {
+    rotation: Creation<Rotation>,
+) -> Result<Response, ApiError> {
+    let (rotation, repeatable) = rotation.into_parts();
     let grace = Duration::from_secs(rotation.grace_period_seconds.into());
-    let (key, secret) =
-        session.operator().rotate_key(session.actor(), &id, expected, grace).await?;
-    Ok(Revised::new(key.revision, CreatedKey::new(key, &secret)))
+    let asking = session.clone();
+    let rotating = async move {
+        let (key, secret) =
+            session.operator().rotate_key(session.actor(), &id, expected, grace).await?;
+        Ok(Revised::new(key.revision, CreatedKey::new(key, &secret)))
+    };
+    repeatable.once(asking, rotating).await
 }
