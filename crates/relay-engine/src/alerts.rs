@@ -5,6 +5,7 @@
 //! that saw an event tells it. [`AlertWork`] empties the queues beside the requests.
 
 mod address_guard;
+mod counts;
 mod courier;
 mod form;
 mod post;
@@ -12,7 +13,7 @@ mod recorder;
 mod webhook_url;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,6 +26,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use self::address_guard::RefusedAddress;
+pub use self::counts::AlertCounts;
+use self::counts::Counts;
 use self::courier::Courier;
 pub use self::form::EventForm;
 use self::post::Post;
@@ -67,7 +70,7 @@ pub struct Alerts {
     to_store: mpsc::Sender<RecordedEvent>,
     to_webhooks: Vec<mpsc::Sender<Letter>>,
     count: AtomicU16,
-    missed: AtomicU64,
+    counts: Arc<Counts>,
 }
 
 /// What is done beside the requests: writing events down and telling them.
@@ -109,6 +112,7 @@ impl Alerts {
         let (to_store, events) = mpsc::channel(BACKLOG);
         let recorder = Recorder { events, repository: Arc::clone(&repository) };
         let (mut to_webhooks, mut couriers, mut urls) = (Vec::new(), Vec::new(), Vec::new());
+        let counts = Arc::<Counts>::default();
         let mut post = None;
         if let Some(config) = webhooks {
             let shared = Arc::new(Post::new(config.secret, config.allow_private));
@@ -120,13 +124,13 @@ impl Alerts {
                     url: url.clone(),
                     post: Arc::clone(&shared),
                     clock: Arc::clone(&clock),
+                    counts: Arc::clone(&counts),
                 });
             }
             (urls, post) = (config.urls, Some(shared));
         }
         let count = AtomicU16::default();
-        let missed = AtomicU64::default();
-        let alerts = Self { repository, clock, post, urls, to_store, to_webhooks, count, missed };
+        let alerts = Self { repository, clock, post, urls, to_store, to_webhooks, count, counts };
         (alerts, AlertWork { recorder, couriers })
     }
 
@@ -139,10 +143,9 @@ impl Alerts {
         self.repository.page(query).await
     }
 
-    /// How often since the start an event could not be handed on, to the store or to one webhook, because
-    /// too many waited.
-    pub fn missed(&self) -> u64 {
-        self.missed.load(Ordering::Relaxed)
+    /// How events have fared since the start.
+    pub fn counts(&self) -> AlertCounts {
+        self.counts.so_far()
     }
 
     /// Tells every webhook a test event, once, all at the same time.
@@ -174,7 +177,7 @@ impl Alerts {
     }
 
     fn miss(&self, whose: &str) {
-        if self.missed.fetch_add(1, Ordering::Relaxed) == 0 {
+        if self.counts.miss() {
             tracing::warn!(whose, "too many events wait: some are missed, from here on");
         }
     }

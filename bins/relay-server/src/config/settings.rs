@@ -208,6 +208,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
     switch("webhooks.allow_private", "RELAY_WEBHOOK_ALLOW_PRIVATE", |c| {
         value(&c.sections.webhooks.allow_private)
     }),
+    text("metrics.listen", "RELAY_METRICS_LISTEN", |c| {
+        optional(c.sections.metrics.listen().as_ref())
+    }),
 ];
 
 const fn text(path: &'static str, variable: &'static str, show: fn(&Config) -> Shown) -> Setting {

@@ -135,9 +135,9 @@ async fn what_finds_the_queues_full_is_counted_and_nobody_waits() {
     for _ in 0..BACKLOG {
         alerts.tell(event(50));
     }
-    assert_eq!(alerts.missed(), 0);
+    assert_eq!(alerts.counts().missed, 0);
     alerts.tell(event(50));
-    assert_eq!(alerts.missed(), 2, "by the store and by the webhook");
+    assert_eq!(alerts.counts().missed, 2, "by the store and by the webhook");
 }
 
 #[tokio::test]
