@@ -31,6 +31,8 @@ pub(crate) struct Scripts {
     pub(crate) guarded_write: Script,
     /// Writes segments of statistics.
     pub(crate) roll_statistics: Script,
+    /// Adds an event that is told once a day.
+    pub(crate) append_of_the_day: Script,
 }
 
 /// A script and the digest under which Redis keeps it.
@@ -60,6 +62,7 @@ impl Scripts {
             begin_period: of_limits(include_str!("scripts/begin_period.lua")),
             guarded_write: plain(include_str!("scripts/guarded_write.lua")),
             roll_statistics: plain(include_str!("scripts/roll_statistics.lua")),
+            append_of_the_day: plain(include_str!("scripts/append_of_the_day.lua")),
         }
     }
 }
@@ -137,11 +140,11 @@ mod tests {
             begin_period,
             guarded_write,
             roll_statistics,
+            append_of_the_day,
         } = Scripts::new();
         let limited = [admit, assign, extend, release, settle, standing, restart, begin_period];
-        for script in
-            limited.into_iter().chain([checkpoint, extend_slot, guarded_write, roll_statistics])
-        {
+        let plain = [checkpoint, extend_slot, guarded_write, roll_statistics, append_of_the_day];
+        for script in limited.into_iter().chain(plain) {
             let text = script.text.strip_prefix(LIMITS).unwrap_or(&script.text);
             let header: String = text.lines().take_while(|line| line.starts_with("--")).collect();
             for word in ["KEYS", "ARGV", "Returns"] {

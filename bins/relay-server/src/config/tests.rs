@@ -145,6 +145,7 @@ fn every_setting_has_a_variable_that_sets_it() {
         ("RELAY_WEBHOOK_URLS", "https://d.example"),
         ("RELAY_WEBHOOK_SECRET", "00000000000000000000000000000003"),
         ("RELAY_WEBHOOK_ALLOW_PRIVATE", "true"),
+        ("BILLING_EVENTS_ENABLED", "false"),
         ("RELAY_METRICS_LISTEN", "127.0.0.1:9464"),
     ];
     let config = from_environment(values).unwrap();
