@@ -14,6 +14,7 @@ mod health;
 mod ignored;
 mod layers;
 mod logging;
+mod metrics;
 mod notices;
 mod objections;
 mod pricing;
@@ -41,6 +42,7 @@ pub(crate) use environment::Environment;
 pub(crate) use error::{ConfigError, Problem};
 pub(crate) use health::HealthSection;
 pub(crate) use logging::{LogFormat, LogLevel, LoggingSection};
+pub(crate) use metrics::MetricsSection;
 pub(crate) use notices::Notices;
 pub(crate) use pricing::PricingSection;
 use redis::RedisSection;
@@ -77,6 +79,7 @@ pub(crate) struct Sections {
     pub(crate) cors: CorsSection,
     pub(crate) pricing: PricingSection,
     pub(crate) webhooks: WebhooksSection,
+    pub(crate) metrics: MetricsSection,
 }
 
 /// The configuration of this process.
@@ -220,6 +223,7 @@ impl Config {
         sections.cors.validate(&mut objections);
         sections.pricing.validate(&mut objections);
         sections.webhooks.validate(&mut objections);
+        sections.metrics.validate(&mut objections);
         objections.into_problems(|path| self.origin(path).unwrap_or("the default").to_owned())
     }
 }

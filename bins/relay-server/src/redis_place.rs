@@ -107,7 +107,7 @@ fn options(config: &Config, database: Option<u32>) -> Result<RedisOptions> {
         calendar: config.sections.store.calendar,
         record_capacity: config.sections.store.records(),
         record_lifetime: config.sections.store.record_lifetime(),
-        billing_events: true,
+        billing_events: config.sections.redis.billing_events(),
         prefix: PREFIX.to_owned(),
     })
 }

@@ -4,9 +4,11 @@
 //! second one ends them.
 
 mod connection;
+mod counting;
 mod descriptors;
 mod lifecycle;
 mod listener;
+mod metrics_listener;
 mod worker;
 
 use std::net::{SocketAddr, TcpListener};
@@ -27,8 +29,10 @@ use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use counting::Counting;
 pub(crate) use lifecycle::Lifecycle;
 use lifecycle::Signals;
+use metrics_listener::MetricsListener;
 
 use crate::config::{Config, Notices};
 use crate::installation::{Access, Installation, hasher, keyring};
@@ -63,6 +67,7 @@ pub(crate) struct Server {
     /// Settlements and what else goes on beside the requests.
     tasks: TaskTracker,
     draining: Draining,
+    metrics: Option<MetricsListener>,
 }
 
 /// Serves until a signal ends it.
@@ -108,6 +113,8 @@ impl Server {
         let listeners = listener::bind(sections.server.address(), sections.server.workers())?;
         let address =
             listeners.first().context("no listener")?.local_addr().context("no address")?;
+        let counting = Counting::begin(config, installation)?;
+        let stores = counting.stores(installation);
         let tasks = TaskTracker::new();
         let prices = keep_prices(config, installation).await?;
         let journal = Journal::open(&sections.store.data_dir, JOURNAL_BYTES)
@@ -118,6 +125,7 @@ impl Server {
             webhooks: sections.webhooks.config(),
         });
         let alerts = Arc::new(alerts);
+        let events = counting.events(Arc::clone(&alerts) as Arc<dyn EventSink>);
         let engine = Engine::start(EngineParts {
             config: sections.upstream.engine(
                 &sections.keys.prefix,
@@ -126,12 +134,12 @@ impl Server {
                 &sections.health,
             ),
             clock: Arc::clone(&installation.clock),
-            stores: installation.stores.clone(),
+            stores: stores.clone(),
             hasher: hasher(&installation.secrets),
             keyring: keyring(&installation.secrets, config),
             prices: Arc::clone(prices.prices()),
             journal: Some(journal),
-            events: Arc::clone(&alerts) as Arc<dyn EventSink>,
+            events,
             tasks: tasks.clone(),
         })
         .await
@@ -149,8 +157,8 @@ impl Server {
             operator: Arc::clone(&installation.operator),
             engine: Arc::clone(&engine),
             prices: Arc::clone(&prices),
-            alerts,
-            stores: installation.stores.clone(),
+            alerts: Arc::clone(&alerts),
+            stores,
             store_kind: installation.store_kind.name(),
             signer: TokenSigner::new(&installation.secrets.jwt),
             clock: Arc::clone(&installation.clock),
@@ -160,10 +168,18 @@ impl Server {
             max_body_bytes: sections.server.max_body_bytes(),
             trusted_proxies: sections.server.trusted_proxies.into(),
         };
-        let edge = Arc::new(move |relay| Edge::new(relay, router.clone(), edge));
+        let observer = counting.observer();
+        let edge = Arc::new(move |relay| {
+            let edge = Edge::new(relay, router.clone(), edge);
+            match &observer {
+                Some(observer) => edge.observed_by(Arc::clone(observer)),
+                None => edge,
+            }
+        });
+        let metrics = counting.reader(&engine, alerts);
         let plan = Plan { engine, edge, lifecycle: Lifecycle::default() };
-        let drain = sections.server.drain();
-        Ok(Self { plan, prices, alerts: alert_work, listeners, address, drain, tasks, draining })
+        let (alerts, drain) = (alert_work, sections.server.drain());
+        Ok(Self { plan, prices, alerts, listeners, address, drain, tasks, draining, metrics })
     }
 
     /// Where it listens.
@@ -183,7 +199,8 @@ impl Server {
     ///
     /// Fails if a worker cannot start.
     pub(crate) async fn run(self) -> Result<()> {
-        let Self { plan, prices, alerts, listeners, drain, tasks, draining, address: _ } = self;
+        let Self { plan, prices, alerts, listeners, drain, tasks, draining, metrics, address: _ } =
+            self;
         let signals = Signals::new().context("signals cannot be received")?;
         let lifecycle = plan.lifecycle.clone();
         let beside = TaskTracker::new();
@@ -195,6 +212,9 @@ impl Server {
         beside.spawn(async move { prices.keep(keeping).await });
         let alerts_closed = CancellationToken::new();
         let telling = beside.spawn(alerts.run(alerts_closed.clone()));
+        if let Some(metrics) = metrics {
+            beside.spawn(metrics.serve(house_closed.clone()));
+        }
         let watching = lifecycle.clone();
         beside.spawn(async move { watching.watch(signals, draining, drain).await });
 
@@ -333,6 +353,9 @@ async fn introduce(
     let keys = installation.operator.keys().await.context("the API keys cannot be read")?.len();
     say(format!("Relay {} on http://{}", env!("CARGO_PKG_VERSION"), server.address()));
     say(format!("  store     {}, {}", installation.store_kind, installation.store_place));
+    if let Some(metrics) = &server.metrics {
+        say(format!("  metrics   http://{}/metrics", metrics.address()));
+    }
     say(format!("  data      {}", config.sections.store.data_dir.display()));
     if installation.secrets.are_kept() {
         say(format!(

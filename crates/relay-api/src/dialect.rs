@@ -103,6 +103,11 @@ impl Refusal {
         }
     }
 
+    /// The stable code that says what it is.
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
     /// The answer, with the id of the request.
     pub(crate) fn into_response(self, request_id: RequestId) -> Response<RelayBody> {
         let id = request_id.to_string();

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use tower::ServiceExt as _;
 use crate::admin::PeerAddress;
 use crate::client_address::client_address;
 use crate::dialect::Refusal;
+use crate::observer::{AnsweredRoute, EdgeObserver, Observed};
 use crate::self_service::{self, OwnRoute};
 use crate::{messages, models};
 
@@ -46,6 +48,7 @@ pub struct Edge {
     relay: Relay,
     router: Router,
     config: EdgeConfig,
+    observed: Observed,
 }
 
 /// Where a client's request goes.
@@ -63,11 +66,31 @@ enum Route {
     Router,
 }
 
+impl Route {
+    fn name(self) -> AnsweredRoute {
+        match self {
+            Self::Relay(Endpoint::Messages) => AnsweredRoute::Messages,
+            Self::Relay(Endpoint::CountTokens) => AnsweredRoute::CountTokens,
+            Self::Models => AnsweredRoute::Models,
+            Self::Own(_) => AnsweredRoute::SelfService,
+            Self::Probe => AnsweredRoute::Probe,
+            Self::Unknown => AnsweredRoute::Unknown,
+            Self::Router => AnsweredRoute::Admin,
+        }
+    }
+}
+
 impl Edge {
     /// An edge that relays through `relay` and leaves what is not a client's to `router`.
     #[must_use]
     pub fn new(relay: Relay, router: Router, config: EdgeConfig) -> Self {
-        Self { relay, router, config }
+        Self { relay, router, config, observed: Observed::default() }
+    }
+
+    /// The same, with somebody who is told of every answer.
+    #[must_use]
+    pub fn observed_by(self, observer: Arc<dyn EdgeObserver>) -> Self {
+        Self { observed: Observed::by(observer), ..self }
     }
 
     /// Answers one request that came from `peer`.
@@ -76,10 +99,21 @@ impl Edge {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<axum::BoxError>,
     {
-        match route(request.method(), request.uri().path()) {
+        let route = route(request.method(), request.uri().path());
+        let response = self.answer(route, request, peer).await;
+        self.observed.answered(route.name(), &response);
+        response
+    }
+
+    async fn answer<B>(&self, route: Route, request: Request<B>, peer: IpAddr) -> Response<EdgeBody>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<axum::BoxError>,
+    {
+        match route {
             Route::Relay(endpoint) => {
-                let limit = self.config.max_body_bytes;
-                messages::relay(&self.relay, endpoint, request, limit).await.map(EdgeBody::Relay)
+                let bounds = (self.config.max_body_bytes, &self.observed);
+                messages::relay(&self.relay, endpoint, request, bounds).await.map(EdgeBody::Relay)
             }
             Route::Models => {
                 models::list(&self.relay, request.headers()).await.map(EdgeBody::Relay)

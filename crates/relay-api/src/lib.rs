@@ -12,7 +12,9 @@ mod edge;
 pub mod health;
 mod messages;
 mod models;
+mod observer;
 pub mod openapi;
 mod self_service;
 
 pub use edge::{Edge, EdgeBody, EdgeConfig};
+pub use observer::{AnsweredRoute, EdgeObserver};

@@ -17,6 +17,7 @@ use relay_protocol::anthropic::ErrorType;
 use tokio::time::timeout;
 
 use crate::dialect::{Refusal, write_id};
+use crate::observer::Observed;
 
 /// How long a client may pause within its request's body.
 const BODY_PATIENCE: Duration = Duration::from_secs(30);
@@ -29,30 +30,29 @@ pub(crate) async fn relay<B>(
     relay: &Relay,
     endpoint: Endpoint,
     request: Request<B>,
-    limit: usize,
+    (limit, observed): (usize, &Observed),
 ) -> Response<RelayBody>
 where
     B: Body<Data = Bytes> + Unpin,
 {
     let (id, arrived) = (relay.request_id(), Instant::now());
-    match answer(relay, endpoint, id, arrived, request, limit).await {
+    match answer(relay, endpoint, (id, arrived), request, (limit, observed)).await {
         Ok(response) => response,
-        Err(refusal) => refusal.into_response(id),
+        Err(refusal) => observed.answer(refusal, id),
     }
 }
 
 async fn answer<B>(
     relay: &Relay,
     endpoint: Endpoint,
-    id: RequestId,
-    arrived: Instant,
+    (id, arrived): (RequestId, Instant),
     request: Request<B>,
-    limit: usize,
+    (limit, observed): (usize, &Observed),
 ) -> Result<Response<RelayBody>, Refusal>
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    let refuse = |error| Refusal::of(&error, relay.now());
+    let refuse = |error| observed.refusal(&error, relay);
     let (head, body) = request.into_parts();
     // The key comes first: a stranger's 64 MiB are not read.
     let caller = relay.authenticate(presented_keys(&head.headers)).await.map_err(refuse)?;
@@ -67,8 +67,8 @@ where
     let body = read(&head.headers, body, limit).await?;
     let departure = relay.departure().filter(|_| endpoint == Endpoint::Messages);
     if caller.may_wait() || departure.is_some() {
-        return patiently(relay, caller, Waiting { endpoint, id, arrived, head, body, departure })
-            .await;
+        let waiting = Waiting { endpoint, id, arrived, head, body, departure };
+        return patiently(relay, caller, waiting, observed).await;
     }
     let incoming = Incoming {
         endpoint,
@@ -99,10 +99,12 @@ async fn patiently(
     relay: &Relay,
     caller: Caller,
     waiting: Waiting,
+    observed: &Observed,
 ) -> Result<Response<RelayBody>, Refusal> {
     let (id, keep_alive, sign) = (waiting.id, relay.keep_alive(), WaitSign::default());
     let (outlasting, departure) = (relay.clone(), waiting.departure.clone());
     let (relay, seen) = (relay.clone(), sign.clone());
+    let told = observed.clone();
     let relaying: Relaying<Refusal> = Box::pin(async move {
         let Waiting { endpoint, id, arrived, head, body, departure } = waiting;
         let incoming = Incoming {
@@ -116,7 +118,7 @@ async fn patiently(
             departure: departure.as_ref(),
         };
         let result = relay.relay(caller, &incoming).await;
-        result.map_err(|error| Refusal::of(&error, relay.now()))
+        result.map_err(|error| told.refusal(&error, &relay))
     });
     let relaying = match departure {
         Some(departure) => outlasting.outlast(relaying, departure),
@@ -125,7 +127,13 @@ async fn patiently(
     match before_keep_alive(relaying, &seen, keep_alive).await {
         Ok(result) => result,
         Err(relaying) => {
-            let behind = async move { relaying.await.map_err(|refusal| refusal.into_event(id)) };
+            let observed = observed.clone();
+            let behind = async move {
+                relaying.await.map_err(|refusal| {
+                    observed.refused(&refusal);
+                    refusal.into_event(id)
+                })
+            };
             let body = LateBody::new(Box::pin(behind), keep_alive);
             let mut response = Response::new(RelayBody::Late(Box::new(body)));
             let headers = response.headers_mut();

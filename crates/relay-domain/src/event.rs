@@ -97,11 +97,11 @@ pub enum EventKind {
         /// Which budget, what is used of it, how much there is and when it starts anew.
         state: LimitState,
     },
-    /// A model without a price was asked for or served. Told once for each model in the life of a process.
+    /// A model without a price was asked for or served. Told once a day for each model, over all instances.
     ModelUnpriced {
         /// The model.
         model: ModelName,
-        /// Whose request it was, the first time.
+        /// Whose request it was, the first time on that day.
         key: KeyId,
         /// The account that served it; `None`: it was refused before one was tried.
         account: Option<AccountId>,
@@ -170,6 +170,18 @@ impl EventKind {
             Self::AccountBlocked { .. } => "account_blocked",
             Self::AccountRecovered { .. } => "account_recovered",
             Self::WebhookTest => "webhook_test",
+        }
+    }
+
+    /// The model that it is told about once a day; `None`: it is told whenever it happens.
+    pub fn model_of_the_day(&self) -> Option<&ModelName> {
+        match self {
+            Self::ModelUnpriced { model, .. } => Some(model),
+            Self::BudgetThreshold { .. }
+            | Self::AccountCooled { .. }
+            | Self::AccountBlocked { .. }
+            | Self::AccountRecovered { .. }
+            | Self::WebhookTest => None,
         }
     }
 

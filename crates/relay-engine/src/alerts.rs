@@ -2,17 +2,20 @@
 //!
 //! [`Alerts`] takes events from the paths of requests and never waits: each event goes into bounded queues,
 //! one to the store and one to each webhook, and what finds a queue full is counted and missed. The instance
-//! that saw an event tells it. [`AlertWork`] empties the queues beside the requests.
+//! that saw an event tells it; what is told once a day goes to the store first, and from there to the webhooks
+//! if no other instance was first. [`AlertWork`] empties the queues beside the requests.
 
 mod address_guard;
+mod counts;
 mod courier;
 mod form;
+mod mailboxes;
 mod post;
 mod recorder;
 mod webhook_url;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,8 +28,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use self::address_guard::RefusedAddress;
+pub use self::counts::AlertCounts;
+use self::counts::Counts;
 use self::courier::Courier;
 pub use self::form::EventForm;
+use self::mailboxes::Mailboxes;
 use self::post::Post;
 use self::recorder::Recorder;
 pub use self::webhook_url::{WebhookUrl, WebhookUrlError};
@@ -65,9 +71,8 @@ pub struct Alerts {
     post: Option<Arc<Post>>,
     urls: Vec<WebhookUrl>,
     to_store: mpsc::Sender<RecordedEvent>,
-    to_webhooks: Vec<mpsc::Sender<Letter>>,
+    mailboxes: Arc<Mailboxes>,
     count: AtomicU16,
-    missed: AtomicU64,
 }
 
 /// What is done beside the requests: writing events down and telling them.
@@ -107,26 +112,32 @@ impl Alerts {
     pub fn new(parts: AlertParts) -> (Self, AlertWork) {
         let AlertParts { repository, clock, webhooks } = parts;
         let (to_store, events) = mpsc::channel(BACKLOG);
-        let recorder = Recorder { events, repository: Arc::clone(&repository) };
-        let (mut to_webhooks, mut couriers, mut urls) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut boxes, mut couriers, mut urls) = (Vec::new(), Vec::new(), Vec::new());
+        let counts = Arc::<Counts>::default();
         let mut post = None;
         if let Some(config) = webhooks {
             let shared = Arc::new(Post::new(config.secret, config.allow_private));
             for url in &config.urls {
                 let (sender, letters) = mpsc::channel(BACKLOG);
-                to_webhooks.push(sender);
+                boxes.push((url.clone(), sender));
                 couriers.push(Courier {
                     letters,
                     url: url.clone(),
                     post: Arc::clone(&shared),
                     clock: Arc::clone(&clock),
+                    counts: Arc::clone(&counts),
                 });
             }
             (urls, post) = (config.urls, Some(shared));
         }
         let count = AtomicU16::default();
-        let missed = AtomicU64::default();
-        let alerts = Self { repository, clock, post, urls, to_store, to_webhooks, count, missed };
+        let mailboxes = Arc::new(Mailboxes { boxes, counts });
+        let recorder = Recorder {
+            events,
+            repository: Arc::clone(&repository),
+            mailboxes: Arc::clone(&mailboxes),
+        };
+        let alerts = Self { repository, clock, post, urls, to_store, mailboxes, count };
         (alerts, AlertWork { recorder, couriers })
     }
 
@@ -139,10 +150,9 @@ impl Alerts {
         self.repository.page(query).await
     }
 
-    /// How often since the start an event could not be handed on, to the store or to one webhook, because
-    /// too many waited.
-    pub fn missed(&self) -> u64 {
-        self.missed.load(Ordering::Relaxed)
+    /// How events have fared since the start.
+    pub fn counts(&self) -> AlertCounts {
+        self.mailboxes.counts.so_far()
     }
 
     /// Tells every webhook a test event, once, all at the same time.
@@ -172,27 +182,16 @@ impl Alerts {
         let id = EventId::new(event.at, count, u64::from_ne_bytes(random_bytes()));
         RecordedEvent { id, event }
     }
-
-    fn miss(&self, whose: &str) {
-        if self.missed.fetch_add(1, Ordering::Relaxed) == 0 {
-            tracing::warn!(whose, "too many events wait: some are missed, from here on");
-        }
-    }
 }
 
 impl EventSink for Alerts {
     fn tell(&self, event: Event) {
         let event = self.named(event);
-        if !self.to_webhooks.is_empty() {
-            let letter = Letter::of(&event);
-            for (sender, url) in self.to_webhooks.iter().zip(&self.urls) {
-                if sender.try_send(letter.clone()).is_err() {
-                    self.miss(&url.to_string());
-                }
-            }
+        if event.event.kind.model_of_the_day().is_none() {
+            self.mailboxes.post(&event);
         }
         if self.to_store.try_send(event).is_err() {
-            self.miss("the store");
+            self.mailboxes.miss("the store");
         }
     }
 }

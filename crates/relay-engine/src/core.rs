@@ -95,7 +95,7 @@ impl Core {
             || self.journal.as_ref().is_some_and(|journal| !journal.has_room())
     }
 
-    /// Tells, the first time, that `model` has no price.
+    /// Tells that `model` has no price, unless that was told just now.
     pub(crate) fn note_unpriced(
         &self,
         model: &ModelName,
@@ -103,7 +103,7 @@ impl Core {
         account: Option<&AccountId>,
         treatment: UnpricedTreatment,
     ) {
-        if self.unpriced.is_news(model) {
+        if self.unpriced.is_due(model, self.clock.now()) {
             tracing::warn!(%model, ?treatment, "model has no price");
             let (model, key, account) = (model.clone(), key.clone(), account.cloned());
             self.tell(EventKind::ModelUnpriced { model, key, account, treatment });

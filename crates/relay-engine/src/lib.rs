@@ -45,6 +45,7 @@ mod unkept;
 mod unpriced_models;
 mod upstream;
 mod upstream_url;
+mod vitals;
 mod wait_room;
 
 use std::sync::Arc;
@@ -69,6 +70,7 @@ pub use rest_policy::RestPolicy;
 pub use self_service::{KeyOwner, OwnUsage};
 pub use stream::{CutOff, RelayBody, StreamBody};
 pub use upstream_url::{Endpoint, UpstreamUrl};
+pub use vitals::{AccountVitals, Vitals};
 
 use crate::core::{Core, CoreParts};
 use crate::directory::Directory;

@@ -18,7 +18,12 @@ impl Unkept {
 
     /// Whether there are more than `most`.
     pub(crate) fn exceeds(&self, most: usize) -> bool {
-        most < self.0.load(Ordering::Acquire)
+        most < self.count()
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.0.load(Ordering::Acquire)
     }
 }
 

@@ -35,7 +35,12 @@ pub(crate) struct Place {
 impl WaitRoom {
     /// Whether requests of `key` wait: whoever comes now waits behind them.
     pub(crate) fn has_line(&self, key: &KeyId) -> bool {
-        self.waiting.load(Ordering::Acquire) > 0 && self.lines().contains_key(key)
+        self.waiting() > 0 && self.lines().contains_key(key)
+    }
+
+    /// How many wait, in all lines.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Acquire)
     }
 
     /// Takes the last place in the line of `key`, unless `most` wait there already.
@@ -53,7 +58,7 @@ impl WaitRoom {
 
     /// Something of `key` may have become free.
     pub(crate) fn wake(&self, key: &KeyId) {
-        if self.waiting.load(Ordering::Acquire) > 0
+        if self.waiting() > 0
             && let Some(first) = self.lines().get(key).and_then(VecDeque::front)
         {
             first.notify_one();
@@ -62,7 +67,7 @@ impl WaitRoom {
 
     /// Something may have become free for anybody.
     pub(crate) fn wake_all(&self) {
-        if self.waiting.load(Ordering::Acquire) > 0 {
+        if self.waiting() > 0 {
             for first in self.lines().values().filter_map(VecDeque::front) {
                 first.notify_one();
             }

@@ -2,14 +2,16 @@
 //! which is the event's id, a blank and the event as JSON.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::Pipeline;
-use relay_domain::{EventId, RecordedEvent};
+use relay_domain::{Event, EventId, PeriodKind, RecordedEvent};
 use relay_store::{
-    EVENT_CAPACITY, EventPage, EventQuery, EventRepository, StoreError, oldest_kept,
+    EVENT_CAPACITY, EventPage, EventQuery, EventRepository, MODELS_A_DAY, StoreError, oldest_kept,
 };
 
+use crate::call::Call;
 use crate::connection;
 use crate::fault;
 use crate::shared::Shared;
@@ -18,6 +20,9 @@ use crate::shared::Shared;
 const READ_AT_ONCE: usize = 200;
 /// How many are looked at for one page before it is given back as it is.
 const LOOKED_AT: usize = 5_000;
+
+/// How long it is known who told of what on a day: longer than the day, also where clocks differ.
+const DAY_KEPT: Duration = Duration::from_hours(48);
 
 /// Events.
 pub(crate) struct RedisEvents {
@@ -34,10 +39,8 @@ impl EventRepository for RedisEvents {
         let name = keyspace.events();
         let mut pipeline = Pipeline::with_capacity(3);
         pipeline.cmd("ZADD").arg(&name);
-        for RecordedEvent { id, event } in events {
-            let json = serde_json::to_string(event)
-                .map_err(|error| StoreError::Refused(Box::new(error)))?;
-            pipeline.arg(0).arg(format!("{id} {json}"));
+        for event in events {
+            pipeline.arg(0).arg(member(event)?);
         }
         let oldest = oldest_kept(events);
         pipeline.cmd("ZREMRANGEBYLEX").arg(&name).arg("-").arg(format!("({oldest}"));
@@ -45,6 +48,27 @@ impl EventRepository for RedisEvents {
         pipeline.cmd("ZREMRANGEBYRANK").arg(&name).arg(0).arg(over);
         pool.send(&pipeline).await?;
         Ok(())
+    }
+
+    async fn append_of_the_day(&self, event: &RecordedEvent) -> Result<bool, StoreError> {
+        let RecordedEvent { id, event: Event { at, kind } } = event;
+        let Some(model) = kind.model_of_the_day() else {
+            self.append(std::slice::from_ref(event)).await?;
+            return Ok(true);
+        };
+        let Shared { pool, keyspace, scripts, calendar, .. } = &*self.shared;
+        let mut call = Call::default();
+        call.name(keyspace.events());
+        call.name(keyspace.events_of_day(kind.name(), calendar.period(PeriodKind::Day, *at)));
+        call.arg(model.as_str());
+        call.arg(id.to_string());
+        call.arg(member(event)?);
+        call.arg(MODELS_A_DAY);
+        call.arg(DAY_KEPT.as_secs());
+        let pipeline = call.alone(&scripts.append_of_the_day);
+        let answers = scripts.append_of_the_day.send_on_pool(pool, &pipeline).await?;
+        let answer = answers.into_iter().next().unwrap_or_default();
+        connection::read(answer, "append_of_the_day")
     }
 
     async fn page(&self, query: &EventQuery) -> Result<EventPage, StoreError> {
@@ -93,6 +117,12 @@ impl RedisEvents {
         let parsed: Option<Vec<_>> = found.iter().map(|member| parse(member)).collect();
         parsed.ok_or_else(|| fault::unexpected("events"))
     }
+}
+
+fn member(RecordedEvent { id, event }: &RecordedEvent) -> Result<String, StoreError> {
+    let json =
+        serde_json::to_string(event).map_err(|error| StoreError::Refused(Box::new(error)))?;
+    Ok(format!("{id} {json}"))
 }
 
 fn parse(member: &str) -> Option<RecordedEvent> {

@@ -7,7 +7,7 @@
 mod counter_names;
 mod usage;
 
-use relay_domain::{AffinityKey, Platform, RequestId};
+use relay_domain::{AffinityKey, Period, Platform, RequestId};
 use relay_store::SettingsName;
 use relay_store::statistics::SegmentName;
 
@@ -375,6 +375,11 @@ impl Keyspace {
         format!("{}events", self.own)
     }
 
+    /// Which models were told of on a day, where they are told of once a day.
+    pub(crate) fn events_of_day(&self, kind: &str, day: Period) -> String {
+        format!("{}events:{kind}:{day}", self.own)
+    }
+
     /// An answer that is given again.
     pub(crate) fn idempotency(&self, name: &str) -> String {
         format!("{}idempotency:{name}", self.own)
@@ -458,6 +463,7 @@ mod tests {
             keyspace.audit(),
             keyspace.audit_sequence(),
             keyspace.events(),
+            keyspace.events_of_day("kind", Period::Total),
             keyspace.idempotency("n"),
             keyspace.settings(SettingsName::PriceOverrides),
             keyspace.installation(),

@@ -35,6 +35,8 @@ pub(crate) struct Scripts {
     pub(crate) roll_statistics: Script,
     /// Takes in how far statistics were made elsewhere.
     pub(crate) begin_statistics: Script,
+    /// Adds an event that is told once a day.
+    pub(crate) append_of_the_day: Script,
 }
 
 /// A script and the digest under which Redis keeps it.
@@ -66,6 +68,7 @@ impl Scripts {
             guarded_write: plain(include_str!("scripts/guarded_write.lua")),
             roll_statistics: plain(include_str!("scripts/roll_statistics.lua")),
             begin_statistics: plain(include_str!("scripts/begin_statistics.lua")),
+            append_of_the_day: plain(include_str!("scripts/append_of_the_day.lua")),
         }
     }
 }
@@ -145,10 +148,18 @@ mod tests {
             guarded_write,
             roll_statistics,
             begin_statistics,
+            append_of_the_day,
         } = Scripts::new();
         let limited = [admit, assign, extend, release, settle, standing, restart, begin_period];
-        let others =
-            [checkpoint, extend_slot, correct, guarded_write, roll_statistics, begin_statistics];
+        let others = [
+            checkpoint,
+            extend_slot,
+            correct,
+            guarded_write,
+            roll_statistics,
+            begin_statistics,
+            append_of_the_day,
+        ];
         for script in limited.into_iter().chain(others) {
             let text = script.text.strip_prefix(LIMITS).unwrap_or(&script.text);
             let header: String = text.lines().take_while(|line| line.starts_with("--")).collect();

@@ -1,9 +1,11 @@
 //! Events.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
-use relay_domain::{EventId, RecordedEvent};
+use relay_domain::{Calendar, Event, EventId, PeriodKind, RecordedEvent, Timestamp};
 use relay_store::{
-    EVENT_CAPACITY, EventPage, EventQuery, EventRepository, StoreError, oldest_kept,
+    EVENT_CAPACITY, EventPage, EventQuery, EventRepository, MODELS_A_DAY, StoreError, oldest_kept,
 };
 use rusqlite::{Connection, params};
 
@@ -20,6 +22,13 @@ impl EventRepository for SqliteStore {
         self.core().queue.run(move |connection| Ok(append(connection, &events)?)).await
     }
 
+    async fn append_of_the_day(&self, event: &RecordedEvent) -> Result<bool, StoreError> {
+        let (event, calendar) = (event.clone(), self.core().options.calendar);
+        let append =
+            move |connection: &mut Connection| Ok(append_of_the_day(connection, &event, calendar)?);
+        self.core().queue.run(append).await
+    }
+
     async fn page(&self, query: &EventQuery) -> Result<EventPage, StoreError> {
         let query = query.clone();
         self.core().long_reads.run(move |file| page(file, &query)).await
@@ -28,6 +37,65 @@ impl EventRepository for SqliteStore {
 
 fn append(connection: &mut Connection, events: &[RecordedEvent]) -> Result<(), SqliteError> {
     let transaction = connection.transaction()?;
+    write(&transaction, events)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+fn append_of_the_day(
+    connection: &mut Connection,
+    event: &RecordedEvent,
+    calendar: Calendar,
+) -> Result<bool, SqliteError> {
+    let transaction = connection.transaction()?;
+    let kind = &event.event.kind;
+    if let Some(model) = kind.model_of_the_day() {
+        let of_day = events_of_day(&transaction, &event.event, calendar)?;
+        let same = of_day.iter().find(|(_, other)| other.kind.model_of_the_day() == Some(model));
+        match same {
+            Some((id, _)) => return Ok(*id == event.id.to_string()),
+            None if MODELS_A_DAY <= of_day.len() => return Ok(false),
+            None => {}
+        }
+    }
+    write(&transaction, std::slice::from_ref(event))?;
+    transaction.commit()?;
+    Ok(true)
+}
+
+/// The events of the same kind on the same day as `event`, with their ids.
+fn events_of_day(
+    connection: &Connection,
+    event: &Event,
+    calendar: Calendar,
+) -> Result<Vec<(String, Event)>, SqliteError> {
+    // Wherever the day begins, it is within this.
+    let (at, day) = (event.at.as_millis(), Duration::from_hours(24));
+    let from = EventId::first_at(Timestamp::from_millis(at.saturating_sub(millis(day))));
+    let to = EventId::first_at(event.at.plus(day));
+    let mut read = connection
+        .prepare_cached("SELECT id, event FROM event WHERE id >= ?1 AND id < ?2 AND kind = ?3")?;
+    let rows = read
+        .query_map(params![from.to_string(), to.to_string(), event.kind.name()], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+        })?;
+    let mut found = Vec::new();
+    for row in rows {
+        let (id, other) = row?;
+        let other: Event = serde_json::from_str(&other)?;
+        let day = |at| calendar.period(PeriodKind::Day, at);
+        if day(other.at) == day(event.at) {
+            found.push((id, other));
+        }
+    }
+    Ok(found)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn write(transaction: &Connection, events: &[RecordedEvent]) -> Result<(), SqliteError> {
     {
         let mut insert = transaction.prepare_cached(
             "INSERT OR IGNORE INTO event (id, kind, key_id, group_id, account_id, event)
@@ -49,7 +117,6 @@ fn append(connection: &mut Connection, events: &[RecordedEvent]) -> Result<(), S
              OR id <= (SELECT id FROM event ORDER BY id DESC LIMIT 1 OFFSET ?2)",
         params![oldest_kept(events).to_string(), i64::try_from(EVENT_CAPACITY).unwrap_or(i64::MAX)],
     )?;
-    transaction.commit()?;
     Ok(())
 }
 

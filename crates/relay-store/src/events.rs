@@ -9,6 +9,9 @@ use crate::StoreError;
 
 /// How many events are kept; the oldest go first.
 pub const EVENT_CAPACITY: usize = 10_000;
+/// About how many models there are events of one kind on a day, where there is one a day for each model.
+/// Clients choose their names.
+pub const MODELS_A_DAY: usize = 200;
 /// How long an event is kept.
 pub const EVENT_AGE: Duration = Duration::from_hours(24 * 90);
 
@@ -81,6 +84,12 @@ pub fn oldest_kept(events: &[RecordedEvent]) -> EventId {
 pub trait EventRepository: Send + Sync {
     /// Adds events; one that is there already stays as it is. Drops what has outlived its bound.
     async fn append(&self, events: &[RecordedEvent]) -> Result<(), StoreError>;
+
+    /// Adds an event that is told [once a day](relay_domain::EventKind::model_of_the_day) for each model, in
+    /// the store's calendar and over all instances. `false`: the day has another one of its kind about its
+    /// model, or one about [`MODELS_A_DAY`] others, and nothing happened. Asked again with the same event, it
+    /// says the same again. An event of any other kind is added as by [`append`](Self::append).
+    async fn append_of_the_day(&self, event: &RecordedEvent) -> Result<bool, StoreError>;
 
     /// The events that `query` asks for.
     async fn page(&self, query: &EventQuery) -> Result<EventPage, StoreError>;

@@ -48,7 +48,9 @@ pub use archive::{
 pub use audit::{AUDIT_AGE, AUDIT_CAPACITY, AuditPage, AuditQuery, AuditRepository};
 pub use corrections::{Corrected, Correction, Corrections, Price, Spent, Uncorrectable};
 pub use error::StoreError;
-pub use events::{EVENT_AGE, EVENT_CAPACITY, EventPage, EventQuery, EventRepository, oldest_kept};
+pub use events::{
+    EVENT_AGE, EVENT_CAPACITY, EventPage, EventQuery, EventRepository, MODELS_A_DAY, oldest_kept,
+};
 pub use groups::GroupRepository;
 pub use idempotency::{ANSWER_KEPT, CLAIM_KEPT, Claim, IdempotencyRepository};
 pub use key_listing::{KeyEntry, KeyFilter, KeyListing, KeyQuery, KeySort};

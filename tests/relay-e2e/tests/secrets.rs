@@ -5,6 +5,7 @@ use relay_sandbox::Step;
 use serde_json::{Value, json};
 
 use crate::conversation::MODEL;
+use crate::scrape::{LISTEN, scrape};
 use crate::stored::everything;
 
 on_both_stores![secrets_are_kept, what_relay_generates_is_for_its_user_alone];
@@ -30,6 +31,7 @@ async fn secrets_are_kept(store: Store) {
         .env("ADMIN_PASSWORD", ADMIN_PASSWORD)
         .env("JWT_SECRET", JWT_SECRET)
         .env("ENCRYPTION_KEY", ENCRYPTION_KEY)
+        .env(LISTEN.0, LISTEN.1)
         .start()
         .await;
     let key = relay.key().await;
@@ -72,6 +74,7 @@ async fn secrets_are_kept(store: Store) {
             ]),
         );
     }
+    let metrics = scrape(&relay).await.text;
     assert!(relay.stop(), "{}", relay.printed());
 
     let upstream_keys = [&account, &failing, &proxied].map(|account| account.upstream_key.as_str());
@@ -81,6 +84,7 @@ async fn secrets_are_kept(store: Store) {
     assert!(printed.contains(&failing.id), "failed attempts are logged: {printed}");
     let conversation = [PROMPT, ANSWER];
     assert_secret_free("the log", &printed, &[&secrets[..], &conversation].concat());
+    assert_secret_free("metrics", &metrics, &[&secrets[..], &conversation].concat());
     for answer in &told {
         let text = format!("{:?}{}", answer.headers, answer.text().replace(ANSWER, ""));
         assert_secret_free("an answer", &text, &secrets);

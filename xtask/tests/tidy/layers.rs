@@ -37,6 +37,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "relay-store",
         ],
     ),
+    ("relay-metrics", &["relay-api", "relay-domain", "relay-engine", "relay-store"]),
     ("relay-sandbox", &["relay-domain", "relay-protocol"]),
     (
         "relay-server",
@@ -46,6 +47,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "relay-domain",
             "relay-engine",
             "relay-journal",
+            "relay-metrics",
             "relay-pricing",
             "relay-protocol",
             "relay-sandbox",
@@ -71,6 +73,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("hyper-util", &["relay-api", "relay-engine", "relay-sandbox", "relay-server"]),
     ("reqwest", &["relay-engine", "relay-e2e"]),
     ("anyhow", &["relay-server", "xtask"]),
+    ("prometheus-client", &["relay-metrics"]),
     (
         "tokio",
         &[

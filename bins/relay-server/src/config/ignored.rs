@@ -63,7 +63,10 @@ pub(crate) const IGNORED: &[Ignored] = &[
         names: &["SYSTEM_TIMEZONE", "TZ"],
         why: "days are counted by TIMEZONE_OFFSET, and the log is in UTC",
     },
-    Ignored { names: &["METRICS_WINDOW"], why: "Relay keeps no metrics by the minute" },
+    Ignored {
+        names: &["METRICS_WINDOW"],
+        why: "v1's counters by the minute are kept for its usual window of ten minutes",
+    },
     Ignored {
         names: &["CLEAR_CONCURRENCY_QUEUES_ON_STARTUP"],
         why: "it would take the slots of other instances; a slot ends with its lease",
@@ -84,10 +87,6 @@ pub(crate) const IGNORED: &[Ignored] = &[
     Ignored {
         names: &["UNSTABLE_ERROR_TYPES", "UNSTABLE_ERROR_KEYWORDS"],
         why: "what an upstream's error means is one table, see docs/failover.md",
-    },
-    Ignored {
-        names: &["BILLING_EVENTS_ENABLED"],
-        why: "Relay does not write the stream billing:events; usage is in the store",
     },
     Ignored {
         names: &["ACCOUNT_TEST_SCHEDULER_ENABLED"],

@@ -25,6 +25,8 @@ pub(crate) struct RedisSection {
     tls: Option<bool>,
     /// Certificates of an authority of the operator's own, as PEM, instead of those that everybody trusts.
     pub(crate) tls_ca_file: Option<PathBuf>,
+    /// Whether what is charged is also told in v1's stream; `None`: it is.
+    billing_events: Option<bool>,
 }
 
 impl RedisSection {
@@ -72,6 +74,11 @@ impl RedisSection {
         let by_url =
             || self.url.as_ref().is_some_and(|url| url.expose_secret().starts_with("rediss://"));
         self.tls.unwrap_or_else(by_url)
+    }
+
+    /// Whether what is charged is also told in v1's stream of billing events.
+    pub(crate) fn billing_events(&self) -> bool {
+        self.billing_events.unwrap_or(true)
     }
 
     /// Where the URL leads, without what may be secret in it.

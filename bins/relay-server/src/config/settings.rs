@@ -97,6 +97,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
     text("redis.tls_ca_file", "RELAY_REDIS_TLS_CA", |c| {
         optional(c.sections.redis.tls_ca_file.as_ref().map(|path| path.display()).as_ref())
     }),
+    switch("redis.billing_events", "BILLING_EVENTS_ENABLED", |c| {
+        value(&c.sections.redis.billing_events())
+    }),
     text("secrets.jwt_secret", "JWT_SECRET", |c| secret(c.sections.secrets.jwt_secret.as_ref()))
         .or(&[("V2_JWT_SECRET", Shape::Text)]),
     text("secrets.encryption_key", "ENCRYPTION_KEY", |c| {
@@ -220,6 +223,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
     }),
     switch("webhooks.allow_private", "RELAY_WEBHOOK_ALLOW_PRIVATE", |c| {
         value(&c.sections.webhooks.allow_private)
+    }),
+    text("metrics.listen", "RELAY_METRICS_LISTEN", |c| {
+        optional(c.sections.metrics.listen().as_ref())
     }),
 ];
 

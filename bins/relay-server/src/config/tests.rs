@@ -97,6 +97,8 @@ const VALUES: &[(&str, &str)] = &[
     ("RELAY_RECORDS", "12"),
     ("RELAY_RECORD_DAYS", "45"),
     ("RELAY_SEAL", "aead"),
+    ("BILLING_EVENTS_ENABLED", "false"),
+    ("RELAY_METRICS_LISTEN", "127.0.0.1:9464"),
     ("RELAY_ACCEPT_EMPTY_STORE", "true"),
     ("TIMEZONE_OFFSET", "5"),
     ("REDIS_HOST", "cache"),

@@ -144,7 +144,7 @@ async fn list_events(
     Ok(Json(EventList {
         events: page.events.iter().map(|event| EventForm::from(event).into()).collect(),
         next: page.next.map(|id| id.to_string()),
-        missed: session.alerts().missed(),
+        missed: session.alerts().counts().missed,
     }))
 }
 

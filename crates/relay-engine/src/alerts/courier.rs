@@ -7,6 +7,7 @@ use relay_crypto::random_bytes;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::counts::Counts;
 use super::post::Post;
 use super::webhook_url::WebhookUrl;
 use super::{Letter, next_of};
@@ -23,34 +24,38 @@ pub(super) struct Courier {
     pub(super) url: WebhookUrl,
     pub(super) post: Arc<Post>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) counts: Arc<Counts>,
 }
 
 impl Courier {
     /// Until `closing`, and then until each that waits was told once more.
     pub(super) async fn run(mut self, closing: CancellationToken) {
         while let Some(letter) = next_of(&mut self.letters, &closing).await {
-            self.deliver(&letter, &closing).await;
+            let is_told = self.deliver(&letter, &closing).await;
+            self.counts.delivered(is_told);
         }
     }
 
-    async fn deliver(&self, letter: &Letter, closing: &CancellationToken) {
+    /// `false`: it was given up.
+    async fn deliver(&self, letter: &Letter, closing: &CancellationToken) -> bool {
         for retry in 0..=RETRIES {
             let is_last = retry == RETRIES || closing.is_cancelled();
             let Err(error) = self.post.send(&self.url, letter, self.clock.now()).await else {
-                return;
+                return true;
             };
             if is_last || !error.may_pass() {
                 tracing::warn!(
                     webhook = %self.url, event.id = %letter.id, tries = retry + 1, %error,
                     "webhook not told"
                 );
-                return;
+                return false;
             }
             tokio::select! {
                 () = closing.cancelled() => {}
                 () = tokio::time::sleep(pause(retry, u16::from_ne_bytes(random_bytes()))) => {}
             }
         }
+        false
     }
 }
 

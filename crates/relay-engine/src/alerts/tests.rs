@@ -135,9 +135,9 @@ async fn what_finds_the_queues_full_is_counted_and_nobody_waits() {
     for _ in 0..BACKLOG {
         alerts.tell(event(50));
     }
-    assert_eq!(alerts.missed(), 0);
+    assert_eq!(alerts.counts().missed, 0);
     alerts.tell(event(50));
-    assert_eq!(alerts.missed(), 2, "by the store and by the webhook");
+    assert_eq!(alerts.counts().missed, 2, "by the store and by the webhook");
 }
 
 #[tokio::test]
@@ -164,4 +164,38 @@ async fn what_waits_is_written_when_relay_stops_even_after_a_failure() {
     let written = written.lock().unwrap();
     assert_eq!(written.len(), 2, "{written:?}");
     assert!(written[0].id < written[1].id, "in their order, though at one moment");
+}
+
+fn unpriced(name: &str) -> Event {
+    let kind = EventKind::ModelUnpriced {
+        model: name.try_into().unwrap(),
+        key: KeyId::try_from("k").unwrap(),
+        account: None,
+        treatment: relay_domain::UnpricedTreatment::Unknown,
+    };
+    Event { at: Timestamp::from_millis(7), kind }
+}
+
+#[tokio::test]
+async fn what_is_told_once_a_day_is_told_by_the_first_instance_alone() {
+    let (address, got) = receiver(&[]).await;
+    let mut repository = MockEventRepository::new();
+    repository.expect_append().returning(|_| Ok(()));
+    // Another instance was first with one of them, and the store is away for the other at first.
+    let mut answers =
+        VecDeque::from([Ok(false), Err(StoreError::Unavailable("it is away".into())), Ok(true)]);
+    repository.expect_append_of_the_day().times(3).returning(move |_| answers.pop_front().unwrap());
+    let (alerts, work) = alerts(repository, &[format!("http://{address}/")]);
+    let closing = CancellationToken::new();
+    let working = TaskTracker::new().spawn(work.run(closing.clone()));
+    alerts.tell(unpriced("another-was-first"));
+    alerts.tell(unpriced("this-one-is"));
+    eventually("it is told", async || !got.lock().unwrap().is_empty()).await;
+    alerts.tell(event(50));
+    eventually("the next event", async || got.lock().unwrap().len() == 2).await;
+    closing.cancel();
+    working.await.unwrap();
+    let got = got.lock().unwrap();
+    assert_eq!(body(&got[0])["model"], "this-one-is");
+    assert_eq!(body(&got[1])["percent"], 50);
 }

@@ -1,6 +1,8 @@
 use std::path::Path;
 
-use relay_domain::{Outcome, Period, RequestRecord, TokenCount, TokenUsage, UsageSource};
+use relay_domain::{
+    LimitScope, NanoUsd, Outcome, Period, RequestRecord, TokenCount, TokenUsage, UsageSource,
+};
 use relay_journal::Journal;
 use relay_store::UsageScope;
 use relay_testkit::eventually;
@@ -142,8 +144,54 @@ fn a_settlement_reads_back_from_the_journal() {
         affinity: "abc".try_into().unwrap(),
         binding: relay_store::Binding { account: "a".try_into().unwrap(), until: settlement.now },
     });
+    settlement.budgets = vec![
+        (LimitScope::Key(settlement.record.key.clone()), daily(7)),
+        (LimitScope::Account("a".try_into().unwrap()), daily(9)),
+    ];
     let bytes = form::write(&settlement).unwrap();
     let read = form::read(&bytes).unwrap();
     assert_eq!(format!("{read:?}"), format!("{settlement:?}"));
     assert!(bytes.len() < 4_096, "{}", bytes.len());
+}
+
+fn daily(nanos: i64) -> Limits {
+    Limits { daily_cost: Some(NanoUsd::from_nanos(nanos)), ..Limits::default() }
+}
+
+#[test]
+fn an_earlier_versions_entry_is_read_and_a_later_ones_is_left_to_it() {
+    let settlement = outgoing().settlement;
+    let bytes = form::write(&settlement).unwrap();
+    let mut entry: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    entry.as_object_mut().unwrap().remove("version");
+    entry.as_object_mut().unwrap().remove("budgets");
+    let read = form::read(entry.to_string().as_bytes()).unwrap();
+    assert_eq!(format!("{read:?}"), format!("{settlement:?}"));
+    entry["version"] = 3.into();
+    entry["record"] = "in another form".into();
+    let refused = form::read(entry.to_string().as_bytes()).unwrap_err().to_string();
+    assert!(refused.contains("version 3"), "{refused}");
+}
+
+#[tokio::test]
+async fn what_is_delivered_from_the_journal_tells_the_thresholds_that_it_passes() {
+    let (bench, folder) = (Bench::new(), tempfile::tempdir().unwrap());
+    let engine = bench.engine(Some(journal(folder.path()))).await;
+    let (core, mut outgoing) = (engine.core(), outgoing());
+    let scope = LimitScope::Key(outgoing.settlement.record.key.clone());
+    outgoing.settlement.record.charged = Some(NanoUsd::from_nanos(80));
+    outgoing.settlement.budgets = vec![(scope.clone(), daily(100))];
+    admit(&bench, core, &outgoing).await;
+    bench.ledger.go_away(true);
+    settle(core, &outgoing).await;
+    assert!(bench.events.0.lock().unwrap().is_empty());
+    bench.ledger.go_away(false);
+    assert!(deliver(core).await);
+    let told = bench.events.0.lock().unwrap().clone();
+    let [Event { kind: EventKind::BudgetThreshold { scope: whose, percent: 80, .. }, .. }] =
+        &told[..]
+    else {
+        panic!("{told:?}");
+    };
+    assert_eq!(*whose, scope);
 }

@@ -1,12 +1,12 @@
 //! Events: kept once, found by what they are about, and not for ever.
 
 use relay_domain::{
-    Event, EventId, EventKind, LimitKind, LimitScope, LimitState, PenaltyReason, RecordedEvent,
-    Timestamp, UnpricedTreatment,
+    Event, EventId, EventKind, LimitKind, LimitScope, LimitState, PenaltyReason, PeriodKind,
+    RecordedEvent, Timestamp, UnpricedTreatment,
 };
 
-use super::fixture::{NOW, account_id, at, group_id, key_id, model};
-use crate::{EVENT_AGE, EVENT_CAPACITY, EventQuery, Stores};
+use super::fixture::{NOW, account_id, at, calendar, group_id, key_id, model};
+use crate::{EVENT_AGE, EVENT_CAPACITY, EventQuery, MODELS_A_DAY, Stores};
 
 fn event(at: Timestamp, count: u16, kind: EventKind) -> RecordedEvent {
     RecordedEvent { id: EventId::new(at, count, 7), event: Event { at, kind } }
@@ -28,14 +28,18 @@ fn recovered(account: &str) -> EventKind {
     EventKind::AccountRecovered { account: account_id(account), reason }
 }
 
-/// Events read back, the newest first, by what is asked for, and page by page.
-pub async fn events_are_read_newest_first(stores: &Stores) {
-    let unpriced = EventKind::ModelUnpriced {
-        model: model("m"),
+fn unpriced(name: &str) -> EventKind {
+    EventKind::ModelUnpriced {
+        model: model(name),
         key: key_id("k"),
         account: Some(account_id("a")),
         treatment: UnpricedTreatment::Fallback,
-    };
+    }
+}
+
+/// Events read back, the newest first, by what is asked for, and page by page.
+pub async fn events_are_read_newest_first(stores: &Stores) {
+    let unpriced = unpriced("m");
     let written = [
         event(at(1), 0, threshold(LimitScope::Key(key_id("k")))),
         event(at(1), 1, threshold(LimitScope::Group(group_id("g")))),
@@ -97,4 +101,61 @@ pub async fn events_are_bounded_by_count_and_age(stores: &Stores) {
     assert_eq!(kept, [many[6].clone()]);
     let newest = EventQuery { limit: 1, ..EventQuery::default() };
     assert_eq!(stores.events.page(&newest).await.unwrap().events, [late]);
+}
+
+/// The first event about a model on a day is added, and no other of that day; the day is the calendar's.
+pub async fn a_model_is_told_of_once_a_day(stores: &Stores) {
+    let midnight = (0..24 * 60)
+        .map(|minute| at(minute * 60_000))
+        .find(|moment| calendar().period(PeriodKind::Hour, *moment).to_string().ends_with(":00"))
+        .unwrap();
+    let before = Timestamp::from_millis(midnight.as_millis() - 1);
+    let cases = [
+        ("the first", event(before, 0, unpriced("m")), true),
+        ("the same again, as after an answer that was lost", event(before, 0, unpriced("m")), true),
+        ("another one of that day", event(before, 1, unpriced("m")), false),
+        ("an earlier one of that day", event(at(0), 2, unpriced("m")), false),
+        ("another model", event(before, 3, unpriced("n")), true),
+        ("the next day", event(midnight, 4, unpriced("m")), true),
+        ("that day still", event(before, 5, unpriced("m")), false),
+        ("another kind, whenever it happens", event(midnight, 6, recovered("a")), true),
+        ("the same kind again", event(midnight, 7, recovered("a")), true),
+    ];
+    let mut expected = Vec::new();
+    for (name, event, is_added) in cases {
+        assert_eq!(stores.events.append_of_the_day(&event).await.unwrap(), is_added, "{name}");
+        if is_added && !expected.contains(&event) {
+            expected.push(event);
+        }
+    }
+    expected.sort_unstable_by_key(|event| std::cmp::Reverse(event.id));
+    let all = EventQuery { limit: 99, ..EventQuery::default() };
+    assert_eq!(stores.events.page(&all).await.unwrap().events, expected);
+}
+
+/// Of instances that see a model at the same time one tells of it.
+pub async fn of_instances_at_once_one_tells(stores: &Stores) {
+    let mut asking = tokio::task::JoinSet::new();
+    for number in 0..16 {
+        let (events, event) = (stores.events.clone(), event(at(1), number, unpriced("m")));
+        asking.spawn(async move { events.append_of_the_day(&event).await.unwrap() });
+    }
+    let told = asking.join_all().await;
+    assert_eq!(told.into_iter().filter(|is_told| *is_told).count(), 1);
+    let all = EventQuery { limit: 99, ..EventQuery::default() };
+    assert_eq!(stores.events.page(&all).await.unwrap().events.len(), 1);
+}
+
+/// Names that clients make up do not push out what else was told.
+pub async fn no_more_models_are_told_of_in_a_day_than_may_be(stores: &Stores) {
+    let tell = async |number: usize, moment| {
+        let event = event(moment, 0, unpriced(&format!("m-{number}")));
+        stores.events.append_of_the_day(&event).await.unwrap()
+    };
+    for number in 0..MODELS_A_DAY {
+        assert!(tell(number, at(1)).await, "{number}");
+    }
+    assert!(!tell(MODELS_A_DAY, at(1)).await, "one too many");
+    assert!(tell(0, at(1)).await, "what was told was told");
+    assert!(tell(MODELS_A_DAY, at(24 * 3_600_000)).await, "the next day has its own");
 }

@@ -1,0 +1,69 @@
+//! How the process is at this moment: what is under way, what waits, and how the accounts fare.
+
+use relay_domain::{AccountId, Platform};
+
+use crate::Engine;
+use crate::admission::in_time;
+
+/// How the process is at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Vitals {
+    /// Requests that were let in and are not settled, those that the journal keeps included.
+    pub in_flight: usize,
+    /// Requests that wait in a queue.
+    pub queued: usize,
+    /// Settlements in the journal.
+    pub journaled: usize,
+    /// Settlements that are nowhere but in memory.
+    pub unkept: usize,
+    /// Whether the store answers.
+    pub store_is_there: bool,
+    /// Every account that this process knows, by priority and id.
+    pub accounts: Vec<AccountVitals>,
+}
+
+/// How an account fares.
+#[derive(Clone, Debug)]
+pub struct AccountVitals {
+    /// Which.
+    pub id: AccountId,
+    /// Its platform.
+    pub platform: Platform,
+    /// `active`, `disabled` if an operator took it out, or the status of what keeps it out.
+    pub state: &'static str,
+}
+
+impl Engine {
+    /// How the process is. Asks the store whether it is there, for as long as a request would.
+    pub async fn vitals(&self) -> Vitals {
+        let core = self.core();
+        let directory = &core.directory;
+        let look = async {
+            let version = directory.stores.ledger.version().await?;
+            // Nobody may have asked for a while: what other instances changed is seen by this.
+            directory.refresh_roster(version).await
+        };
+        let store_is_there = in_time(core.config.admission_timeout, look).await.is_ok();
+        let (roster, now) = (core.directory.roster(), core.clock.now());
+        let accounts = roster.entries.iter().map(|entry| {
+            let account = &entry.account;
+            let health = entry.live.health();
+            let penalty = health.penalty.filter(|penalty| penalty.holds(now));
+            let is_in_use = account.is_active && account.schedulable;
+            let state = match penalty {
+                _ if !is_in_use => "disabled",
+                Some(penalty) => penalty.reason.status(),
+                None => "active",
+            };
+            AccountVitals { id: account.id.clone(), platform: account.platform, state }
+        });
+        Vitals {
+            in_flight: core.airspace.all().len(),
+            queued: core.slots.waiting() + core.pool.waiting(),
+            journaled: core.journal.as_ref().map_or(0, relay_journal::Journal::len),
+            unkept: core.unkept.count(),
+            store_is_there,
+            accounts: accounts.collect(),
+        }
+    }
+}
