@@ -61,7 +61,9 @@ impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let moment = i64::try_from(self.0).ok().and_then(chrono::DateTime::from_timestamp_millis);
         match moment {
-            Some(moment) => write!(f, "{}", moment.format("%Y-%m-%dT%H:%M:%S%.3fZ")),
+            Some(moment) => {
+                f.write_str(&moment.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
+            }
             None => f.write_str("+292278994-08-17T07:12:55.807Z"),
         }
     }

@@ -12,6 +12,7 @@ pub(crate) mod sums;
 mod usage_record;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use relay_domain::{NanoUsd, Period, PeriodKind, RequestRecord, Timestamp, TokenCount, TokenUsage};
 use relay_store::{UsageScope, UsageTotals};
@@ -29,9 +30,10 @@ use crate::keyspace::{Index, Keyspace};
 /// A counted request, with what can be written of it before it meets others in a batch.
 #[derive(Debug)]
 pub(crate) struct CountedRequest {
-    counted: Vec<Counted>,
     amounts: Amounts,
     periods: [Period; 4],
+    /// The minute since 1970.
+    minute: u64,
     usage_record: String,
     billing_event: Option<BillingEvent>,
 }
@@ -47,22 +49,47 @@ impl CountedRequest {
         // Writing a moment as text is dear: once.
         let ended = now.to_string();
         Self {
-            counted: Counted::by(record, now),
             amounts: Amounts::of(record),
             periods,
+            minute: families::minute(now),
             usage_record: usage_record::of(record, now, &ended),
             billing_event: with_event.then(|| BillingEvent::of(record, now, &ended)).flatten(),
         }
     }
 }
 
-/// What a batch of requests adds to counters, those of the same counters added up.
+/// Requests that count for the same, in the same periods: their amounts are added up before the counters are
+/// named, which is dear.
+#[derive(Debug)]
+struct Alike<'a> {
+    /// One of them.
+    record: &'a RequestRecord,
+    periods: [Period; 4],
+    minute: u64,
+    /// The week of the key.
+    week: Arc<str>,
+    amounts: Amounts,
+}
+
+impl Alike<'_> {
+    fn count_with(&self, other: &Self) -> bool {
+        let (this, that) = (self.record, other.record);
+        self.minute == other.minute
+            && this.key == that.key
+            && this.model == that.model
+            && this.served_model == that.served_model
+            && this.account == that.account
+            && this.group == that.group
+            && self.periods == other.periods
+            && self.week == other.week
+    }
+}
+
+/// What a batch of requests adds to counters.
 #[derive(Debug, Default)]
 pub(crate) struct Counters<'a> {
-    sums: Vec<(&'a Counted, [Period; 4], Amounts)>,
-    places: HashMap<(&'a Counted, [Period; 4]), usize>,
-    costs: Costs,
-    indexes: Indexes,
+    /// Few, as a rule: a busy key asks one model after the other.
+    alike: Vec<Alike<'a>>,
     /// The list of each key's requests, and its new entries.
     lists: Vec<(String, Vec<&'a str>)>,
     /// The position of the key among those of the batch, from 1.
@@ -74,23 +101,17 @@ impl<'a> Counters<'a> {
     /// the key.
     pub(crate) fn add(
         &mut self,
-        record: &RequestRecord,
+        record: &'a RequestRecord,
         request: &'a CountedRequest,
-        (key_position, week): (usize, &str),
+        (key_position, week): (usize, Arc<str>),
         keyspace: &Keyspace,
     ) {
-        let CountedRequest { counted, amounts, periods, usage_record, billing_event } = request;
-        for counted in counted {
-            let place = *self.places.entry((counted, *periods)).or_insert_with(|| {
-                self.sums.push((counted, *periods, Amounts::default()));
-                self.indexes.add(counted, *periods);
-                self.sums.len() - 1
-            });
-            if let Some((_, _, sum)) = self.sums.get_mut(place) {
-                *sum += amounts;
-            }
+        let CountedRequest { amounts, periods, minute, usage_record, billing_event } = request;
+        let new = Alike { record, periods: *periods, minute: *minute, week, amounts: *amounts };
+        match self.alike.iter_mut().find(|known| known.count_with(&new)) {
+            Some(known) => known.amounts += amounts,
+            None => self.alike.push(new),
         }
-        self.costs.add(&record.key, *periods, week, amounts);
         let list = keyspace.records_of_key(&record.key);
         match self.lists.iter_mut().find(|(known, _)| *known == list) {
             Some((_, entries)) => entries.push(usage_record),
@@ -101,8 +122,24 @@ impl<'a> Counters<'a> {
 
     /// Appends what is counted, as `settle.lua` takes it.
     pub(crate) fn write(&self, call: &mut Call<'a>, keyspace: &Keyspace) {
-        call.arg(self.sums.len());
-        for (counted, periods, amounts) in &self.sums {
+        let mut sums: Vec<(Counted, [Period; 4], Amounts)> = Vec::new();
+        let mut places = HashMap::new();
+        let (mut costs, mut indexes) = (Costs::default(), Indexes::default());
+        for Alike { record, periods, minute, week, amounts } in &self.alike {
+            for counted in Counted::by(record, *minute) {
+                let place = *places.entry((counted.clone(), *periods)).or_insert_with(|| {
+                    indexes.add(&counted, *periods);
+                    sums.push((counted, *periods, Amounts::default()));
+                    sums.len() - 1
+                });
+                if let Some((_, _, sum)) = sums.get_mut(place) {
+                    *sum += amounts;
+                }
+            }
+            costs.add(&record.key, *periods, week, amounts);
+        }
+        call.arg(sums.len());
+        for (counted, periods, amounts) in &sums {
             for name in counted.names(*periods, keyspace) {
                 call.name(name);
             }
@@ -110,8 +147,8 @@ impl<'a> Counters<'a> {
             call.arg(counted.stem());
             amounts.write(counted.claude(amounts), call);
         }
-        self.costs.write(call, keyspace);
-        self.indexes.write(call, keyspace);
+        costs.write(call, keyspace);
+        indexes.write(call, keyspace);
         call.arg(self.lists.len());
         for (name, entries) in &self.lists {
             call.name(name.clone());

@@ -8,7 +8,7 @@ use relay_store::Correction;
 
 use super::amounts::Amounts;
 use super::costs;
-use super::families::Counted;
+use super::families::{Counted, minute};
 use crate::call::Call;
 use crate::keyspace::Keyspace;
 
@@ -35,7 +35,7 @@ impl Differences {
     ) {
         let counted_at = correction.counted_at();
         let periods = calendar.periods(counted_at);
-        let counters = Counted::by(correction.before(), counted_at);
+        let counters = Counted::by(correction.before(), minute(counted_at));
         let counters = counters.iter().map(|counted| (counted, self.fields(counted)));
         let counters: Vec<_> = counters.filter(|(_, fields)| !fields.is_empty()).collect();
         let names = |counted: &Counted| counted.names(periods, keyspace);

@@ -14,6 +14,11 @@ use super::amounts::Amounts;
 use super::model_name;
 use crate::keyspace::{Index, Keyspace};
 
+/// The minute since 1970 that a moment lies in.
+pub(crate) fn minute(moment: Timestamp) -> u64 {
+    moment.as_millis() / 60_000
+}
+
 /// Whose usage is counted.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Counted {
@@ -30,8 +35,8 @@ pub(crate) enum Counted {
 }
 
 impl Counted {
-    /// Everything that a request counts for which ended at `now`.
-    pub(crate) fn by(record: &RequestRecord, now: Timestamp) -> Vec<Self> {
+    /// Everything that a request counts for which ended in this minute since 1970.
+    pub(crate) fn by(record: &RequestRecord, minute: u64) -> Vec<Self> {
         let served = record.served_model.as_ref().unwrap_or(&record.model);
         let model: Arc<str> = model_name::counted(served).into();
         let mut counted = Vec::with_capacity(8);
@@ -44,7 +49,7 @@ impl Counted {
         counted.push(Self::Model(model));
         counted.extend(record.group.clone().map(Self::Group));
         counted.push(Self::Everything);
-        counted.push(Self::Minute(now.as_millis() / 60_000));
+        counted.push(Self::Minute(minute));
         counted
     }
 

@@ -1,6 +1,7 @@
 //! Several settlements as one call: each atomic with the removal of its hold, their counters added up.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use redis::Value;
 use relay_domain::{
@@ -244,7 +245,7 @@ fn compose<'a>(
     write_scopes(&scopes, batch, learned, shared, &mut call);
 
     let (mut uses, mut counters) = (Uses::default(), Counters::default());
-    let mut week: Option<(PeriodStarts, LimitPeriod, String)> = None;
+    let mut week: Option<(PeriodStarts, LimitPeriod, Arc<str>)> = None;
     let mut cells = CommitCells::new(*calendar);
     for prepared in batch {
         uses.bind(&prepared.settlement, keyspace)?;
@@ -257,10 +258,10 @@ fn compose<'a>(
             Some(known) if known.0 == starts && known.1.contains(now) => week.insert(known),
             _ => {
                 let period = calendar.limit_period(LimitPeriodKind::Week, starts, now);
-                week.insert((starts, period, period.to_string()))
+                week.insert((starts, period, period.to_string().into()))
             }
         };
-        counters.add(record, counted, (key_position, name), keyspace);
+        counters.add(record, counted, (key_position, Arc::clone(name)), keyspace);
     }
     uses.write(&mut call, keyspace);
     counters.write(&mut call, keyspace);
