@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use relay_crypto::random_u128;
-use relay_domain::{AccountKind, Platform, RequestId, Timestamp};
+use relay_domain::{AccountKind, OnDisconnect, Platform, RequestId, Timestamp};
 use relay_protocol::anthropic::{RequestScan, scan_request};
-use relay_store::ConfigVersion;
 
 use crate::admission::in_time;
 use crate::core::Core;
@@ -88,11 +87,13 @@ impl Relay {
         self.core.config.keep_alive
     }
 
-    /// For a request whose answer is to be read on if its client leaves; `None`: that is not the policy. It
-    /// goes with the [`Incoming`], and with the future that relays it to [`Self::outlast`].
+    /// For a request whose answer may have to be read on if its client leaves; `None`: that is no account's
+    /// policy. It goes with the [`Incoming`], and with the future that relays it to [`Self::outlast`].
     #[must_use]
     pub fn departure(&self) -> Option<Departure> {
-        self.core.drains.is_on().then(Departure::default)
+        let is_policy = self.core.config.on_disconnect == OnDisconnect::Drain
+            || self.core.directory.roster().may_drain;
+        is_policy.then(Departure::default)
     }
 
     /// `relaying`, which goes on without its client if that leaves while an upstream is at work on it.
@@ -195,14 +196,5 @@ impl Relay {
             Endpoint::CountTokens => self.wave_through(caller, incoming, &scan).await?,
         };
         self.deliver(flight, &preference, &call, incoming).await
-    }
-
-    /// Whether the store answers: what readiness means.
-    ///
-    /// # Errors
-    ///
-    /// The store's.
-    pub async fn ready(&self) -> Result<ConfigVersion, EngineError> {
-        Ok(self.core.directory.stores.ledger.version().await?)
     }
 }
