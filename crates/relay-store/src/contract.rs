@@ -15,6 +15,7 @@ pub mod admin;
 pub mod admission;
 pub mod archive;
 pub mod budgets;
+pub mod clocks;
 pub mod corrections;
 pub mod events;
 pub mod fixture;

@@ -4,6 +4,7 @@
 
 mod admin;
 mod alerts;
+mod budget_race;
 mod budgets;
 mod bytes;
 mod chaos;
