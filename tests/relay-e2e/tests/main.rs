@@ -17,6 +17,7 @@ mod disconnect;
 mod emptied;
 mod failover;
 mod fresh_install;
+mod golden_costs;
 mod inspection;
 mod keepalive;
 mod metrics;
