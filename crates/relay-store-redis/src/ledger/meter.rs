@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use relay_domain::{
-    Calendar, LimitKind, LimitPeriod, LimitPeriodKind, LimitScope, LimitState,
+    BudgetPolicy, Calendar, LimitKind, LimitPeriod, LimitPeriodKind, LimitScope, LimitState,
     Limits, ModelName, Period, PeriodKind, PeriodStarts, Timestamp,
 };
 use relay_store::{Denial, Estimate, StoreError, UsageScope, budgets};
@@ -59,6 +59,10 @@ impl Meter<'_> {
         call.name(keyspace.meter(scope));
         call.arg(hold::scope_id(scope));
         call.arg(hold::starts_text(limits.starts));
+        call.arg(match limits.budget_policy {
+            BudgetPolicy::Hard => "hard",
+            BudgetPolicy::Soft => "soft",
+        });
         call.arg(weight.tokens);
         call.arg(weight.money);
         call.optional(weight.claude);
