@@ -74,3 +74,15 @@ impl Default for EngineConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_hears_within_half_a_second_that_the_store_is_away() {
+        // What else there is to do for the answer takes far less than the rest.
+        let answered = EngineConfig::default().admission_timeout + Duration::from_millis(50);
+        assert!(answered <= Duration::from_millis(500), "{answered:?}");
+    }
+}
