@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use relay_crypto::random_u128;
-use relay_domain::{AccountKind, OnDisconnect, Platform, RequestId, Timestamp};
+use relay_domain::{AccountKind, Platform, RequestId, Timestamp};
 use relay_protocol::anthropic::{RequestScan, scan_request};
 
 use crate::admission::in_time;
@@ -45,7 +45,7 @@ pub struct Incoming<'a> {
     pub body: &'a Bytes,
     /// Put up while it waits in a queue, if whoever serves it wants to know.
     pub waits: Option<&'a WaitSign>,
-    /// For an answer that may outlast its client, see [`Relay::departure`].
+    /// For an answer that may outlast its client, see [`Relay::outlast`].
     pub departure: Option<&'a Departure>,
 }
 
@@ -87,16 +87,8 @@ impl Relay {
         self.core.config.keep_alive
     }
 
-    /// For a request whose answer may have to be read on if its client leaves; `None`: that is no account's
-    /// policy. It goes with the [`Incoming`], and with the future that relays it to [`Self::outlast`].
-    #[must_use]
-    pub fn departure(&self) -> Option<Departure> {
-        let is_policy = self.core.config.on_disconnect == OnDisconnect::Drain
-            || self.core.directory.roster().may_drain;
-        is_policy.then(Departure::default)
-    }
-
-    /// `relaying`, which goes on without its client if that leaves while an upstream is at work on it.
+    /// `relaying`, which goes on without its client if that leaves while an upstream is at work on it whose
+    /// answers are drained. `departure` is that of its [`Incoming`].
     #[must_use]
     pub fn outlast<E: Send + 'static>(
         &self,

@@ -9,8 +9,7 @@ use http::HeaderValue;
 use http::header::{AUTHORIZATION, HeaderName};
 use relay_crypto::Keyring;
 use relay_domain::{
-    Account, AccountHealth, AccountId, HealthEvent, Multiplier, OnDisconnect, Proxy, ProxySetting,
-    Timestamp,
+    Account, AccountHealth, AccountId, HealthEvent, Multiplier, Proxy, ProxySetting, Timestamp,
 };
 use relay_scheduler::{Candidate, Readiness};
 use secrecy::ExposeSecret as _;
@@ -27,8 +26,6 @@ pub(crate) struct Roster {
     pub(crate) entries: Vec<RosterEntry>,
     /// The greatest of the accounts' rates, and at least one.
     pub(crate) dearest_rate: Multiplier,
-    /// Whether an account reads its answers on when a client leaves.
-    pub(crate) may_drain: bool,
 }
 
 /// One account.
@@ -140,7 +137,6 @@ impl Roster {
             old.entries.iter().map(|entry| (&entry.account.id, &entry.live)).collect();
         let rates = accounts.iter().map(|account| account.rate);
         let dearest_rate = rates.fold(Multiplier::ONE, Multiplier::max);
-        let may_drain = accounts.iter().any(|account| account.on_disconnect == OnDisconnect::Drain);
         let entries = accounts.into_iter().map(|account| {
             let live = known.get(&account.id).map_or_else(Arc::default, |live| Arc::clone(live));
             live.hear(&account.health);
@@ -150,7 +146,7 @@ impl Roster {
             }
             RosterEntry { account, live, access }
         });
-        Self { version, entries: entries.collect(), dearest_rate, may_drain }
+        Self { version, entries: entries.collect(), dearest_rate }
     }
 
     /// The healths at this moment, to be borrowed by [`Roster::candidates`].
