@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::DemoArgs;
 use crate::config::{Config, Environment, FileChoice};
 use crate::installation::{Access, Installation};
-use crate::serve::Server;
+use crate::serve::{self, Server};
 use crate::terminal::{print, say};
 
 /// The sandbox's name for the account that the demo makes.
@@ -86,7 +86,7 @@ async fn play(arguments: DemoArgs, config: &Config) -> Result<()> {
         .await
         .context("the key was not created")?;
 
-    let server = Server::prepare(config, &installation).await?;
+    let server = Server::prepare(config, &installation, serve::bind(config)?).await?;
     let lifecycle = server.lifecycle();
     let stage = Stage { address: server.address(), key };
     say(format!(

@@ -114,7 +114,7 @@ fn open_sqlite(config: &Config, access: Access) -> Result<(Stores, String)> {
     let section = &config.sections.store;
     let path: PathBuf = section.data_dir.join(DATABASE);
     let options = SqliteOptions {
-        calendar: section.calendar,
+        calendar: section.calendar(),
         record_capacity: section.records(),
         record_lifetime: section.record_lifetime(),
         access,

@@ -104,7 +104,7 @@ pub(crate) fn writers(traces: Traces) -> String {
 fn options(config: &Config, database: Option<u32>) -> Result<RedisOptions> {
     Ok(RedisOptions {
         address: address(config, database)?,
-        calendar: config.sections.store.calendar,
+        calendar: config.sections.store.calendar(),
         record_capacity: config.sections.store.records(),
         record_lifetime: config.sections.store.record_lifetime(),
         billing_events: config.sections.redis.billing_events(),

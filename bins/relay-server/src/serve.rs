@@ -9,6 +9,7 @@ mod descriptors;
 mod lifecycle;
 mod listener;
 mod metrics_listener;
+mod waiting;
 mod worker;
 
 use std::net::{SocketAddr, TcpListener};
@@ -33,6 +34,7 @@ use counting::Counting;
 pub(crate) use lifecycle::Lifecycle;
 use lifecycle::Signals;
 use metrics_listener::MetricsListener;
+use waiting::Waiting;
 
 use crate::config::{Config, Notices};
 use crate::installation::{Access, Installation, hasher, keyring};
@@ -77,14 +79,30 @@ pub(crate) struct Server {
 /// Fails if the server cannot start, saying what to do.
 pub(crate) async fn serve(config: &Config) -> Result<()> {
     tell(config.notices());
+    // Before the store, which may come later than Relay, and before orphans are settled: of two servers, the
+    // one that cannot listen touches nothing.
+    let listeners = bind(config)?;
+    let waiting = Waiting::begin(&listeners)?;
     let installation = Installation::open(config, Access::Serve).await?;
     take_over_login(config, &installation).await?;
     let password = initialise_admin(config, &installation).await?;
     look_at_secrets(config, &installation).await?;
-    let server = Server::prepare(config, &installation).await?;
+    let server = Server::prepare(config, &installation, listeners).await?;
+    waiting.end().await;
     introduce(config, &installation, &server, password.as_deref()).await?;
     drop(password);
     server.run().await
+}
+
+/// Takes the address that `config` names, with a socket for each worker.
+///
+/// # Errors
+///
+/// Fails if the address is taken, or may not be used.
+pub(crate) fn bind(config: &Config) -> Result<Vec<TcpListener>> {
+    descriptors::raise_limit();
+    let server = &config.sections.server;
+    listener::bind(server.address(), server.workers())
 }
 
 /// Tells what an operator should know of the configuration.
@@ -101,16 +119,17 @@ fn tell(notices: &Notices) {
 }
 
 impl Server {
-    /// Settles what a killed predecessor left, and binds.
+    /// Settles what a killed predecessor left, and is ready to accept on `listeners`.
     ///
     /// # Errors
     ///
-    /// Fails if the store fails or the address is taken.
-    pub(crate) async fn prepare(config: &Config, installation: &Installation) -> Result<Self> {
+    /// Fails if the store fails.
+    pub(crate) async fn prepare(
+        config: &Config,
+        installation: &Installation,
+        listeners: Vec<TcpListener>,
+    ) -> Result<Self> {
         let sections = &config.sections;
-        descriptors::raise_limit();
-        // Before the orphans: of two servers, the one that cannot listen settles nothing.
-        let listeners = listener::bind(sections.server.address(), sections.server.workers())?;
         let address =
             listeners.first().context("no listener")?.local_addr().context("no address")?;
         let counting = Counting::begin(config, installation)?;

@@ -94,11 +94,7 @@ impl Refusal {
             EngineError::Store(cause) => {
                 // The cause may name hosts and files: it is for the operator.
                 tracing::error!(error = cause as &dyn std::error::Error, "store failed");
-                let message = "the store is not available; try again shortly";
-                Self {
-                    retry: Retry::After(1),
-                    ..Self::new(ErrorType::Api, "store_unavailable", message)
-                }
+                Self::store_unavailable()
             }
         }
     }
@@ -106,6 +102,12 @@ impl Refusal {
     /// The stable code that says what it is.
     pub(crate) fn code(&self) -> &'static str {
         self.code
+    }
+
+    /// The store is away.
+    pub(crate) fn store_unavailable() -> Self {
+        let message = "the store is not available; try again shortly";
+        Self { retry: Retry::After(1), ..Self::new(ErrorType::Api, "store_unavailable", message) }
     }
 
     /// The answer, with the id of the request.

@@ -12,6 +12,7 @@ use axum::body::Body as RouterBody;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
+use relay_domain::RequestId;
 use relay_engine::{Endpoint, Relay, RelayBody};
 use relay_protocol::anthropic::ErrorType;
 use tokio::time::timeout;
@@ -53,7 +54,7 @@ pub struct Edge {
 
 /// Where a client's request goes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Route {
+pub(crate) enum Route {
     Relay(Endpoint),
     Models,
     /// The owner of a key asks about it.
@@ -121,17 +122,8 @@ impl Edge {
             Route::Own(own) => {
                 self_service::answer(&self.relay, own, request).await.map(EdgeBody::Relay)
             }
-            Route::Probe => {
-                let mut response = Response::new(EdgeBody::Relay(RelayBody::whole(Bytes::new())));
-                *response.status_mut() = StatusCode::NO_CONTENT;
-                response
-            }
-            Route::Unknown => {
-                let message =
-                    format!("no such endpoint: {} {}", request.method(), request.uri().path());
-                let refusal = Refusal::new(ErrorType::NotFound, "unknown_path", message);
-                refusal.into_response(self.relay.request_id()).map(EdgeBody::Relay)
-            }
+            Route::Probe => somebody_is_there(),
+            Route::Unknown => unknown_path(&request, self.relay.request_id()),
             Route::Router => {
                 let mut request = request.map(RouterBody::new);
                 let hops = self.config.trusted_proxies;
@@ -151,8 +143,22 @@ impl Edge {
     }
 }
 
+/// To a client that looks whether somebody is there.
+pub(crate) fn somebody_is_there() -> Response<EdgeBody> {
+    let mut response = Response::new(EdgeBody::Relay(RelayBody::whole(Bytes::new())));
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
+/// To a client that asks for what there is not.
+pub(crate) fn unknown_path<B>(request: &Request<B>, id: RequestId) -> Response<EdgeBody> {
+    let message = format!("no such endpoint: {} {}", request.method(), request.uri().path());
+    let refusal = Refusal::new(ErrorType::NotFound, "unknown_path", message);
+    refusal.into_response(id).map(EdgeBody::Relay)
+}
+
 /// Tells the routes apart. The paths are matched whole: nothing is passed on that is not listed here.
-fn route(method: &Method, path: &str) -> Route {
+pub(crate) fn route(method: &Method, path: &str) -> Route {
     let below_mount =
         ["/api/v1/", "/claude/v1/", "/v1/"].iter().find_map(|mount| path.strip_prefix(mount));
     match (method, below_mount) {

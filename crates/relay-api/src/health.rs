@@ -11,7 +11,7 @@ use axum::extract::State;
 use http::StatusCode;
 use relay_domain::Timestamp;
 use relay_engine::Clock;
-use relay_store::{ConfigVersion, Ledger};
+use relay_store::{ConfigVersion, Ledger, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -55,6 +55,8 @@ pub(crate) struct HealthProbe {
 enum Found {
     Well,
     Away,
+    /// It is there, and takes no writes: it is full, or a replica.
+    ReadOnly,
     /// It has older versions than it had: it was emptied, or an older one was put in its place.
     SetBack,
 }
@@ -75,8 +77,21 @@ impl HealthProbe {
     async fn look(&self) -> Found {
         // From before the question: what answers it was read later.
         let known = *self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        match tokio::time::timeout(PATIENCE, self.ledger.version()).await {
-            Ok(Ok(version)) => self.compare(known, version),
+        let looking = async {
+            let found = self.compare(known, self.ledger.version().await?);
+            Ok::<_, StoreError>(match found {
+                Found::Well => match self.ledger.is_ready().await {
+                    Ok(()) => Found::Well,
+                    Err(error) => {
+                        tracing::warn!(%error, "the store takes no writes");
+                        Found::ReadOnly
+                    }
+                },
+                Found::Away | Found::ReadOnly | Found::SetBack => found,
+            })
+        };
+        match tokio::time::timeout(PATIENCE, looking).await {
+            Ok(Ok(found)) => found,
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the store is away");
                 Found::Away
@@ -146,9 +161,9 @@ enum Wellness {
 
 /// Whether requests should come.
 #[derive(Serialize, ToSchema)]
-struct Readiness {
+pub(crate) struct Readiness {
     /// `ready`, or why not.
-    status: &'static str,
+    pub(crate) status: &'static str,
 }
 
 /// The health endpoints with their documentation.
@@ -169,7 +184,9 @@ pub(crate) fn routes() -> OpenApiRouter<AdminState> {
 async fn health(State(probe): State<Arc<HealthProbe>>) -> (StatusCode, Json<Health>) {
     let (code, status) = match probe.look().await {
         Found::Well => (StatusCode::OK, Wellness::Healthy),
-        Found::Away | Found::SetBack => (StatusCode::SERVICE_UNAVAILABLE, Wellness::Unhealthy),
+        Found::Away | Found::ReadOnly | Found::SetBack => {
+            (StatusCode::SERVICE_UNAVAILABLE, Wellness::Unhealthy)
+        }
     };
     let now = probe.clock.now();
     let health = Health {
@@ -207,6 +224,7 @@ async fn readyz(State(probe): State<Arc<HealthProbe>>) -> (StatusCode, Json<Read
     let (code, status) = match probe.look().await {
         Found::Well => (StatusCode::OK, "ready"),
         Found::Away => (StatusCode::SERVICE_UNAVAILABLE, "the store is away"),
+        Found::ReadOnly => (StatusCode::SERVICE_UNAVAILABLE, "the store takes no writes"),
         Found::SetBack => (StatusCode::SERVICE_UNAVAILABLE, "the store was emptied or replaced"),
     };
     (code, Json(Readiness { status }))

@@ -15,6 +15,8 @@ mod models;
 mod observer;
 pub mod openapi;
 mod self_service;
+mod starting;
 
 pub use edge::{Edge, EdgeBody, EdgeConfig};
 pub use observer::{AnsweredRoute, EdgeObserver};
+pub use starting::Starting;

@@ -65,10 +65,9 @@ where
         ));
     }
     let body = read(&head.headers, body, limit).await?;
-    let departure = relay.departure().filter(|_| endpoint == Endpoint::Messages);
-    if caller.may_wait() || departure.is_some() {
-        let waiting = Waiting { endpoint, id, arrived, head, body, departure };
-        return patiently(relay, caller, waiting, observed).await;
+    if endpoint == Endpoint::Messages {
+        let asked = Asked { endpoint, id, arrived, head, body };
+        return message(relay, caller, asked, observed).await;
     }
     let incoming = Incoming {
         endpoint,
@@ -83,47 +82,49 @@ where
     relay.relay(caller, &incoming).await.map_err(refuse)
 }
 
-/// A request that may have to wait in a queue, or to go on without its client, with all that it needs.
-struct Waiting {
+/// A request for a message, with all that it needs until it is answered.
+struct Asked {
     endpoint: Endpoint,
     id: RequestId,
     arrived: Instant,
     head: Parts,
     body: Bytes,
-    departure: Option<Departure>,
 }
 
-/// Relays a request that may have to wait. A client that wants a stream and has waited for as long as it
-/// may be left without a word gets the head, and signs of life; what comes of the request follows.
-async fn patiently(
+/// Relays a request that may have to wait, or to go on without its client. A client that wants a stream and
+/// has waited for as long as it may be left without a word gets the head, and signs of life; what comes of
+/// the request follows.
+async fn message(
     relay: &Relay,
     caller: Caller,
-    waiting: Waiting,
+    asked: Asked,
     observed: &Observed,
 ) -> Result<Response<RelayBody>, Refusal> {
-    let (id, keep_alive, sign) = (waiting.id, relay.keep_alive(), WaitSign::default());
-    let (outlasting, departure) = (relay.clone(), waiting.departure.clone());
-    let (relay, seen) = (relay.clone(), sign.clone());
-    let told = observed.clone();
-    let relaying: Relaying<Refusal> = Box::pin(async move {
-        let Waiting { endpoint, id, arrived, head, body, departure } = waiting;
-        let incoming = Incoming {
-            endpoint,
-            id,
-            arrived,
-            headers: &head.headers,
-            query: head.uri.query(),
-            body: &body,
-            waits: Some(&sign),
-            departure: departure.as_ref(),
-        };
-        let result = relay.relay(caller, &incoming).await;
-        result.map_err(|error| told.refusal(&error, &relay))
+    let (id, keep_alive, may_wait) = (asked.id, relay.keep_alive(), caller.may_wait());
+    let (sign, departure) = (WaitSign::default(), Departure::default());
+    let (seen, left) = (sign.clone(), departure.clone());
+    let relaying: Relaying<Refusal> = Box::pin({
+        let (relay, told) = (relay.clone(), observed.clone());
+        async move {
+            let Asked { endpoint, id, arrived, head, body } = asked;
+            let incoming = Incoming {
+                endpoint,
+                id,
+                arrived,
+                headers: &head.headers,
+                query: head.uri.query(),
+                body: &body,
+                waits: Some(&sign),
+                departure: Some(&departure),
+            };
+            let result = relay.relay(caller, &incoming).await;
+            result.map_err(|error| told.refusal(&error, &relay))
+        }
     });
-    let relaying = match departure {
-        Some(departure) => outlasting.outlast(relaying, departure),
-        None => relaying,
-    };
+    let relaying = relay.outlast(relaying, left);
+    if !may_wait {
+        return relaying.await;
+    }
     match before_keep_alive(relaying, &seen, keep_alive).await {
         Ok(result) => result,
         Err(relaying) => {

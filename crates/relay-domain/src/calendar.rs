@@ -2,14 +2,16 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Datelike as _, NaiveDateTime, Timelike as _};
+use chrono::{Datelike as _, NaiveDateTime, Timelike as _};
 
 use crate::Timestamp;
+use crate::time_zone::{TimeZone, local_time};
 
-/// The operator's calendar: a fixed offset from UTC, as v1's and v2's `TIMEZONE_OFFSET`.
+/// The operator's calendar: a fixed offset from UTC, as v1's and v2's `TIMEZONE_OFFSET`, or the zone of a
+/// place, with its daylight-saving time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Calendar {
-    offset_minutes: i32,
+    zone: TimeZone,
 }
 
 /// The kinds of period over which usage is counted.
@@ -67,17 +69,30 @@ pub enum Period {
 
 impl Calendar {
     /// Coordinated universal time.
-    pub const UTC: Self = Self { offset_minutes: 0 };
+    pub const UTC: Self = Self { zone: TimeZone::Fixed { minutes: 0 } };
 
     /// A calendar `minutes` ahead of UTC, or `None` outside of -12 to +14 hours.
     #[must_use]
     pub fn with_offset_minutes(minutes: i32) -> Option<Self> {
-        (-12 * 60..=14 * 60).contains(&minutes).then_some(Self { offset_minutes: minutes })
+        let zone = TimeZone::Fixed { minutes };
+        (-12 * 60..=14 * 60).contains(&minutes).then_some(Self { zone })
     }
 
-    /// How far this calendar is ahead of UTC.
-    pub fn offset_minutes(self) -> i32 {
-        self.offset_minutes
+    /// The calendar of a place by its name in the IANA database, such as `Europe/Berlin`; `None` if there is
+    /// no such place.
+    #[must_use]
+    pub fn of_zone(name: &str) -> Option<Self> {
+        TimeZone::named(name).map(|zone| Self { zone })
+    }
+
+    /// The name of its place, if it is that of one.
+    pub fn zone(self) -> Option<&'static str> {
+        self.zone.name()
+    }
+
+    /// How far it is ahead of UTC when no clock is set to daylight-saving time.
+    pub fn standard_offset_minutes(self) -> i32 {
+        self.zone.standard_offset_minutes()
     }
 
     /// The period of the given kind in which `moment` lies.
@@ -104,25 +119,17 @@ impl Calendar {
         local_time(self.local_millis(moment))
     }
 
-    /// The same, as milliseconds since that clock showed the start of 1970.
-    pub(crate) fn local_millis(self, moment: Timestamp) -> i64 {
-        i64::try_from(moment.as_millis()).unwrap_or(i64::MAX).saturating_add(self.offset_millis())
+    /// The same, as milliseconds since that clock showed the start of 1970. Where clocks are set back it may
+    /// show the same again, but never a day that is over.
+    pub fn local_millis(self, moment: Timestamp) -> i64 {
+        self.zone.local_millis(moment)
     }
 
-    /// The moment at which a clock of this calendar shows `local`; not before 1970 in UTC.
-    pub(crate) fn moment_at_local(self, local: i64) -> Timestamp {
-        let millis = local.saturating_sub(self.offset_millis());
-        Timestamp::from_millis(u64::try_from(millis).unwrap_or(0))
+    /// The first moment at which a clock of this calendar shows `local`, or more where clocks leave that out;
+    /// not before 1970 in UTC.
+    pub fn moment_at_local(self, local: i64) -> Timestamp {
+        self.zone.moment_at_local(local)
     }
-
-    fn offset_millis(self) -> i64 {
-        i64::from(self.offset_minutes) * 60_000
-    }
-}
-
-/// A time of the clock from its milliseconds. Beyond the year 262,000 it stands still.
-pub(crate) fn local_time(millis: i64) -> NaiveDateTime {
-    DateTime::from_timestamp_millis(millis).unwrap_or(DateTime::<chrono::Utc>::MAX_UTC).naive_utc()
 }
 
 fn small(part: u32) -> u8 {

@@ -22,6 +22,7 @@ pub mod record;
 pub mod served_terms;
 pub mod service_rates;
 pub mod time;
+mod time_zone;
 pub mod usage;
 
 pub use account::{

@@ -4,7 +4,8 @@ use std::fmt;
 
 use chrono::{Datelike as _, Months};
 
-use crate::{Calendar, LimitKind, PeriodStarts, Timestamp};
+use crate::time_zone::local_time;
+use crate::{Calendar, LimitKind, Period, PeriodKind, PeriodStarts, Timestamp};
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
@@ -50,6 +51,13 @@ impl LimitPeriod {
     }
 }
 
+impl LimitPeriod {
+    /// Whether clocks show a full hour when it begins.
+    pub fn begins_on_the_hour(&self) -> bool {
+        self.local_start.rem_euclid(HOUR) == 0
+    }
+}
+
 impl LimitKind {
     /// The period that the limit counts in, if it is one of the calendar.
     pub fn period(self) -> Option<LimitPeriodKind> {
@@ -76,11 +84,13 @@ impl Calendar {
     ) -> LimitPeriod {
         let local = self.local_millis(moment);
         let (start, end) = match kind {
-            LimitPeriodKind::Day => every(DAY, i64::from(starts.day_minute) * MINUTE, local),
+            LimitPeriodKind::Day => {
+                self.every(DAY, i64::from(starts.day_minute) * MINUTE, local, moment)
+            }
             LimitPeriodKind::Week => {
                 let monday_to_start = i64::from(starts.week_day) - 1;
                 let phase = (A_MONDAY + monday_to_start) * DAY + i64::from(starts.week_hour) * HOUR;
-                every(WEEK, phase, local)
+                self.every(WEEK, phase, local, moment)
             }
             LimitPeriodKind::Month => self.month(moment),
             LimitPeriodKind::Total => (self.local_millis(Timestamp::EPOCH), None),
@@ -90,6 +100,41 @@ impl Calendar {
             starts_at: self.moment_at_local(start),
             ends_at: end.map(|end| self.moment_at_local(end)),
             local_start: start,
+        }
+    }
+
+    /// What usage is counted by from `from` on: the hours up to the next midnight, the one in which `from`
+    /// lies among them, and then the days; of both those that begin before `until`.
+    #[must_use]
+    pub fn hours_then_days(self, from: Timestamp, until: Timestamp) -> Vec<Period> {
+        let mut parts = Vec::new();
+        let local = self.local_millis(from);
+        let mut local = local - local.rem_euclid(HOUR);
+        // An hour that has begun before `from` begins with it.
+        let mut moment = from;
+        while moment < until {
+            let is_midnight = local.rem_euclid(DAY) == 0;
+            let (kind, length) =
+                if is_midnight { (PeriodKind::Day, DAY) } else { (PeriodKind::Hour, HOUR) };
+            let part = self.period(kind, moment);
+            // An hour that clocks leave out is the one after it.
+            if parts.last() != Some(&part) {
+                parts.push(part);
+            }
+            local += length;
+            moment = self.moment_at_local(local);
+        }
+        parts
+    }
+
+    /// The period of this length around `moment`, when clocks show `local`, if one begins at `phase`.
+    fn every(self, length: i64, phase: i64, local: i64, moment: Timestamp) -> (i64, Option<i64>) {
+        let start = local.saturating_sub(phase).div_euclid(length) * length + phase;
+        let end = start.checked_add(length);
+        match end {
+            // Clocks were set back behind it: it has begun, and does not begin again.
+            Some(next) if self.moment_at_local(next) <= moment => (next, next.checked_add(length)),
+            _ => (start, end),
         }
     }
 
@@ -104,12 +149,6 @@ impl Calendar {
     }
 }
 
-/// The period of this length around `local`, where one begins at `phase`.
-fn every(length: i64, phase: i64, local: i64) -> (i64, Option<i64>) {
-    let start = local.saturating_sub(phase).div_euclid(length) * length + phase;
-    (start, start.checked_add(length))
-}
-
 impl fmt::Display for LimitPeriod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let form = match self.kind {
@@ -119,7 +158,7 @@ impl fmt::Display for LimitPeriod {
             LimitPeriodKind::Day => "%Y-%m-%dT%H%M",
             LimitPeriodKind::Week => "%Y-%m-%dT%H",
         };
-        write!(f, "{}", crate::calendar::local_time(self.local_start).format(form))
+        write!(f, "{}", local_time(self.local_start).format(form))
     }
 }
 
@@ -132,6 +171,19 @@ mod tests {
     fn moment(text: &str) -> Timestamp {
         Timestamp::parse_rfc3339(text).unwrap()
     }
+
+    /// Zones whose clocks are set by an hour or half of one, at night, at midnight, or a minute later, and one
+    /// that has left out a day.
+    const ZONES: &[&str] = &[
+        "Europe/Berlin",
+        "America/New_York",
+        "Australia/Lord_Howe",
+        "Africa/Cairo",
+        "America/Havana",
+        "America/St_Johns",
+        "Africa/Casablanca",
+        "Pacific/Apia",
+    ];
 
     fn week(day: u8, hour: u8) -> PeriodStarts {
         PeriodStarts { week_day: day, week_hour: hour, ..PeriodStarts::default() }
@@ -254,6 +306,56 @@ mod tests {
     }
 
     #[test]
+    fn days_of_a_zone_are_as_long_as_its_clocks_make_them() {
+        let berlin = Calendar::of_zone("Europe/Berlin").unwrap();
+        let day =
+            |now| berlin.limit_period(LimitPeriodKind::Day, PeriodStarts::default(), moment(now));
+        for (now, name, from, until) in [
+            ("2026-03-28T22:59:59Z", "2026-03-28", "2026-03-27T23:00:00Z", "2026-03-28T23:00:00Z"),
+            ("2026-03-29T12:00:00Z", "2026-03-29", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"),
+            ("2026-10-25T00:30:00Z", "2026-10-25", "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"),
+            ("2026-10-25T01:30:00Z", "2026-10-25", "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"),
+            ("2026-10-25T23:00:00Z", "2026-10-26", "2026-10-25T23:00:00Z", "2026-10-26T23:00:00Z"),
+        ] {
+            let period = day(now);
+            assert_eq!(period.to_string(), name, "{now}");
+            assert_eq!((period.starts_at, period.ends_at), (moment(from), Some(moment(until))));
+            assert_eq!(berlin.period(crate::PeriodKind::Day, moment(now)).to_string(), name);
+        }
+        // A week that begins within the hour that is shown twice begins the first time.
+        let starts = PeriodStarts { day_minute: 150, ..week(7, 2) };
+        let weekly = |now| berlin.limit_period(LimitPeriodKind::Week, starts, moment(now));
+        assert_eq!(weekly("2026-10-25T00:00:00Z").starts_at, moment("2026-10-25T00:00:00Z"));
+        let daily = |now| berlin.limit_period(LimitPeriodKind::Day, starts, moment(now));
+        for now in ["2026-10-25T00:30:00Z", "2026-10-25T01:15:00Z", "2026-10-25T01:45:00Z"] {
+            assert_eq!(daily(now).starts_at, moment("2026-10-25T00:30:00Z"), "{now}");
+        }
+        let month =
+            berlin.limit_period(LimitPeriodKind::Month, starts, moment("2026-10-31T23:30:00Z"));
+        assert_eq!(month.to_string(), "2026-11");
+        assert_eq!(month.ends_at, Some(moment("2026-11-30T23:00:00Z")));
+    }
+
+    #[test]
+    fn what_a_period_is_counted_by_has_every_hour_and_day_once() {
+        let berlin = Calendar::of_zone("Europe/Berlin").unwrap();
+        let cases = [
+            // Clocks are set forward: there is no hour 02.
+            ("2026-03-29T00:00:00Z", "2026-03-29T03:00:00Z", "29:01 29:03 29:04"),
+            // They are set back: there are two of it, counted as one.
+            ("2026-10-25T00:30:00Z", "2026-10-25T03:30:00Z", "25:02 25:03 25:04"),
+            ("2026-10-25T21:00:00Z", "2026-10-27T10:00:00Z", "25:22 25:23 26 27"),
+            ("2026-10-24T22:00:00Z", "2026-10-26T22:59:59Z", "25 26"),
+            ("2026-03-28T23:00:00Z", "2026-03-30T21:59:59Z", "29 30"),
+        ];
+        for (from, until, expected) in cases {
+            let parts = berlin.hours_then_days(moment(from), moment(until));
+            let names: Vec<_> = parts.iter().map(|part| part.to_string()[8..].to_owned()).collect();
+            assert_eq!(names.join(" "), expected, "from {from}");
+        }
+    }
+
+    #[test]
     fn months_are_the_calendars_and_the_total_never_ends() {
         let calendar = Calendar::with_offset_minutes(480).unwrap();
         let starts = PeriodStarts { day_minute: 60, week_day: 3, week_hour: 10 };
@@ -297,11 +399,15 @@ mod tests {
         fn periods_follow_one_another(
             millis in prop_oneof![86_400_000_u64 * 40..4_000_000_000_000, Just(u64::MAX)],
             offset in -720_i32..=840,
+            zone in prop::option::of(prop::sample::select(ZONES)),
             day_minute in 0_u16..1440,
             week_day in 1_u8..=7,
             week_hour in 0_u8..24,
         ) {
-            let calendar = Calendar::with_offset_minutes(offset).unwrap();
+            let calendar = match zone {
+                Some(zone) => Calendar::of_zone(zone).unwrap(),
+                None => Calendar::with_offset_minutes(offset).unwrap(),
+            };
             let starts = PeriodStarts { day_minute, week_day, week_hour };
             let now = Timestamp::from_millis(millis);
             for kind in [LimitPeriodKind::Day, LimitPeriodKind::Week, LimitPeriodKind::Month] {

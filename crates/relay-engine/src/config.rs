@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::{OnDisconnect, ProxyNames, RestPolicy};
+use relay_domain::OnDisconnect;
+
+use crate::{DrainBounds, ProxyNames, RestPolicy};
 
 /// The engine's settings. Every wait has a bound; no stream has a total one.
 #[derive(Clone, Debug)]
@@ -39,8 +41,10 @@ pub struct EngineConfig {
     pub rests: RestPolicy,
     /// The largest complete (not streamed) answer.
     pub max_answer_bytes: usize,
-    /// What becomes of an answer whose client has left.
+    /// What becomes of an answer whose client has left, unless its account says that it is drained.
     pub on_disconnect: OnDisconnect,
+    /// How much is read for clients that have left.
+    pub drain: DrainBounds,
     /// How long the store may take to let a request in, or to recognise a key.
     pub admission_timeout: Duration,
 }
@@ -65,7 +69,20 @@ impl Default for EngineConfig {
             rests: RestPolicy::default(),
             max_answer_bytes: 32 * 1024 * 1024,
             on_disconnect: OnDisconnect::Abort,
+            drain: DrainBounds::default(),
             admission_timeout: Duration::from_millis(400),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_hears_within_half_a_second_that_the_store_is_away() {
+        // What else there is to do for the answer takes far less than the rest.
+        let answered = EngineConfig::default().admission_timeout + Duration::from_millis(50);
+        assert!(answered <= Duration::from_millis(500), "{answered:?}");
     }
 }

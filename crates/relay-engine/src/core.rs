@@ -69,7 +69,7 @@ impl Core {
     pub(crate) fn new(directory: Directory, parts: CoreParts) -> Self {
         let CoreParts { config, clock, prices, journal, events, tasks } = parts;
         Self {
-            drains: Drains::new(config.on_disconnect),
+            drains: Drains::new(config.drain),
             config: Arc::new(config),
             clock,
             directory,

@@ -30,16 +30,6 @@ use crate::core::Core;
 use crate::late::Relaying;
 use crate::stream::{RelayBody, StreamBody};
 
-/// What becomes of an answer whose client has left.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum OnDisconnect {
-    /// The upstream is stopped.
-    #[default]
-    Abort,
-    /// The answer is read to its end, within these bounds.
-    Drain(DrainBounds),
-}
-
 /// How much is read for clients that have left. What goes beyond is aborted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct DrainBounds {
@@ -51,26 +41,28 @@ pub struct DrainBounds {
     pub answers: usize,
 }
 
-/// What a request and whoever serves it tell each other: whether an upstream is at work on it, and whether
-/// its client has left.
+impl Default for DrainBounds {
+    fn default() -> Self {
+        Self { time: Duration::from_mins(5), bytes: 16 * 1024 * 1024, answers: 64 }
+    }
+}
+
+/// What a request and whoever serves it tell each other: whether an upstream is at work on it whose answer is
+/// to be read to its end, and whether its client has left.
 #[derive(Clone, Debug, Default)]
 pub struct Departure(Arc<Signs>);
 
 #[derive(Debug, Default)]
 struct Signs {
-    is_at_work: AtomicBool,
+    may_drain: AtomicBool,
     has_left: AtomicBool,
 }
 
 impl Departure {
-    /// Whether an upstream is at work on the request.
-    fn is_at_work(&self) -> bool {
-        self.0.is_at_work.load(Ordering::Acquire)
-    }
-
-    /// An upstream begins its work on the request, or has ended it.
-    pub(crate) fn works(&self, is_at_work: bool) {
-        self.0.is_at_work.store(is_at_work, Ordering::Release);
+    /// From now on the answer is to be read to its end, because an upstream works on it and that is the
+    /// policy; or not any more.
+    pub(crate) fn may_drain(&self, may_drain: bool) {
+        self.0.may_drain.store(may_drain, Ordering::Release);
     }
 
     /// Whether the client has left, and its answer is read in its place.
@@ -85,44 +77,35 @@ impl Departure {
 
 /// The answers of a process that are read for clients that have left.
 pub(crate) struct Drains {
-    bounds: Option<DrainBounds>,
+    bounds: DrainBounds,
     places: Arc<Semaphore>,
     open: TaskTracker,
     cut: CancellationToken,
 }
 
 impl Drains {
-    pub(crate) fn new(policy: OnDisconnect) -> Self {
-        let bounds = match policy {
-            OnDisconnect::Abort => None,
-            OnDisconnect::Drain(bounds) => Some(bounds),
-        };
-        let answers = bounds.map_or(0, |bounds| bounds.answers.min(Semaphore::MAX_PERMITS));
+    pub(crate) fn new(bounds: DrainBounds) -> Self {
+        let places = bounds.answers.min(Semaphore::MAX_PERMITS);
         Self {
             bounds,
-            places: Arc::new(Semaphore::new(answers)),
+            places: Arc::new(Semaphore::new(places)),
             open: TaskTracker::new(),
             cut: CancellationToken::new(),
         }
     }
 
-    /// Whether answers are read on at all.
-    pub(crate) fn is_on(&self) -> bool {
-        self.bounds.is_some()
-    }
-
-    /// Begins to read on in the place of a client that has just left. `None`: that is not the policy, or
-    /// there are as many as there may be.
+    /// Begins to read on in the place of a client that has just left. `None`: that is not the policy, or there
+    /// are as many as there may be.
     fn begin(&self, departure: &Departure) -> Option<Drain> {
-        let bounds = self.bounds?;
-        if departure.has_left() || self.cut.is_cancelled() {
+        let may_drain = departure.0.may_drain.load(Ordering::Acquire);
+        if !may_drain || departure.has_left() || self.cut.is_cancelled() {
             return None;
         }
         let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
         departure.leave();
         Some(Drain {
-            until: Instant::now() + bounds.time,
-            bytes: bounds.bytes,
+            until: Instant::now() + self.bounds.time,
+            bytes: self.bounds.bytes,
             cut: self.cut.clone(),
             _place: place,
             _open: self.open.token(),
@@ -233,9 +216,7 @@ impl<E: Send + 'static> Future for Lingering<E> {
 
 impl<E: Send + 'static> Drop for Lingering<E> {
     fn drop(&mut self) {
-        let Some(relaying) = self.relaying.take().filter(|_| self.departure.is_at_work()) else {
-            return;
-        };
+        let Some(relaying) = self.relaying.take() else { return };
         let Some(drain) = self.core.drains.begin(&self.departure) else { return };
         self.core.spawn(async move {
             let answered = async {
@@ -278,14 +259,20 @@ mod tests {
 
     fn drains(answers: usize) -> Drains {
         let bounds = DrainBounds { time: Duration::from_mins(5), bytes: 10, answers };
-        Drains::new(OnDisconnect::Drain(bounds))
+        Drains::new(bounds)
+    }
+
+    fn departure() -> Departure {
+        let departure = Departure::default();
+        departure.may_drain(true);
+        departure
     }
 
     #[test]
     fn who_would_be_one_too_many_is_aborted() {
-        assert!(Drains::new(OnDisconnect::Abort).begin(&Departure::default()).is_none());
         let drains = drains(2);
-        let departures: [Departure; 3] = std::array::from_fn(|_| Departure::default());
+        assert!(drains.begin(&Departure::default()).is_none(), "it is not the policy");
+        let departures: [Departure; 3] = std::array::from_fn(|_| departure());
         let mut begun: Vec<_> = departures.iter().map(|left| drains.begin(left)).collect();
         assert_eq!(begun.iter().map(Option::is_some).collect::<Vec<_>>(), [true, true, false]);
         assert!(!departures[2].has_left(), "it is not said of one that is aborted");
@@ -297,7 +284,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn reading_on_ends_with_the_bytes_the_time_or_the_process() {
         let drains = drains(9);
-        let drain = drains.begin(&Departure::default()).unwrap();
+        let drain = drains.begin(&departure()).unwrap();
         for (length, left) in [(10, 0), (15, 4)] {
             let mut body = Letters(length);
             drain.bounded(drain.read(&mut body)).await;
@@ -308,7 +295,7 @@ mod tests {
         assert_eq!(began.elapsed(), Duration::from_mins(5));
         drop(drain);
 
-        let drain = drains.begin(&Departure::default()).unwrap();
+        let drain = drains.begin(&departure()).unwrap();
         let cut = CancellationToken::new();
         cut.cancel();
         tokio::join!(drains.ended(&cut), async move {
@@ -316,6 +303,6 @@ mod tests {
             drop(drain);
         });
         assert_eq!(began.elapsed(), Duration::from_mins(5), "at once");
-        assert!(drains.begin(&Departure::default()).is_none(), "nothing is begun at the end");
+        assert!(drains.begin(&departure()).is_none(), "nothing is begun at the end");
     }
 }

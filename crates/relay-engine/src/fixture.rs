@@ -118,6 +118,11 @@ impl Ledger for TestLedger {
         self.check()?;
         self.real.version().await
     }
+
+    async fn is_ready(&self) -> Result<(), StoreError> {
+        self.check()?;
+        self.real.is_ready().await
+    }
 }
 
 /// Remembers what it is told.

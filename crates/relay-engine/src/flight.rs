@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use relay_domain::{
     Account, AccountId, AffinityKey, AttemptOutcome, AttemptRecord, LimitState, Limits, ModelName,
-    Multiplier, NanoUsd, RequestRecord, ServedTerms, TokenCount, TokenUsage, UsageSource,
+    Multiplier, NanoUsd, OnDisconnect, RequestRecord, ServedTerms, TokenCount, TokenUsage,
+    UsageSource,
 };
 use relay_protocol::anthropic::{Served, StreamTap};
 use relay_store::{Binding, Checkpoint, Denial, Estimate, Progress};
@@ -210,7 +211,8 @@ impl Flight {
         let now_us = self.elapsed_us();
         self.attempt_began_us = Some(now_us);
         if let Some(departure) = &self.departure {
-            departure.works(true);
+            let policies = [account.on_disconnect, self.core.config.on_disconnect];
+            departure.may_drain(policies.contains(&OnDisconnect::Drain));
         }
         self.record.times.sent_us = Some(now_us);
         self.record.account = Some(account.id.clone());
@@ -231,7 +233,7 @@ impl Flight {
     pub(crate) fn attempt_failed(&mut self, outcome: AttemptOutcome, status: Option<u16>) {
         self.upstream_us += self.end_attempt(outcome, status);
         if let Some(departure) = &self.departure {
-            departure.works(false);
+            departure.may_drain(false);
         }
         self.record.times.head_us = None;
         // What a failed attempt counted is not what the client is charged for.

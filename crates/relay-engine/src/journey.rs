@@ -9,7 +9,6 @@ use http::{HeaderMap, Response};
 use relay_crypto::random_u128;
 use relay_domain::{AccountKind, Platform, RequestId, Timestamp};
 use relay_protocol::anthropic::{RequestScan, scan_request};
-use relay_store::ConfigVersion;
 
 use crate::admission::in_time;
 use crate::core::Core;
@@ -46,7 +45,7 @@ pub struct Incoming<'a> {
     pub body: &'a Bytes,
     /// Put up while it waits in a queue, if whoever serves it wants to know.
     pub waits: Option<&'a WaitSign>,
-    /// For an answer that may outlast its client, see [`Relay::departure`].
+    /// For an answer that may outlast its client, see [`Relay::outlast`].
     pub departure: Option<&'a Departure>,
 }
 
@@ -88,14 +87,8 @@ impl Relay {
         self.core.config.keep_alive
     }
 
-    /// For a request whose answer is to be read on if its client leaves; `None`: that is not the policy. It
-    /// goes with the [`Incoming`], and with the future that relays it to [`Self::outlast`].
-    #[must_use]
-    pub fn departure(&self) -> Option<Departure> {
-        self.core.drains.is_on().then(Departure::default)
-    }
-
-    /// `relaying`, which goes on without its client if that leaves while an upstream is at work on it.
+    /// `relaying`, which goes on without its client if that leaves while an upstream is at work on it whose
+    /// answers are drained. `departure` is that of its [`Incoming`].
     #[must_use]
     pub fn outlast<E: Send + 'static>(
         &self,
@@ -195,14 +188,5 @@ impl Relay {
             Endpoint::CountTokens => self.wave_through(caller, incoming, &scan).await?,
         };
         self.deliver(flight, &preference, &call, incoming).await
-    }
-
-    /// Whether the store answers: what readiness means.
-    ///
-    /// # Errors
-    ///
-    /// The store's.
-    pub async fn ready(&self) -> Result<ConfigVersion, EngineError> {
-        Ok(self.core.directory.stores.ledger.version().await?)
     }
 }

@@ -61,7 +61,7 @@ pub use address_family::ProxyNames;
 pub use attempt::ReadError;
 pub use clock::{Clock, SystemClock};
 pub use config::EngineConfig;
-pub use disconnect::{Departure, DrainBounds, OnDisconnect, StreamHandle};
+pub use disconnect::{Departure, DrainBounds, StreamHandle};
 pub use error::{EngineError, LONGEST_RETRY_AFTER_S};
 pub use events::{EventSink, Unheard};
 pub use journey::{Caller, Incoming, Relay};

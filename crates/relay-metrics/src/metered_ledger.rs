@@ -70,4 +70,8 @@ impl Ledger for MeteredLedger {
     async fn version(&self) -> Result<ConfigVersion, StoreError> {
         self.trips.watch(Trip::Version, self.ledger.version()).await
     }
+
+    async fn is_ready(&self) -> Result<(), StoreError> {
+        self.ledger.is_ready().await
+    }
 }

@@ -138,8 +138,7 @@ impl RedisCorrections {
     /// The minute of `moment` as digits, by which it is told whether a period began before.
     fn minute_of(&self, moment: Timestamp) -> String {
         let hour: Period = self.shared.calendar.period(PeriodKind::Hour, moment);
-        let minutes = i64::try_from(moment.as_millis() / 60_000).unwrap_or(i64::MAX);
-        let local = minutes.saturating_add(self.shared.calendar.offset_minutes().into());
+        let local = self.shared.calendar.local_millis(moment).div_euclid(60_000);
         let digits = hour.to_string().replace(['-', ':'], "");
         format!("{digits}{:02}", local.rem_euclid(60))
     }

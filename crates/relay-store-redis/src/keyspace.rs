@@ -84,6 +84,11 @@ impl Keyspace {
         Self { own: own.to_owned() }
     }
 
+    /// Written to find out whether anything can be. Gone a minute later.
+    pub(crate) fn readiness(&self) -> String {
+        format!("{}readiness", self.own)
+    }
+
     // Versions.
 
     pub(crate) fn key_version(&self) -> String {

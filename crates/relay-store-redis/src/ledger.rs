@@ -34,6 +34,8 @@ use crate::shared::Shared;
 
 /// How much longer than the last lease in it a scope's set of leases is kept, in milliseconds (v1's).
 const SLOTS_GRACE_MS: u64 = 30_000;
+/// How long what was written to find out whether anything can be is kept, in seconds.
+const READINESS_S: u64 = 60;
 /// How often a script is called that has to be told more names, or the beginning of a period first. Each call
 /// tells one of few that are missing.
 const ATTEMPTS: usize = 16;
@@ -150,6 +152,15 @@ impl Ledger for RedisLedger {
         pipeline.cmd("MGET").arg(keyspace.key_version()).arg(keyspace.account_version());
         let [versions] = answers(connection.send(&pipeline).await?, "MGET")?;
         version_of(versions)
+    }
+
+    async fn is_ready(&self) -> Result<(), StoreError> {
+        let Sender { shared, connection } = self.sender();
+        let mut pipeline = Pipeline::with_capacity(1);
+        let name = shared.keyspace.readiness();
+        pipeline.cmd("SET").arg(name).arg(1).arg("EX").arg(READINESS_S);
+        let [written] = answers(connection.send(&pipeline).await?, "SET")?;
+        connection::accepted(written).map(drop)
     }
 }
 

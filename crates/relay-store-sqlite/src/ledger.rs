@@ -152,6 +152,10 @@ impl Ledger for SqliteStore {
             }
         }
     }
+
+    async fn is_ready(&self) -> Result<(), StoreError> {
+        self.version().await.map(drop)
+    }
 }
 
 impl Core {

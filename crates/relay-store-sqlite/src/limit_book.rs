@@ -89,8 +89,10 @@ impl LimitBook {
     ) -> Result<Option<Denial>, Unread> {
         let standing = self.standing(scope, limits, now)?;
         let concerned = standing.iter().filter(|state| counts_model(state.limit, model));
-        let full =
-            |state: &LimitState| Denial::of_new(scope, state, estimate.weight(state.limit, scope));
+        let full = |state: &LimitState| {
+            let weight = estimate.weight_to_enter(state.limit, scope, limits.budget_policy);
+            Denial::of_new(scope, state, weight)
+        };
         Ok(concerned.map(full).find_map(|denial| denial))
     }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use relay_domain::{
     AccountId, Calendar, GroupId, KeyId, LimitPeriod, LimitPeriodKind, LimitScope, NanoUsd, Period,
-    PeriodKind, PeriodStarts, Timestamp,
+    PeriodKind, Timestamp,
 };
 use relay_store::StoreError;
 use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
@@ -62,25 +62,12 @@ pub(crate) fn spent_in(
     if let LimitPeriodKind::Month = period.kind {
         return counted(connection, scope, &[calendar.period(PeriodKind::Month, period.starts_at)]);
     }
-    let midnight_before = |moment| {
-        calendar.limit_period(LimitPeriodKind::Day, PeriodStarts::default(), moment).starts_at
-    };
-    let into_the_day = period.starts_at.since(midnight_before(period.starts_at)).as_millis();
-    if !into_the_day.is_multiple_of(u128::from(HOUR_MS)) {
+    if !period.begins_on_the_hour() {
         return own_day(connection, scope, period);
     }
-    // Hours up to the first midnight, then days; what is yet to come counts nothing.
-    let mut parts = Vec::new();
-    let mut moment = period.starts_at;
-    while period.contains(moment) {
-        let (kind, hours) = if midnight_before(moment) == moment {
-            (PeriodKind::Day, 24)
-        } else {
-            (PeriodKind::Hour, 1)
-        };
-        parts.push(calendar.period(kind, moment));
-        moment = Timestamp::from_millis(moment.as_millis().saturating_add(hours * HOUR_MS));
-    }
+    // What is yet to come counts nothing.
+    let until = period.ends_at.unwrap_or(period.starts_at);
+    let parts = calendar.hours_then_days(period.starts_at, until);
     let mut amount = counted(connection, scope, &parts)?;
     if let (LimitPeriodKind::Week, LimitScope::Key(key)) = (period.kind, scope) {
         amount.claude = amount.claude + claude_week(connection, key, period)?;

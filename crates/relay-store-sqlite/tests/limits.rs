@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use relay_domain::{LimitKind, LimitState, Limits, PeriodStarts, Timestamp};
+use relay_store::contract::clocks;
 use relay_store::contract::fixture::{LEASE, at, calendar};
 use relay_store::contract::sequences::histories;
 use relay_store::contract::spender::{BUDGETS, Spender, Whose, amount, limit, with_limit};
@@ -202,4 +203,15 @@ async fn every_history_goes_on_after_a_restart() {
         open(&path)
     };
     histories(open(&path), Some(&mut reopen)).await;
+}
+
+#[tokio::test]
+async fn budgets_follow_the_clocks_of_a_place() {
+    let options = SqliteOptions {
+        calendar: clocks::calendar(),
+        record_capacity: 1_000,
+        record_lifetime: relay_store::contract::fixture::RECORD_LIFETIME,
+        access: Access::Serve,
+    };
+    clocks::budgets_follow_the_clocks(&SqliteStore::in_memory(options).unwrap().stores()).await;
 }

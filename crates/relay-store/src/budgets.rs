@@ -1,7 +1,9 @@
 //! The arithmetic of limits, said once for every ledger: which there are, what a request weighs on each,
 //! when there is no room, and which thresholds are passed.
 
-use relay_domain::{LimitKind, LimitScope, LimitState, Limits, ModelName, NanoUsd, RequestRecord};
+use relay_domain::{
+    BudgetPolicy, LimitKind, LimitScope, LimitState, Limits, ModelName, NanoUsd, RequestRecord,
+};
 
 use crate::{Crossing, Denial, Estimate, THRESHOLDS};
 
@@ -73,6 +75,20 @@ impl Estimate {
             | LimitKind::MonthlyCost
             | LimitKind::TotalCost
             | LimitKind::WeeklyClaudeCost => amount_of(self.money(scope)),
+        }
+    }
+
+    /// What has to fit beside what is taken of one limit of `scope`, for the request to be let in. A hard
+    /// limit takes all of it into account; a soft one lets in whoever finds any room, as v1 does.
+    pub fn weight_to_enter(
+        &self,
+        kind: LimitKind,
+        scope: &LimitScope,
+        policy: BudgetPolicy,
+    ) -> u64 {
+        match policy {
+            BudgetPolicy::Hard => self.weight(kind, scope),
+            BudgetPolicy::Soft => 0,
         }
     }
 

@@ -15,6 +15,7 @@ pub mod admin;
 pub mod admission;
 pub mod archive;
 pub mod budgets;
+pub mod clocks;
 pub mod corrections;
 pub mod events;
 pub mod fixture;
@@ -139,6 +140,7 @@ macro_rules! contract_suite {
             admission::a_binding_is_seen_until_it_ends,
             admission::a_binding_is_renewed_and_replaced,
             budgets::a_budget_lets_in_what_fits,
+            budgets::a_soft_budget_lets_in_the_last_that_finds_room,
             budgets::a_budget_is_exact_under_parallel_requests,
             budgets::a_budget_that_is_used_up_lets_nothing_in,
             budgets::the_first_limit_that_is_reached_is_named,

@@ -77,8 +77,11 @@ pub trait Ledger: Send + Sync {
     /// any more. What requests in flight hold still does, and statistics are not touched.
     async fn restart(&self, scope: &LimitScope, now: Timestamp) -> Result<(), StoreError>;
 
-    /// The versions of what is configured. Also tells whether the store is there.
+    /// The versions of what is configured.
     async fn version(&self) -> Result<ConfigVersion, StoreError>;
+
+    /// Whether requests can be let in: the store is there, and takes what is written.
+    async fn is_ready(&self) -> Result<(), StoreError>;
 }
 
 /// Counts changes of what is configured, on any instance. A snapshot in memory is good as long as the

@@ -137,6 +137,15 @@ impl RedisServer {
         private.wait_until_it_answers();
     }
 
+    /// Kills the server. [`Self::restart`] starts it again.
+    ///
+    /// # Panics
+    ///
+    /// If the server is not private, or does not die.
+    pub fn kill(&mut self) {
+        self.private_or_panic().stop();
+    }
+
     /// Stops the server's clock: connections stay open, nothing is answered.
     ///
     /// # Panics

@@ -170,15 +170,37 @@ impl Relay {
     ///
     /// As [`RelaySettings::start`].
     pub async fn run(&mut self) {
+        self.begin().await;
+        self.until_ready().await;
+    }
+
+    /// Starts the server, which is not running, and waits until it listens.
+    ///
+    /// # Panics
+    ///
+    /// If it does not, with what it printed.
+    pub async fn begin(&mut self) {
         assert!(self.process.is_none(), "it runs");
-        let mut process = ServerProcess::spawn(&self.environment, &self.printed);
-        let ready = Deadline::after(START);
-        while !self.is_ready().await {
-            assert!(!process.has_ended(), "relay-server ended:\n{}", self.printed());
-            assert!(!ready.has_passed(), "relay-server is not ready:\n{}", self.printed());
+        self.process = Some(ServerProcess::spawn(&self.environment, &self.printed));
+        self.until("listens", Self::listens).await;
+    }
+
+    /// Waits until the server is ready.
+    ///
+    /// # Panics
+    ///
+    /// As [`RelaySettings::start`].
+    pub async fn until_ready(&mut self) {
+        self.until("is ready", Self::is_ready).await;
+    }
+
+    async fn until(&mut self, what: &str, is_so: impl AsyncFn(&Self) -> bool) {
+        let deadline = Deadline::after(START);
+        while !is_so(self).await {
+            assert!(!self.running().has_ended(), "relay-server ended:\n{}", self.printed());
+            assert!(!deadline.has_passed(), "nobody {what}:\n{}", self.printed());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        self.process = Some(process);
     }
 
     /// Ends the server with SIGKILL.
@@ -345,11 +367,14 @@ impl Relay {
         Account { id, upstream_key: settings.upstream_key(), upstream }
     }
 
+    async fn listens(&self) -> bool {
+        tokio::net::TcpStream::connect(self.address).await.is_ok()
+    }
+
     async fn is_ready(&self) -> bool {
-        if tokio::net::TcpStream::connect(self.address).await.is_err() {
-            return false;
-        }
-        self.send(&Request::get("/readyz")).await.status == 200
+        // Who listens while it starts leaves the socket to another, and may break off in between.
+        let exchange = Exchange::try_open(self.address, &Request::get("/readyz")).await;
+        exchange.is_some_and(|exchange| exchange.status() == 200)
     }
 
     fn running(&mut self) -> &mut ServerProcess {

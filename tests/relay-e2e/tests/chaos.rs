@@ -240,4 +240,8 @@ async fn refused(scene: &Scene) {
         answer.status == 503
     };
     Deadline::after(HEALED).until("a store that is away lets nobody in", is_refused).await;
+    assert_eq!(scene.relay.send(&Request::get("/livez")).await.status, 200);
+    let ready = scene.relay.send(&Request::get("/readyz")).await;
+    assert_eq!(ready.status, 503, "{}", ready.text());
+    assert!(ready.text().contains("the store"), "it says why: {}", ready.text());
 }

@@ -52,7 +52,11 @@ fn draining(store: Store) -> RelaySettings {
 
 /// A key with a single slot and a budget, and an account that gives this answer.
 async fn scripted(relay: &Relay, step: Step) -> (Account, ApiKey) {
-    let account = relay.account("a").await;
+    scripted_with(relay, AccountSettings::new("a"), step).await
+}
+
+async fn scripted_with(relay: &Relay, settings: AccountSettings, step: Step) -> (Account, ApiKey) {
+    let account = relay.account(settings).await;
     let key = relay.key_with(json!({"concurrencyLimit": 1, "dailyCostLimit": 50})).await;
     account.script(step.usage(usage()));
     (account, key)
@@ -156,8 +160,10 @@ async fn an_abort_before_the_answer_stops_the_upstream(store: Store) {
 }
 
 async fn a_drain_in_mid_stream_pays_what_the_provider_counts(store: Store) {
-    let relay = draining(store).start().await;
-    let (account, key) = scripted(&relay, Step::new().deltas(200).delta_ms(5)).await;
+    let relay = Relay::start(store).await;
+    let settings = AccountSettings::new("a").with("onDisconnect", json!("drain"));
+    let step = Step::new().deltas(200).delta_ms(5);
+    let (account, key) = scripted_with(&relay, settings, step).await;
     drop(reading(&relay, &key, 5).await);
     is_final(&the_record(&relay).await);
     assert_eq!(account.the_request().outcome, Outcome::Complete);

@@ -4,6 +4,7 @@
 
 mod admin;
 mod alerts;
+mod budget_race;
 mod budgets;
 mod bytes;
 mod chaos;
@@ -16,6 +17,7 @@ mod disconnect;
 mod emptied;
 mod failover;
 mod fresh_install;
+mod golden_costs;
 mod inspection;
 mod keepalive;
 mod metrics;

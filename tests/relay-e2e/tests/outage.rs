@@ -1,5 +1,7 @@
 //! The store goes away and comes back: nothing new is let in, what runs ends well, and nothing is lost.
 
+use std::time::Instant;
+
 use relay_e2e::{End, Relay, Request, Store};
 use relay_sandbox::{Step, Usage};
 use relay_testkit::eventually;
@@ -18,7 +20,9 @@ async fn stream_over_an_outage(relay: &mut Relay) -> (relay_e2e::Account, relay_
     running.read_until("event: content_block_delta", 1).await;
     relay.redis_mut().freeze();
 
+    let asked = Instant::now();
     let refused = relay.send(&Request::messages(&key.secret, whole())).await;
+    println!("refused after {:?}; the bound is half a second", asked.elapsed());
     assert_eq!(refused.status, 503, "{}", refused.text());
     assert_eq!(refused.json()["error"]["code"], "store_unavailable");
     let answer = running.finish().await;
@@ -26,7 +30,8 @@ async fn stream_over_an_outage(relay: &mut Relay) -> (relay_e2e::Account, relay_
     assert_eq!(answer.count_of("message_stop"), 1);
     let live = relay.send(&Request::get("/livez")).await;
     assert_eq!(live.status, 200);
-    assert_ne!(relay.send(&Request::get("/readyz")).await.status, 200);
+    let ready = relay.send(&Request::get("/readyz")).await;
+    assert_eq!((ready.status, &ready.json()["status"]), (503, &json!("the store is away")));
     let journal = relay.data_dir().join("journal.log");
     eventually("the settlement is in the journal", async || {
         std::fs::metadata(&journal).is_ok_and(|file| file.len() > 100)
@@ -80,4 +85,34 @@ async fn what_a_killed_server_had_in_its_journal_is_recorded_by_the_next() {
     let record = the_completed(&relay).await;
     assert_eq!(record["usage"]["input"], 1_000);
     assert_eq!(totals(&relay, Scope::Key(&key.id)).requests, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_starts_after_the_gateway_is_waited_for() {
+    let mut relay = Relay::with(Store::Redis).prepare();
+    relay.redis_mut().kill();
+    relay.begin().await;
+    let live = relay.send(&Request::get("/livez")).await;
+    assert_eq!((live.status, &live.json()["status"]), (200, &json!("live")));
+    let ready = relay.send(&Request::get("/readyz")).await;
+    assert_eq!(ready.status, 503);
+    assert!(ready.text().contains("the store is not open yet"), "{}", ready.text());
+    for body in [whole(), streamed()] {
+        let refused = relay.send(&Request::messages("cr_whoever", body)).await;
+        assert_eq!(refused.status, 503, "{}", refused.text());
+        let told = refused.json();
+        assert_eq!((&told["type"], &told["error"]["type"]), (&json!("error"), &json!("api_error")));
+        assert_eq!(told["error"]["code"], "store_unavailable");
+        assert_eq!(refused.header("retry-after"), Some("1"));
+    }
+    assert_eq!(relay.send(&Request::get("/api/v2/keys")).await.status, 503);
+    assert!(relay.printed().contains("waiting for it"), "{}", relay.printed());
+
+    relay.redis_mut().restart();
+    relay.until_ready().await;
+    let account = relay.account("a").await;
+    let key = relay.key().await;
+    account.script(Step::new());
+    let answer = relay.send(&Request::messages(&key.secret, whole())).await;
+    assert_eq!(answer.status, 200, "without a restart: {}", answer.text());
 }

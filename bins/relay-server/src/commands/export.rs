@@ -60,7 +60,7 @@ pub(super) fn options(
     ExportOptions {
         passphrase,
         encryption_keys: [&secrets.encryption_key].into_iter().chain(former).cloned().collect(),
-        calendar: config.sections.store.calendar,
+        calendar: config.sections.store.calendar(),
     }
 }
 

@@ -34,12 +34,13 @@ pub(crate) async fn run(arguments: &ImportArgs, config: &Config) -> Result<()> {
             )
         });
     }
-    if file.offset_minutes() != config.sections.store.calendar.offset_minutes() {
+    let here = config.sections.store.calendar().standard_offset_minutes();
+    if file.offset_minutes() != here {
         say(format!(
             "warning: days and months were counted {} minutes ahead of UTC there, and are counted {} minutes ahead \
-             here (TIMEZONE_OFFSET)",
+             here (TIMEZONE_OFFSET, RELAY_TIMEZONE)",
             file.offset_minutes(),
-            config.sections.store.calendar.offset_minutes()
+            here
         ));
     }
     // First: whoever serves recognises the keys as soon as they are there.

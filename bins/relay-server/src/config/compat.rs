@@ -48,8 +48,8 @@ impl Compat {
     /// dropped a fraction. Days that they have counted must not shift.
     pub(super) fn calendar(self, calendar: Calendar) -> Calendar {
         let minutes = match self {
-            Self::V1 => calendar.offset_minutes() / 60 * 60,
-            Self::V2 => calendar.offset_minutes(),
+            Self::V1 => calendar.standard_offset_minutes() / 60 * 60,
+            Self::V2 => calendar.standard_offset_minutes(),
         };
         let minutes = if minutes == 0 { 8 * 60 } else { minutes };
         Calendar::with_offset_minutes(minutes).unwrap_or(calendar)
@@ -81,7 +81,11 @@ mod tests {
         ];
         for (compat, given, expected) in cases {
             let calendar = Calendar::with_offset_minutes(given).unwrap();
-            assert_eq!(compat.calendar(calendar).offset_minutes(), expected, "{compat} {given}");
+            assert_eq!(
+                compat.calendar(calendar).standard_offset_minutes(),
+                expected,
+                "{compat} {given}"
+            );
         }
     }
 }

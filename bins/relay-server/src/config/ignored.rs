@@ -61,7 +61,7 @@ pub(crate) const IGNORED: &[Ignored] = &[
     },
     Ignored {
         names: &["SYSTEM_TIMEZONE", "TZ"],
-        why: "days are counted by TIMEZONE_OFFSET, and the log is in UTC",
+        why: "days are counted by TIMEZONE_OFFSET or RELAY_TIMEZONE, and the log is in UTC",
     },
     Ignored {
         names: &["METRICS_WINDOW"],

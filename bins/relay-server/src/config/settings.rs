@@ -1,5 +1,7 @@
 //! Every setting there is: its place in `relay.toml`, its environment variable, its effective value.
 
+use relay_domain::Calendar;
+
 use super::pricing::shown;
 use super::shape::Shape;
 use super::{Config, Sections};
@@ -77,9 +79,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         value(&(c.sections.store.record_lifetime().as_secs() / 86_400))
     }),
     number("store.timezone_offset", "TIMEZONE_OFFSET", |c| {
-        value(&(f64::from(c.sections.store.calendar.offset_minutes()) / 60.0))
+        value(&(f64::from(c.sections.store.offset.standard_offset_minutes()) / 60.0))
     })
     .zero_was("8, as v2 did; RELAY_COMPAT=v1 or v2 keeps that"),
+    text("store.timezone", "RELAY_TIMEZONE", |c| {
+        optional(c.sections.store.timezone.and_then(Calendar::zone).as_ref())
+    }),
     text("store.seal", "RELAY_SEAL", |c| value(&c.seal())),
     switch("store.accept_empty", "RELAY_ACCEPT_EMPTY_STORE", |c| {
         value(&c.sections.store.accept_empty)

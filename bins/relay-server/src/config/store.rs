@@ -27,8 +27,12 @@ pub(crate) struct StoreSection {
     pub(crate) seal: SealChoice,
     /// Whether to begin anew where the Redis of this installation is found empty.
     pub(crate) accept_empty: bool,
+    /// The calendar of a fixed offset from UTC.
     #[serde(rename = "timezone_offset", deserialize_with = "calendar")]
-    pub(crate) calendar: Calendar,
+    pub(crate) offset: Calendar,
+    /// That of a place, which holds if it is given.
+    #[serde(deserialize_with = "zone")]
+    pub(crate) timezone: Option<Calendar>,
     /// Whose data is taken over, and whose defaults therefore hold.
     pub(super) compat: Option<Compat>,
 }
@@ -62,7 +66,7 @@ impl fmt::Display for StoreKind {
 impl Default for StoreSection {
     fn default() -> Self {
         // The offset of v1 and v2 when none is given.
-        let calendar = Calendar::with_offset_minutes(8 * 60).unwrap_or(Calendar::UTC);
+        let offset = Calendar::with_offset_minutes(8 * 60).unwrap_or(Calendar::UTC);
         Self {
             kind: None,
             data_dir: PathBuf::from("./data"),
@@ -70,7 +74,8 @@ impl Default for StoreSection {
             record_days: 30,
             seal: SealChoice::default(),
             accept_empty: false,
-            calendar,
+            offset,
+            timezone: None,
             compat: None,
         }
     }
@@ -84,7 +89,12 @@ impl StoreSection {
 
     /// Counts days as the predecessor did whose data is taken over.
     pub(super) fn count_as_before(&mut self) {
-        self.calendar = self.compat.map_or(self.calendar, |compat| compat.calendar(self.calendar));
+        self.offset = self.compat.map_or(self.offset, |compat| compat.calendar(self.offset));
+    }
+
+    /// By which calendar days, weeks and months are counted.
+    pub(crate) fn calendar(&self) -> Calendar {
+        self.timezone.unwrap_or(self.offset)
     }
 
     /// How many records of requests are kept.
@@ -105,5 +115,14 @@ fn calendar<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Calendar, D::E
     let minutes = (-12 * 60..=14 * 60).find(same);
     minutes.and_then(Calendar::with_offset_minutes).ok_or_else(|| {
         serde::de::Error::custom("expected hours ahead of UTC from -12 to 14, such as 8 or 5.5")
+    })
+}
+
+/// The name of a place in the IANA database.
+fn zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Calendar>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let calendar = Calendar::of_zone(name.trim());
+    calendar.map(Some).ok_or_else(|| {
+        serde::de::Error::custom("expected a zone of the IANA database, such as Europe/Berlin")
     })
 }

@@ -101,6 +101,7 @@ const VALUES: &[(&str, &str)] = &[
     ("RELAY_METRICS_LISTEN", "127.0.0.1:9464"),
     ("RELAY_ACCEPT_EMPTY_STORE", "true"),
     ("TIMEZONE_OFFSET", "5"),
+    ("RELAY_TIMEZONE", "Europe/Berlin"),
     ("REDIS_HOST", "cache"),
     ("REDIS_PORT", "13"),
     ("REDIS_PASSWORD", "p"),
@@ -229,8 +230,11 @@ fn log_levels_of_both_predecessors_are_read() {
 fn time_zones_are_hours_and_zero_is_zero() {
     for (hours, minutes) in [("0", 0), ("8", 480), ("-3.5", -210), ("5.75", 345), ("14", 840)] {
         let config = from_environment([("TIMEZONE_OFFSET", hours)]).unwrap();
-        assert_eq!(config.sections.store.calendar.offset_minutes(), minutes, "{hours}");
+        assert_eq!(config.sections.store.calendar().standard_offset_minutes(), minutes, "{hours}");
     }
+    let zone = ("RELAY_TIMEZONE", "America/New_York");
+    let config = from_environment([("TIMEZONE_OFFSET", "8"), zone]).unwrap();
+    assert_eq!(config.sections.store.calendar().zone(), Some("America/New_York"), "it holds");
 }
 
 #[test]
@@ -246,6 +250,7 @@ fn what_makes_no_sense_is_refused_by_name() {
         ("RELAY_RECORD_DAYS", "0", "store.record_days"),
         ("TIMEZONE_OFFSET", "15", "store.timezone_offset"),
         ("TIMEZONE_OFFSET", "0.001", "store.timezone_offset"),
+        ("RELAY_TIMEZONE", "Berlin", "store.timezone"),
         ("TIMEZONE_OFFSET", "Asia/Shanghai", "store.timezone_offset"),
         ("RELAY_REDIS_URL", "localhost:6379", "redis.url"),
         ("REDIS_ENABLE_TLS", "perhaps", "redis.tls"),

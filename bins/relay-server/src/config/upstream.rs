@@ -3,10 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use relay_engine::{DrainBounds, EngineConfig, OnDisconnect, ProxyNames};
+use relay_domain::OnDisconnect;
+use relay_engine::{DrainBounds, EngineConfig, ProxyNames};
 use serde::Deserialize;
 
 use super::{HealthSection, Objections, StickySection};
+
+const MIB: usize = 1024 * 1024;
 
 /// How long Relay waits for providers, and how often it tries.
 #[derive(Debug, Deserialize)]
@@ -28,7 +31,7 @@ pub(crate) struct UpstreamSection {
     pub(crate) drain_answers: u64,
 }
 
-/// What becomes of an answer whose client has left.
+/// What becomes of an answer whose client has left, unless its account says that it is drained.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum DisconnectChoice {
@@ -61,9 +64,9 @@ impl Default for UpstreamSection {
             pool_max_idle: None,
             proxy_use_ipv4: engine.proxy_names == ProxyNames::Ipv4,
             on_disconnect: DisconnectChoice::default(),
-            drain_seconds: 300,
-            drain_mb: 16,
-            drain_answers: 64,
+            drain_seconds: engine.drain.time.as_secs(),
+            drain_mb: u64::try_from(engine.drain.bytes / MIB).unwrap_or(u64::MAX),
+            drain_answers: u64::try_from(engine.drain.answers).unwrap_or(u64::MAX),
         }
     }
 }
@@ -111,20 +114,21 @@ impl UpstreamSection {
             pool_max_idle: self.pool_max_idle.map_or(usize::MAX, idle_of_worker),
             proxy_names: if self.proxy_use_ipv4 { ProxyNames::Ipv4 } else { ProxyNames::Any },
             rests: health.policy(),
-            on_disconnect: self.on_disconnect(),
+            on_disconnect: match self.on_disconnect {
+                DisconnectChoice::Abort => OnDisconnect::Abort,
+                DisconnectChoice::Drain => OnDisconnect::Drain,
+            },
+            drain: self.drain(),
             ..EngineConfig::default()
         }
     }
 
-    fn on_disconnect(&self) -> OnDisconnect {
+    fn drain(&self) -> DrainBounds {
         let count = |number| usize::try_from(number).unwrap_or(usize::MAX);
-        match self.on_disconnect {
-            DisconnectChoice::Abort => OnDisconnect::Abort,
-            DisconnectChoice::Drain => OnDisconnect::Drain(DrainBounds {
-                time: Duration::from_secs(self.drain_seconds),
-                bytes: count(self.drain_mb.saturating_mul(1024 * 1024)),
-                answers: count(self.drain_answers),
-            }),
+        DrainBounds {
+            time: Duration::from_secs(self.drain_seconds),
+            bytes: count(self.drain_mb).saturating_mul(MIB),
+            answers: count(self.drain_answers),
         }
     }
 }

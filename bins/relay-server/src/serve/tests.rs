@@ -41,7 +41,7 @@ fn serve_while<T: Send + 'static>(
         installation.operator.create_account(&Actor::shell(), account).await.unwrap();
         let (_, key): (_, SecretString) =
             installation.operator.create_key(&Actor::shell(), NewKey::default()).await.unwrap();
-        let server = Server::prepare(&config, &installation).await.unwrap();
+        let server = Server::prepare(&config, &installation, bind(&config).unwrap()).await.unwrap();
         let (address, lifecycle) = (server.address(), server.lifecycle());
         let key = key.expose_secret().to_owned();
         let client = thread::spawn(move || client(address, key, lifecycle));

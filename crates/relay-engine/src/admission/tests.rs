@@ -183,7 +183,11 @@ async fn a_store_that_is_away_or_hangs_lets_nobody_in_and_says_so_in_time() {
     assert!(matches!(away, Err(EngineError::Store(_))), "{away:?}");
     bench.ledger.go_away(false);
     bench.ledger.hangs.store(true, std::sync::atomic::Ordering::SeqCst);
+    tokio::time::pause();
+    let asked = tokio::time::Instant::now();
     let hung = let_in(&relay, ASKED).await.map(drop);
+    assert_eq!(asked.elapsed().as_millis(), relay.core.config.admission_timeout.as_millis());
+    tokio::time::resume();
     assert!(matches!(hung, Err(EngineError::Store(StoreError::Unavailable(_)))), "{hung:?}");
     bench.ledger.hangs.store(false, std::sync::atomic::Ordering::SeqCst);
     let_in(&relay, ASKED).await.map(drop).unwrap();

@@ -48,7 +48,7 @@ impl Flight {
         }
         let end_us = self.elapsed_us();
         if let Some(departure) = &self.departure {
-            departure.works(false);
+            departure.may_drain(false);
         }
         if let Some(attempt) = attempt {
             let upstream_status = self.record.times.head_us.map(|_| status);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use relay_domain::{
-    Calendar, LimitKind, LimitPeriod, LimitPeriodKind, LimitScope, LimitState, Limits, ModelName,
-    Period, PeriodKind, PeriodStarts, Timestamp,
+    BudgetPolicy, Calendar, LimitKind, LimitPeriod, LimitPeriodKind, LimitScope, LimitState,
+    Limits, ModelName, Period, PeriodKind, PeriodStarts, Timestamp,
 };
 use relay_store::{Denial, Estimate, StoreError, UsageScope, budgets};
 
@@ -59,6 +59,10 @@ impl Meter<'_> {
         call.name(keyspace.meter(scope));
         call.arg(hold::scope_id(scope));
         call.arg(hold::starts_text(limits.starts));
+        call.arg(match limits.budget_policy {
+            BudgetPolicy::Hard => "hard",
+            BudgetPolicy::Soft => "soft",
+        });
         call.arg(weight.tokens);
         call.arg(weight.money);
         call.optional(weight.claude);
@@ -118,13 +122,9 @@ impl Meter<'_> {
         call.optional(is_within_hour.then(|| u64::from(day_minute)));
         // Hours up to midnight, then whole days. Where a day begins within an hour that was not followed,
         // the whole hour counts: rather too much than too little.
-        let mut at = budget.period.starts_at;
-        while at <= self.now {
-            let hour = self.calendar.period(PeriodKind::Hour, at);
-            let is_midnight = matches!(hour, Period::Hour { hour: 0, .. });
-            let kind = if is_midnight { PeriodKind::Day } else { PeriodKind::Hour };
-            call.name(self.counter(self.calendar.period(kind, at)));
-            at = at.plus(Duration::from_hours(if is_midnight { 24 } else { 1 }));
+        let until = self.now.plus(Duration::from_millis(1));
+        for part in self.calendar.hours_then_days(budget.period.starts_at, until) {
+            call.name(self.counter(part));
         }
         Ok(call)
     }

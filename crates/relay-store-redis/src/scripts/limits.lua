@@ -86,6 +86,7 @@ local function take_scope()
   local scope = {budgets = {}}
   scope.leases, scope.meter = take_key(), take_key()
   scope.id, scope.starts = take_arg(), take_arg()
+  scope.is_hard = take_arg() == 'hard'
   scope.kind = string.match(scope.id, '^%a+')
   scope.is_v1 = scope.kind == 'key'
   scope.tokens, scope.money = take_number(), take_number()
@@ -202,11 +203,12 @@ local function read_scope(scope, now, counted)
 end
 
 -- The first line of a scope on which a request that is new to it has no room, or nothing. A limit that is
--- used up lets nothing in, not even what weighs nothing.
+-- used up lets nothing in, not even what weighs nothing; if it is soft, any room is enough.
 local function full_line(scope)
   for i, line in ipairs(scope.lines) do
     local taken = line.used + line.held
-    if line.weight and (line.allowed <= taken or line.allowed < taken + line.weight) then
+    local over = scope.is_hard and line.weight and line.allowed < taken + line.weight
+    if line.weight and (line.allowed <= taken or over) then
       return i
     end
   end

@@ -9,6 +9,7 @@ use relay_domain::{
     LimitKind, LimitScope, LimitState, Limits, NanoUsd, PeriodStarts, RateWindow, RequestRecord,
     Timestamp,
 };
+use relay_store::contract::clocks;
 use relay_store::contract::fixture::{
     LEASE, account_id, admit_request, admitted, at, at_once, checkpoint, group_id, key_id, record,
     request_id, settlement,
@@ -17,7 +18,10 @@ use relay_store::{
     AdmitRequest, Assignment, Charge, Checkpoint, Denial, Estimate, Extension, HoldAnswer,
     Settlement, StoreError, Stores,
 };
+use relay_store_redis::{RedisOptions, RedisStore};
 use relay_testkit::{Listen, Persistence, RedisServer};
+
+use crate::options;
 
 const WINDOW: Duration = Duration::from_hours(1);
 
@@ -436,4 +440,12 @@ async fn a_foreign_value_under_a_sums_name_costs_that_sum_alone() {
     let [state] = standing(&stores, &limits, at(2)).await[..] else { panic!("one limit") };
     assert_eq!((state.used, state.held), (70, 0));
     assert_eq!(raw.get::<_, String>("usage:cost:monthly:k:2040-01").await.unwrap(), "0.00000007");
+}
+
+#[tokio::test]
+async fn budgets_follow_the_clocks_of_a_place() {
+    let server = RedisServer::start();
+    let options = RedisOptions { calendar: clocks::calendar(), ..options(&server) };
+    let store = RedisStore::connect(&options).await.unwrap();
+    clocks::budgets_follow_the_clocks(&store.stores()).await;
 }

@@ -18,15 +18,13 @@ fn resets_at(spender: &Spender, kind: LimitKind, now: Timestamp) -> Option<Times
     if is_window { Some(now.plus(WINDOW)) } else { spender.resets_at(kind, now) }
 }
 
-/// A request is in if what it may come to fits beside what is spent and what others may come to. A denial
-/// says which limit of whom, how much of it is gone, and when it gives way. What was held too much is
-/// free after the settlement. It is the same for both policies.
+/// With a hard budget a request is in if what it may come to fits beside what is spent and what others may
+/// come to. A denial says which limit of whom, how much of it is gone, and when it gives way. What was held
+/// too much is free after the settlement.
 pub async fn a_budget_lets_in_what_fits(stores: &Stores) {
     for whose in Whose::ALL {
-        for (kind, budget_policy) in
-            weighing().zip([BudgetPolicy::Soft, BudgetPolicy::Hard].into_iter().cycle())
-        {
-            let limits = Limits { budget_policy, ..limit(kind, 10) };
+        for kind in weighing() {
+            let limits = Limits { budget_policy: BudgetPolicy::Hard, ..limit(kind, 10) };
             let spender = Spender::new(stores, whose, &format!("fits-{kind:?}"), limits);
             assert_eq!(spender.used_and_held(at(0)).await, (0, 0), "{kind:?}");
             spender.enter(0, 4, at(0)).await.unwrap();
@@ -45,6 +43,32 @@ pub async fn a_budget_lets_in_what_fits(stores: &Stores) {
             assert_eq!(spender.used_and_held(at(4)).await, (1, 6), "{kind:?} of {whose:?}");
             spender.enter(4, 3, at(5)).await.unwrap();
             assert!(spender.enter(5, 1, at(6)).await.is_err(), "{kind:?} of {whose:?}");
+        }
+    }
+}
+
+/// With a soft budget a request is in if there is any room beside what is spent and what others may come to:
+/// what it may come to itself weighs on those after it alone.
+pub async fn a_soft_budget_lets_in_the_last_that_finds_room(stores: &Stores) {
+    for whose in Whose::ALL {
+        for kind in weighing() {
+            let limits = Limits { budget_policy: BudgetPolicy::Soft, ..limit(kind, 10) };
+            let spender = Spender::new(stores, whose, &format!("soft-{kind:?}"), limits);
+            spender.enter(0, 9, at(0)).await.unwrap();
+            spender.enter(1, 9, at(1)).await.unwrap();
+            let denial = Denial {
+                scope: spender.scope(),
+                limit: kind,
+                used: amount(kind, 18),
+                allowed: amount(kind, 10),
+                resets_at: resets_at(&spender, kind, at(0)),
+            };
+            assert_eq!(spender.enter(2, 0, at(2)).await, Err(denial), "{kind:?} of {whose:?}");
+            spender.finish(0, 9, at(3)).await;
+            assert!(spender.enter(3, 0, at(4)).await.is_err(), "{kind:?} of {whose:?}");
+            spender.finish(1, 0, at(5)).await;
+            spender.enter(4, 100, at(6)).await.unwrap();
+            assert_eq!(spender.used_and_held(at(6)).await, (9, 100), "{kind:?} of {whose:?}");
         }
     }
 }

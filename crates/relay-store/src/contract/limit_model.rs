@@ -244,7 +244,8 @@ impl Model {
     fn has_room(&self, place: usize, flight: &Flight, now: Timestamp) -> Result<(), Denial> {
         let scope = &self.limited[place].scope;
         for state in self.standing(place, now) {
-            let weight = flight.estimate.weight(state.limit, scope);
+            let policy = self.limited[place].limits.budget_policy;
+            let weight = flight.estimate.weight_to_enter(state.limit, scope, policy);
             if counts_model(state.limit, &flight.model)
                 && let Some(denial) = Denial::of_new(scope, &state, weight)
             {

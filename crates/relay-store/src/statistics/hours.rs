@@ -5,7 +5,8 @@ use relay_domain::{Calendar, Period, PeriodKind, Timestamp};
 const HOUR_MS: u64 = 3_600_000;
 
 /// An hour of the operator's calendar, by how many hours of that calendar lie between it and the first of
-/// 1970.
+/// 1970. Two hours that clocks show alike, because they are set back, are one; one that they leave out is
+/// empty.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Hour(u32);
 
@@ -16,8 +17,7 @@ impl Hour {
     /// The hour in which `moment` lies.
     #[must_use]
     pub fn of(calendar: Calendar, moment: Timestamp) -> Self {
-        let ahead = i64::from(calendar.offset_minutes()) * 60_000;
-        let local = moment.as_millis().saturating_add_signed(ahead);
+        let local = u64::try_from(calendar.local_millis(moment)).unwrap_or(0);
         Self(u32::try_from(local / HOUR_MS).unwrap_or(u32::MAX))
     }
 
@@ -35,8 +35,8 @@ impl Hour {
     /// When it begins.
     #[must_use]
     pub fn start(self, calendar: Calendar) -> Timestamp {
-        let ahead = i64::from(calendar.offset_minutes()) * 60_000;
-        Timestamp::from_millis((u64::from(self.0) * HOUR_MS).saturating_add_signed(-ahead))
+        let local = u64::from(self.0) * HOUR_MS;
+        calendar.moment_at_local(i64::try_from(local).unwrap_or(i64::MAX))
     }
 
     /// The period of the given kind in which it lies.
@@ -104,10 +104,21 @@ mod tests {
 
     #[test]
     fn hours_are_those_of_the_calendar() {
-        for minutes in [0, 480, 330, -210] {
-            let calendar = Calendar::with_offset_minutes(minutes).unwrap();
-            for text in ["2024-02-28T23:59:59.999Z", "2024-12-31T16:00:00Z", "2026-11-23T05:30:00Z"]
-            {
+        let fixed = [0, 480, 330, -210].map(Calendar::with_offset_minutes);
+        let zones = ["Europe/Berlin", "Australia/Lord_Howe", "Africa/Cairo"].map(Calendar::of_zone);
+        let texts = [
+            "2024-02-28T23:59:59.999Z",
+            "2024-12-31T16:00:00Z",
+            "2026-11-23T05:30:00Z",
+            "2026-03-29T00:59:59Z",
+            "2026-03-29T01:00:00Z",
+            "2026-10-25T00:30:00Z",
+            "2026-10-25T01:30:00Z",
+            "2026-04-04T15:15:00Z",
+            "2026-10-29T21:30:00Z",
+        ];
+        for calendar in fixed.into_iter().chain(zones).flatten() {
+            for text in texts {
                 let moment = Timestamp::parse_rfc3339(text).unwrap();
                 let hour = Hour::of(calendar, moment);
                 for kind in [PeriodKind::Hour, PeriodKind::Day, PeriodKind::Month] {

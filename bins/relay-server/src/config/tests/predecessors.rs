@@ -198,7 +198,10 @@ fn an_offset_of_zero_is_eight_only_for_who_takes_over() {
             environment.set(name, value);
         }
         let config = Config::load(&environment, FileChoice::Ignored).unwrap();
-        (config.sections.store.calendar.offset_minutes(), config.notices().doubts().count())
+        (
+            config.sections.store.calendar().standard_offset_minutes(),
+            config.notices().doubts().count(),
+        )
     };
     let zero = ("TIMEZONE_OFFSET", "0");
     assert_eq!(minutes(&[zero]), (0, 1), "with a warning");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use relay_store::{MockLedger, StoreError};
+use relay_store::{ConfigVersion, MockLedger, StoreError};
 use serde_json::json;
 
 use super::fixture::{NOW, Office, memory};
@@ -28,8 +28,18 @@ async fn all_is_well() {
 
 #[tokio::test]
 async fn without_its_store_relay_lives_and_is_not_ready() {
-    let mut ledger = MockLedger::new();
-    ledger.expect_version().returning(|| Err(StoreError::Unavailable("10.0.0.1 refused".into())));
+    let refused = || StoreError::Unavailable("10.0.0.1 refused".into());
+    for (told, is_there) in [("the store is away", false), ("the store takes no writes", true)] {
+        let mut ledger = MockLedger::new();
+        ledger.expect_is_ready().returning(move || Err(refused()));
+        ledger.expect_version().returning(move || {
+            if is_there { Ok(ConfigVersion { keys: 0, accounts: 0 }) } else { Err(refused()) }
+        });
+        unready(ledger, told).await;
+    }
+}
+
+async fn unready(ledger: MockLedger, told: &str) {
     let mut stores = Office::open().await.stores;
     stores.ledger = Arc::new(ledger);
     let office = Office::on(stores, memory()).await;
@@ -39,7 +49,7 @@ async fn without_its_store_relay_lives_and_is_not_ready() {
     assert_eq!(health["status"], "unhealthy");
     assert_eq!(health["components"]["store"]["status"], "unhealthy");
     let ready = office.get("/readyz", None).await.expect(503).json();
-    assert_eq!(ready, json!({"status": "the store is away"}));
+    assert_eq!(ready, json!({"status": told}));
     office.get("/livez", None).await.expect(200);
 }
 

@@ -90,7 +90,7 @@ impl Operator {
             form: FORM,
             relay: env!("CARGO_PKG_VERSION").to_owned(),
             exported_at: now,
-            offset_minutes: options.calendar.offset_minutes(),
+            offset_minutes: options.calendar.standard_offset_minutes(),
             encryption_keys: options.encryption_keys.iter().map(expose).collect(),
         };
         write(&line(&Entry::Head(head))?)?;
