@@ -22,6 +22,7 @@ mod prices;
 mod queue;
 mod redis_client;
 mod refusals;
+mod reprice;
 mod secrets;
 mod splits;
 mod sticky;
