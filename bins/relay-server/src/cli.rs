@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use relay_domain::{Platform, Priority, Timestamp};
+use relay_domain::{Calendar, Platform, Priority, Timestamp};
+use relay_store::statistics::Hour;
 
 /// The relay between AI coding clients and their model providers.
 #[derive(Debug, Parser)]
@@ -44,6 +45,8 @@ pub(crate) enum Command {
     Export(ExportArgs),
     /// Take in what such a file holds
     Import(ImportArgs),
+    /// Recompute what past requests cost by the present prices, and show what would change
+    Reprice(RepriceArgs),
     #[command(about = "Print the OpenAPI document of the admin API")]
     Openapi,
 }
@@ -210,6 +213,41 @@ pub(crate) struct ImportArgs {
     pub(crate) merge: bool,
 }
 
+/// What to recompute.
+#[derive(Args, Debug)]
+pub(crate) struct RepriceArgs {
+    /// The first day (2026-11-01, in the operator's calendar), or a moment (2026-11-01T08:00:00Z)
+    #[arg(long, value_parser = edge, value_name = "WHEN")]
+    pub(crate) from: Edge,
+    /// The last day, or the moment before which requests arrived
+    #[arg(long, value_parser = edge, value_name = "WHEN")]
+    pub(crate) to: Edge,
+    /// Only requests of this model, asked for or served
+    #[arg(long)]
+    pub(crate) model: Option<String>,
+    /// Only requests of the API key with this id
+    #[arg(long, value_name = "ID")]
+    pub(crate) key: Option<String>,
+    /// Only requests that have no price so far
+    #[arg(long)]
+    pub(crate) only_unpriced: bool,
+    /// Write it; an embedded store must not be served meanwhile
+    #[arg(long)]
+    pub(crate) apply: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Where a range begins or ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Edge {
+    /// With a day of the operator's calendar, whose first hour this is.
+    Day(Hour),
+    /// At a moment.
+    Moment(Timestamp),
+}
+
 /// Where the passphrase comes from.
 #[derive(Args, Debug)]
 pub(crate) struct PassphraseArgs {
@@ -256,6 +294,17 @@ fn model(text: &str) -> Result<(String, String), String> {
         return Err("expected a model's name, or MODEL=NAME-THERE".to_owned());
     }
     Ok((model.to_owned(), there.to_owned()))
+}
+
+fn edge(text: &str) -> Result<Edge, String> {
+    if let Some(moment) = Timestamp::parse_rfc3339(text) {
+        return Ok(Edge::Moment(moment));
+    }
+    let as_if_utc = Timestamp::parse_rfc3339(&format!("{text}T00:00:00Z"));
+    let day = as_if_utc.filter(|_| text.len() == 10).map(|day| Hour::of(Calendar::UTC, day));
+    day.map(Edge::Day).ok_or_else(|| {
+        "expected a day such as 2026-11-23, or a moment such as 2026-11-23T08:00:00Z".to_owned()
+    })
 }
 
 fn expires(text: &str) -> Result<Expires, String> {
@@ -307,6 +356,8 @@ mod tests {
             "release",
             "export relay.export --passphrase-file p",
             "import relay.export --merge",
+            "reprice --from 2026-11-01 --to 2026-11-05",
+            "reprice --from 2026-11-01T08:00:00Z --to 2026-11-05 --model m --key k --only-unpriced --apply --json",
             "openapi",
         ];
         for line in lines {
@@ -330,6 +381,9 @@ mod tests {
             "sandbox --listen nowhere",
             "export",
             "import",
+            "reprice --from 2026-11-01",
+            "reprice --from yesterday --to 2026-11-05",
+            "reprice --from 2026-11-31 --to 2026-12-05",
         ];
         for line in lines {
             assert!(parse(line).is_err(), "{line}");

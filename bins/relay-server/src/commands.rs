@@ -9,4 +9,5 @@ pub(crate) mod import;
 pub(crate) mod key;
 mod passphrase;
 pub(crate) mod release;
+pub(crate) mod reprice;
 pub(crate) mod sandbox;

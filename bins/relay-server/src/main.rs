@@ -72,6 +72,9 @@ fn run(command: Command) -> Result<()> {
         Command::Import(arguments) => {
             runtime()?.block_on(commands::import::run(&arguments, &configured()?))
         }
+        Command::Reprice(arguments) => {
+            runtime()?.block_on(commands::reprice::run(arguments, &configured()?))
+        }
         Command::Openapi => {
             terminal::print(relay_api::openapi::document());
             Ok(())

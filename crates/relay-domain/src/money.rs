@@ -6,6 +6,8 @@ use std::ops::{Add, Sub};
 
 use serde::{Deserialize, Serialize};
 
+use crate::cost::round;
+
 /// Why an amount cannot be had.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum MoneyError {
@@ -50,6 +52,18 @@ impl NanoUsd {
         let (floor, rest) = (picos.div_euclid(1_000), picos.rem_euclid(1_000));
         let up = rest > 500 || (rest == 500 && floor % 2 != 0);
         i64::try_from(floor + i128::from(up)).map(Self).map_err(|_| MoneyError::Overflow)
+    }
+
+    /// This amount times the share that `part` has of `whole`, rounded once, half to even. `None` if `whole`
+    /// is nothing, of which there are no shares, or less, or if the result does not fit.
+    #[must_use]
+    pub fn times_share(self, part: Self, whole: Self) -> Option<Self> {
+        if whole <= Self::ZERO {
+            return None;
+        }
+        // Two numbers of 64 bits always fit.
+        let product = i128::from(self.0) * i128::from(part.0);
+        i64::try_from(round(product, i128::from(whole.0))).ok().map(Self)
     }
 
     /// Reads a plain decimal number of dollars, such as `2.75`. Digits beyond the ninth decimal
@@ -137,6 +151,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_share_is_rounded_once() {
+        let share = |amount, part, whole| {
+            let [amount, part, whole] = [amount, part, whole].map(NanoUsd::from_nanos);
+            amount.times_share(part, whole).map(NanoUsd::as_nanos)
+        };
+        assert_eq!(share(10, 3, 4), Some(8), "half to even");
+        assert_eq!(share(6, 3, 4), Some(4), "half to even");
+        assert_eq!(share(7, 0, 4), Some(0));
+        assert_eq!(share(7, 4, 4), Some(7));
+        assert_eq!(share(i64::MAX, i64::MAX, i64::MAX), Some(i64::MAX));
+        assert_eq!(share(i64::MAX, 2, 1), None);
+        assert_eq!(share(7, 1, 0), None);
+    }
 
     #[test]
     fn rounding_is_half_to_even() {

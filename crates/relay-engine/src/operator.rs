@@ -13,6 +13,7 @@ mod idempotent;
 mod keys;
 mod limits;
 mod login;
+pub mod reprice;
 mod sealing;
 mod snapshot;
 mod standing;

@@ -205,6 +205,7 @@ macro_rules! contract_suite {
             corrections::a_correction_moves_all_that_a_record_counts_in,
             corrections::a_correction_is_made_once,
             corrections::only_what_was_read_is_corrected,
+            corrections::what_was_taken_in_is_corrected_in_no_statistic,
             corrections::a_correction_moves_the_periods_that_the_request_counts_in,
             corrections::a_correction_of_what_was_before_a_restart_weighs_nothing,
             corrections::a_correction_tells_no_threshold,

@@ -27,6 +27,7 @@ mod queue;
 mod redis_client;
 mod refusals;
 mod scrape;
+mod reprice;
 mod secrets;
 mod splits;
 mod sticky;

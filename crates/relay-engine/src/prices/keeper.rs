@@ -213,7 +213,7 @@ impl PriceKeeper {
     /// # Errors
     ///
     /// [`StoreError`] if the store fails, or holds what is no such document.
-    async fn hear(&self) -> Result<(), StoreError> {
+    pub async fn hear(&self) -> Result<(), StoreError> {
         let _one_at_a_time = self.hearing.lock().await;
         let overrides = self.hear_overrides().await;
         let service_rates = self.hear_service_rates().await;

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use relay_domain::{Calendar, LimitPeriodKind, NanoUsd, Timestamp};
-use relay_store::Correction;
+use relay_domain::{Calendar, LimitPeriodKind, NanoUsd, Period, Timestamp};
+use relay_store::{Correction, UsageScope};
 
 use super::amounts::Amounts;
 use super::costs;
@@ -57,6 +57,7 @@ impl Differences {
         let key = &correction.before().key;
         let sums = costs::sums(key, periods, &week, &self.amounts(), keyspace);
         let sums: Vec<_> = sums.into_iter().filter(|(_, sum, _)| *sum != NanoUsd::ZERO).collect();
+        call.name(keyspace.counter(&UsageScope::Key(key.clone()), Period::Total));
         call.arg(sums.len());
         for (name, sum, lifetime) in sums {
             call.name(name);

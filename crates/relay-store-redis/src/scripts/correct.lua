@@ -1,7 +1,7 @@
 -- Corrects what a settled request came to: replaces its record, if that is as it was read, and moves all that
 -- it counts in by the difference.
--- KEYS: hash of records, list of statistics that wait to be folded; then the hashes of counters; sums; of each
--- scope its meter.
+-- KEYS: hash of records, list of statistics that wait to be folded; then the hashes of counters; the
+-- counter of the key in all time; sums; of each scope its meter.
 -- ARGV: id, record as it was read, record as it should be, cells of statistics or ''. Then, each with its
 -- number first: of counters how many fields, of each field its name and the difference; of sums the difference
 -- in dollars and the rest of the lifetime (s), '' if it has no end; of scopes the minute in which the request
@@ -54,14 +54,18 @@ for _ = 1, take_number() do
     end
   end
 end
+-- Of a key that was purged nothing begins anew.
+local is_known = call('EXISTS', take_key()) == 1
 for _ = 1, take_number() do
   local sum, difference, rest = take_key(), take_arg(), take_arg()
-  if rest == '' or call('EXISTS', sum) == 1 then
+  if call('EXISTS', sum) == 1 then
     call('INCRBYFLOAT', sum, difference)
-  elseif tonumber(rest) > 0 then
-    -- Nothing had been added to it so far: it begins as late as it would have.
+  elseif is_known and (rest == '' or tonumber(rest) > 0) then
+    -- Nothing had been added to it so far: it is kept as long as it would have been.
     call('INCRBYFLOAT', sum, difference)
-    call('EXPIRE', sum, rest)
+    if rest ~= '' then
+      call('EXPIRE', sum, rest)
+    end
   end
 end
 for _ = 1, take_number() do

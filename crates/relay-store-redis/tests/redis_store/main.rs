@@ -4,6 +4,7 @@
 #![expect(clippy::panic, reason = "so does a fixture that is not as it should be")]
 
 mod contract;
+mod corrections;
 mod layout;
 mod limits;
 mod outage;

@@ -159,7 +159,9 @@ pub async fn a_correction_moves_all_that_a_record_counts_in(stores: &Stores) {
         settle(stores, record).await;
     }
     check(stores, &records, "before any correction").await;
-    let steps: [(&str, &[(usize, Option<i64>)], u64); 3] = [
+    /// When, which are corrected to what, and when the ledger is reaped before.
+    type Step<'a> = (&'a str, &'a [(usize, Option<i64>)], u64);
+    let steps: [Step<'_>; 3] = [
         ("not folded", &[(0, Some(30)), (2, Some(100)), (4, Some(5))], 0),
         ("folded", &[(1, Some(2)), (5, Some(11)), (3, Some(1)), (2, Some(1))], 2 * HOUR),
         ("rolled up", &[(0, Some(31)), (1, None), (4, Some(0))], 2 * DAY + HOUR),
@@ -232,6 +234,28 @@ pub async fn only_what_was_read_is_corrected(stores: &Stores) {
     for (record, why) in [(unused, Uncorrectable::Unused), (undated, Uncorrectable::Undated)] {
         let refused = Correction::new(record, price(Some(1)), PeriodStarts::default());
         assert_eq!(refused, Err(why));
+    }
+}
+
+/// A record that was taken in from elsewhere is in no statistic, and is in none afterwards.
+pub async fn what_was_taken_in_is_corrected_in_no_statistic(stores: &Stores) {
+    let [elsewhere, here] = [history()[0].clone(), history()[4].clone()];
+    assert_eq!(stores.archive.add_records(std::slice::from_ref(&elsewhere)).await.unwrap(), 1);
+    for is_there in [false, true] {
+        let range = (at(0), at(3 * DAY));
+        let filter = StatisticsFilter::default();
+        let asked = StatisticsQuery::new((calendar(), at(3 * DAY)), range, Grain::Day, &[], filter);
+        let asked = asked.unwrap();
+        if is_there {
+            settle(stores, &here).await;
+        }
+        let before = stores.usage.statistics(&asked).await.unwrap();
+        let (from, to) = if is_there { (Some(3), Some(4)) } else { (None, Some(3)) };
+        let read = with_price(&elsewhere, price(from));
+        let made = [correction(&read, price(to))];
+        let made = stores.corrections.correct(&made, at(2 * DAY)).await.unwrap();
+        assert_eq!(made, [Corrected::Made]);
+        assert_eq!(stores.usage.statistics(&asked).await.unwrap(), before);
     }
 }
 
