@@ -125,13 +125,13 @@ async fn metrics_are_read_where_they_should_be_and_nowhere_else(store: Store) {
     let mut relay = Relay::with(store).env(name, value).start().await;
     assert_eq!(get(&relay, "/").await.status, 404);
     assert_eq!(get(&relay, "/metrics/").await.status, 404);
-    let post = Exchange::open(address(&relay), &Request::post("/metrics", "{}")).await;
+    let post = Exchange::open(address(&relay).await, &Request::post("/metrics", "{}")).await;
     assert_eq!(post.finish().await.status, 405);
     let on_the_main_address = relay.send(&Request::get("/metrics")).await;
     assert_ne!(on_the_main_address.status, 200);
 
     // A second one on the same address says what to do.
-    let taken = address(&relay).to_string();
+    let taken = address(&relay).await.to_string();
     assert!(relay.stop());
     let listener = std::net::TcpListener::bind(&taken).unwrap();
     let refused = Relay::with(store).env(name, &taken).prepare().command(&["serve"]).await;

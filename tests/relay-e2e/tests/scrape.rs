@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use relay_e2e::{Answer, Exchange, Relay, Request};
+use relay_testkit::eventually;
 
 /// Lets the system choose the port; [`address`] finds it.
 pub(crate) const LISTEN: (&str, &str) = ("RELAY_METRICS_LISTEN", "127.0.0.1:0");
@@ -18,16 +19,22 @@ pub(crate) struct Scrape {
 }
 
 /// Where metrics are read, from what the server printed at its last start.
-pub(crate) fn address(relay: &Relay) -> SocketAddr {
-    let printed = relay.printed();
-    let line = printed.lines().rfind(|line| line.trim_start().starts_with("metrics   http://"));
-    let url = line.unwrap_or_else(|| panic!("no metrics in {printed}"));
-    url.split(['/']).nth(2).unwrap().parse().unwrap()
+pub(crate) async fn address(relay: &Relay) -> SocketAddr {
+    let mut address = None;
+    eventually("the address of the metrics is printed", async || {
+        let printed = relay.printed();
+        let mut urls = printed.lines().filter_map(|line| line.trim().strip_prefix("metrics "));
+        let place = urls.next_back().and_then(|url| url.split('/').nth(2));
+        address = place.and_then(|place| place.parse().ok());
+        address.is_some()
+    })
+    .await;
+    address.unwrap()
 }
 
 /// What there is at `path` of the address where metrics are read.
 pub(crate) async fn get(relay: &Relay, path: &str) -> Answer {
-    Exchange::open(address(relay), &Request::get(path)).await.finish().await
+    Exchange::open(address(relay).await, &Request::get(path)).await.finish().await
 }
 
 /// Reads and parses.

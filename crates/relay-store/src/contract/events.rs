@@ -105,11 +105,11 @@ pub async fn events_are_bounded_by_count_and_age(stores: &Stores) {
 
 /// The first event about a model on a day is added, and no other of that day; the day is the calendar's.
 pub async fn a_model_is_told_of_once_a_day(stores: &Stores) {
-    let midnight = (0..24 * 60)
-        .map(|minute| at(minute * 60_000))
-        .find(|moment| calendar().period(PeriodKind::Hour, *moment).to_string().ends_with(":00"))
-        .unwrap();
-    let before = Timestamp::from_millis(midnight.as_millis() - 1);
+    let before = |moment: Timestamp| Timestamp::from_millis(moment.as_millis() - 1);
+    let day = |moment| calendar().period(PeriodKind::Day, moment);
+    let minute = |number: u64| Timestamp::from_millis((NOW.as_millis() / 60_000 + number) * 60_000);
+    let midnight = (1..).map(minute).find(|moment| day(*moment) != day(before(*moment))).unwrap();
+    let before = before(midnight);
     let cases = [
         ("the first", event(before, 0, unpriced("m")), true),
         ("the same again, as after an answer that was lost", event(before, 0, unpriced("m")), true),
@@ -149,7 +149,8 @@ pub async fn of_instances_at_once_one_tells(stores: &Stores) {
 /// Names that clients make up do not push out what else was told.
 pub async fn no_more_models_are_told_of_in_a_day_than_may_be(stores: &Stores) {
     let tell = async |number: usize, moment| {
-        let event = event(moment, 0, unpriced(&format!("m-{number}")));
+        let count = u16::try_from(number).unwrap();
+        let event = event(moment, count, unpriced(&format!("m-{number}")));
         stores.events.append_of_the_day(&event).await.unwrap()
     };
     for number in 0..MODELS_A_DAY {
