@@ -320,7 +320,7 @@ mod tests {
             let period = day(now);
             assert_eq!(period.to_string(), name, "{now}");
             assert_eq!((period.starts_at, period.ends_at), (moment(from), Some(moment(until))));
-            assert_eq!(berlin.period(crate::PeriodKind::Day, moment(now)).to_string(), name);
+            assert_eq!(berlin.period(PeriodKind::Day, moment(now)).to_string(), name);
         }
         // A week that begins within the hour that is shown twice begins the first time.
         let starts = PeriodStarts { day_minute: 150, ..week(7, 2) };
@@ -381,9 +381,9 @@ mod tests {
             for hours in 0..60 {
                 let now = Timestamp::from_millis(1_771_000_000_000 + hours * 3_600_000);
                 for (kind, counted) in [
-                    (LimitPeriodKind::Day, crate::PeriodKind::Day),
-                    (LimitPeriodKind::Month, crate::PeriodKind::Month),
-                    (LimitPeriodKind::Total, crate::PeriodKind::Total),
+                    (LimitPeriodKind::Day, PeriodKind::Day),
+                    (LimitPeriodKind::Month, PeriodKind::Month),
+                    (LimitPeriodKind::Total, PeriodKind::Total),
                 ] {
                     let period = calendar.limit_period(kind, PeriodStarts::default(), now);
                     assert_eq!(period.to_string(), calendar.period(counted, now).to_string());

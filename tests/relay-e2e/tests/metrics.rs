@@ -47,7 +47,7 @@ async fn the_numbers_are_those_of_the_records(store: Store) {
     let requests = r#"relay_requests_total{dialect="anthropic",outcome="completed",status="2xx"}"#;
     assert_eq!(text.value(requests), 4.0);
     assert_eq!(text.sum("relay_requests_total"), 4.0);
-    let attempts = sum(&records, |record| Some(record["attempts"].as_array()?.len()).map(count));
+    let attempts = sum(&records, |record| Some(count(record["attempts"].as_array()?.len())));
     assert_eq!((attempts, text.sum("relay_attempts_total")), (5.0, 5.0));
     let failed = r#"relay_attempts_total{platform="claude-console",outcome="server_error"}"#;
     assert_eq!(text.value(failed), 1.0);
