@@ -1,6 +1,5 @@
 //! The store goes away and comes back: nothing new is let in, what runs ends well, and nothing is lost.
 
-
 use relay_e2e::{End, Relay, Request, Store};
 use relay_sandbox::{Step, Usage};
 use relay_testkit::eventually;

@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use relay_e2e::Relay;
-use relay_testkit::eventually;
+use relay_testkit::{Deadline, eventually};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
@@ -207,6 +208,10 @@ fn sqlite_totals(relay: &Relay, scope: Scope<'_>) -> Totals {
         Scope::Model(name) => (2, name),
     };
     let connection = open(relay);
+    // The server counts a moment after it has settled.
+    let counted = "SELECT (SELECT coalesce(max(seq), 0) FROM request) <= (SELECT seq FROM counted)";
+    let is_counted = || connection.query_row(counted, [], |row| row.get(0)).unwrap();
+    Deadline::after(Duration::from_secs(10)).until_blocking("counters", is_counted);
     let sql = "SELECT sum(requests), sum(input), sum(output), sum(cost) FROM usage
         WHERE kind = 0 AND scope = ?1 AND id = ?2";
     let number = |row: &rusqlite::Row<'_>, column: usize| {

@@ -32,7 +32,7 @@ pub(crate) async fn run(arguments: RepriceArgs, config: &Config) -> Result<()> {
     let access = if owns { Access::Serve } else { Access::Administer };
     let installation = Installation::open(config, access).await?;
     let keeper = prices(config, &installation).await?;
-    let range = range(&arguments, config.sections.store.calendar)?;
+    let range = range(&arguments, config.sections.store.calendar())?;
     let repricing = installation.operator.repricing(keeper.prices(), range.clone()).await?;
     let plan = repricing.plan().await.context("the store cannot be read")?;
     if !arguments.json {

@@ -151,6 +151,9 @@ async fn check(stores: &Stores, records: &[RequestRecord], when: &str) {
     }
 }
 
+/// When, which are corrected to what, and when the ledger is reaped before.
+type Step<'a> = (&'a str, &'a [(usize, Option<i64>)], u64);
+
 /// A correction moves statistics and every counter by the difference, whether they have been folded by then
 /// or not, and the record tells the same.
 pub async fn a_correction_moves_all_that_a_record_counts_in(stores: &Stores) {
@@ -159,8 +162,6 @@ pub async fn a_correction_moves_all_that_a_record_counts_in(stores: &Stores) {
         settle(stores, record).await;
     }
     check(stores, &records, "before any correction").await;
-    /// When, which are corrected to what, and when the ledger is reaped before.
-    type Step<'a> = (&'a str, &'a [(usize, Option<i64>)], u64);
     let steps: [Step<'_>; 3] = [
         ("not folded", &[(0, Some(30)), (2, Some(100)), (4, Some(5))], 0),
         ("folded", &[(1, Some(2)), (5, Some(11)), (3, Some(1)), (2, Some(1))], 2 * HOUR),

@@ -108,7 +108,8 @@ pub async fn a_model_is_told_of_once_a_day(stores: &Stores) {
     let before = |moment: Timestamp| Timestamp::from_millis(moment.as_millis() - 1);
     let day = |moment| calendar().period(PeriodKind::Day, moment);
     let minute = |number: u64| Timestamp::from_millis((NOW.as_millis() / 60_000 + number) * 60_000);
-    let midnight = (1..).map(minute).find(|moment| day(*moment) != day(before(*moment))).unwrap();
+    let midnight =
+        (1..=1_440).map(minute).find(|moment| day(*moment) != day(before(*moment))).unwrap();
     let before = before(midnight);
     let cases = [
         ("the first", event(before, 0, unpriced("m")), true),
