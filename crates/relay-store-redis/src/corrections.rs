@@ -19,6 +19,10 @@ use crate::usage::read_record;
 /// How many corrections go in one trip: others are served between any two of them.
 const SENT_AT_ONCE: usize = 50;
 
+/// How many statistics may wait to be folded. Each correction adds one, and perhaps nobody serves who would
+/// fold them.
+const WAITING_AT_MOST: i64 = 5_000;
+
 /// Corrections.
 pub(crate) struct RedisCorrections {
     pub(crate) shared: Arc<Shared>,
@@ -34,19 +38,27 @@ impl Corrections for RedisCorrections {
         let begins = self.statistics_begin().await?;
         let mut outcomes = Vec::with_capacity(corrections.len());
         for some in corrections.chunks(SENT_AT_ONCE) {
-            outcomes.extend(self.correct_some(some, begins, now).await?);
+            let (some, waiting) = self.correct_some(some, begins, now).await?;
+            outcomes.extend(some);
+            if WAITING_AT_MOST < waiting {
+                // What has been corrected is, whether they are folded now or later.
+                let folded = statistics::roll(&self.shared, now).await;
+                folded
+                    .unwrap_or_else(|error| tracing::warn!(%error, "statistics are folded later"));
+            }
         }
         Ok(outcomes)
     }
 }
 
 impl RedisCorrections {
+    /// What became of each, and how many statistics wait to be folded.
     async fn correct_some(
         &self,
         corrections: &[Correction],
         begins: Option<Hour>,
         now: Timestamp,
-    ) -> Result<Vec<Corrected>, StoreError> {
+    ) -> Result<(Vec<Corrected>, i64), StoreError> {
         let script = &self.shared.scripts.correct;
         let mut outcomes = vec![Corrected::NotAsRead; corrections.len()];
         let mut sent = Vec::with_capacity(corrections.len());
@@ -58,8 +70,11 @@ impl RedisCorrections {
             sent.push(at);
         }
         let answers = script.send_on_pool(&self.shared.pool, &pipeline).await?;
+        let mut all_waiting = 0;
         for (at, answer) in sent.into_iter().zip(answers) {
-            let (made, refusal): (i64, String) = connection::read(answer, "correct.lua")?;
+            let (made, refusal, waiting): (i64, String, i64) =
+                connection::read(answer, "correct.lua")?;
+            all_waiting = all_waiting.max(waiting);
             if !refusal.is_empty() {
                 tracing::error!(refusal, "a counter could not be corrected");
             }
@@ -67,7 +82,7 @@ impl RedisCorrections {
                 *outcome = Corrected::Made;
             }
         }
-        Ok(outcomes)
+        Ok((outcomes, all_waiting))
     }
 
     /// The records as they are stored, of those that are as they have to be found.

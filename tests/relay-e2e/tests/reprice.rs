@@ -4,7 +4,7 @@ use relay_e2e::{Relay, Request, Store, on_both_stores};
 use relay_sandbox::{Step, Usage};
 use serde_json::{Value, json};
 
-use crate::conversation::{MODEL, body, whole};
+use crate::conversation::{body, whole};
 use crate::redis_client::RedisClient;
 use crate::stored::{Scope, records, settled, totals};
 
@@ -101,7 +101,9 @@ async fn history_is_recomputed_once_a_model_has_a_price(store: Store) {
     let of_key = get(&relay, &format!("/api/v2/keys/{}/stats", key.id)).await;
     assert!(of_key["stats"].to_string().contains("0.0024"), "{of_key}");
     assert!(spent(&relay, &key.id).await >= 0.0036);
-    let answer = relay.send(&Request::messages(&key.secret, body(MODEL, false))).await;
+    // A server that has run all along learns of the limit with the next request.
+    relay.send(&Request::messages(&key.secret, whole())).await;
+    let answer = relay.send(&Request::messages(&key.secret, whole())).await;
     assert_eq!(answer.status, 402, "its budget is spent: {}", answer.text());
     let trail = get(&relay, "/api/v2/audit?action=history.reprice").await;
     assert_eq!(trail["entries"].as_array().map(Vec::len), Some(1), "{trail}");

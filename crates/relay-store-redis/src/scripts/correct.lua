@@ -7,8 +7,8 @@
 -- in dollars and the rest of the lifetime (s), '' if it has no end; of scopes the minute in which the request
 -- counts, as the digits of year, month, day, hour and minute, the same moment in ms, the difference in
 -- nano-dollars of all that is spent and of what is spent on Claude models.
--- Returns {1, what Redis refused of the writes or ''} when it is done, {0, ''} if the record is another or is
--- gone, with nothing done. Raises an error, with nothing done at all, if Redis takes no writes now.
+-- Returns {1, what Redis refused of the writes or '', how many statistics wait} when it is done, {0, '', 0} if
+-- the record is another or is gone, with nothing done. Raises an error, with nothing done at all, if Redis takes no writes now.
 local key_at, arg_at = 0, 0
 local function take_key()
   key_at = key_at + 1
@@ -25,7 +25,7 @@ end
 local records, statistics = take_key(), take_key()
 local id, read, corrected, cells = take_arg(), take_arg(), take_arg(), take_arg()
 if redis.call('HGET', records, id) ~= read then
-  return {0, ''}
+  return {0, '', 0}
 end
 -- The first write, while there is nothing to undo: a Redis that takes no writes now stops the script here.
 redis.call('HSET', records, id, corrected)
@@ -40,8 +40,9 @@ local function call(...)
   return answer
 end
 
+local waiting = 0
 if cells ~= '' then
-  call('RPUSH', statistics, cells)
+  waiting = tonumber(call('RPUSH', statistics, cells)) or 0
 end
 for _ = 1, take_number() do
   local counter, fields = take_key(), take_number()
@@ -88,4 +89,4 @@ for _ = 1, take_number() do
     call('HINCRBY', meter, 'restartClaude', claude)
   end
 end
-return {1, refusal}
+return {1, refusal, waiting}
