@@ -101,13 +101,12 @@ impl Ledger for TestLedger {
         self.real.reap(now, max).await
     }
 
-    async fn standing(
+    async fn standings(
         &self,
-        scope: &LimitScope,
-        limits: &Limits,
+        scopes: &[(LimitScope, Limits)],
         now: Timestamp,
-    ) -> Result<Vec<LimitState>, StoreError> {
-        self.real.standing(scope, limits, now).await
+    ) -> Result<Vec<Vec<LimitState>>, StoreError> {
+        self.real.standings(scopes, now).await
     }
 
     async fn restart(&self, scope: &LimitScope, now: Timestamp) -> Result<(), StoreError> {

@@ -53,13 +53,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     history::make(&store.stores(), shape, append, told).await;
     let slow_before = slow_commands(&mut raw).await?;
-    println!("{:<32} {:>7} {:>11} {:>11}", "question", "rows", "median", "p95");
+    println!("{:<32} {:>7} {:>11} {:>11} {:>11}", "question", "rows", "least", "median", "p95");
     for measured in history::measure(&store.stores(), shape, rounds).await {
-        let history::Measured { name, rows, median, p95 } = measured;
-        println!("{name:<32} {rows:>7} {median:>11.1?} {p95:>11.1?}");
+        let history::Measured { name, rows, least, median, p95 } = measured;
+        println!("{name:<32} {rows:>7} {least:>11.1?} {median:>11.1?} {p95:>11.1?}");
     }
     let slow = slow_commands(&mut raw).await?;
     println!("commands over 10 ms: {slow_before} while it was made, {slow} in all");
+    for (name, count) in slowest(&mut raw).await? {
+        println!("  of the last, {count} were {name}");
+    }
     let info: String = redis::cmd("INFO").arg("memory").query_async(&mut raw).await?;
     let used = info.lines().find(|line| line.starts_with("used_memory:")).unwrap_or("");
     println!("{used} bytes in all");
@@ -81,6 +84,20 @@ async fn append(raw: &mut MultiplexedConnection, fresh: &[Fresh]) -> redis::Redi
 
 async fn slow_commands(raw: &mut MultiplexedConnection) -> Result<u64, Box<dyn Error>> {
     Ok(redis::cmd("SLOWLOG").arg("LEN").query_async(raw).await?)
+}
+
+/// The last slow commands, counted by what they do to which name.
+async fn slowest(raw: &mut MultiplexedConnection) -> Result<BTreeMap<String, u64>, Box<dyn Error>> {
+    type Entry = (u64, u64, u64, Vec<String>, String, String);
+    let entries: Vec<Entry> = redis::cmd("SLOWLOG").arg("GET").arg(128).query_async(raw).await?;
+    let mut counts = BTreeMap::new();
+    for (.., words, _, _) in entries {
+        let is_script = words.first().is_some_and(|word| word == "EVALSHA");
+        let name = words.get(if is_script { 3 } else { 1 });
+        let name = format!("{} {}", words[0], name.map_or("", String::as_str));
+        *counts.entry(name).or_default() += 1;
+    }
+    Ok(counts)
 }
 
 /// By table: how many names, and how much memory they take.

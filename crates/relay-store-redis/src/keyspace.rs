@@ -353,6 +353,11 @@ impl Keyspace {
         format!("{}stats:{segment}", self.own)
     }
 
+    /// What is to become a segment. The token tells apart who makes it.
+    pub(crate) fn staged_segment(&self, segment: SegmentName, token: u64) -> String {
+        format!("{}stats:staged:{token:016x}:{segment}", self.own)
+    }
+
     // The operator.
 
     /// Tokens of automation by id.

@@ -132,13 +132,12 @@ impl Ledger for RedisLedger {
         self.sender().reap(now, max).await
     }
 
-    async fn standing(
+    async fn standings(
         &self,
-        scope: &LimitScope,
-        limits: &Limits,
+        scopes: &[(LimitScope, Limits)],
         now: Timestamp,
-    ) -> Result<Vec<LimitState>, StoreError> {
-        self.sender().standing(scope, limits, now).await
+    ) -> Result<Vec<Vec<LimitState>>, StoreError> {
+        self.sender().standings(scopes, now).await
     }
 
     async fn restart(&self, scope: &LimitScope, now: Timestamp) -> Result<(), StoreError> {

@@ -20,6 +20,7 @@ impl RedisUsage {
     ) -> Result<RecordPage, StoreError> {
         let mut page = RecordPage::default();
         let (mut examined, mut last) = (0, query.after);
+        let marks = marks(query);
         while query.limit > 0 && examined < EXAMINED {
             let ids = self.ids_before(query, examined).await?;
             let is_end = ids.len() < READ_AT_ONCE;
@@ -28,7 +29,7 @@ impl RedisUsage {
             let fresh = ids.into_iter().filter(|id| last.is_none_or(|last| *id < last));
             let fresh: Vec<_> = fresh.map(|id| (id, id.to_string())).collect();
             let names: Vec<_> = fresh.iter().map(|(_, name)| name.clone()).collect();
-            for record in self.records(&names).await? {
+            for record in self.records_with(&names, &marks).await? {
                 if !query.matches(&record) {
                     continue;
                 }
@@ -68,5 +69,51 @@ impl RedisUsage {
         let ids: Vec<String> = connection::read(answer.unwrap_or_default(), "ZREVRANGEBYSCORE")?;
         // What is not an id is not ours.
         Ok(ids.iter().filter_map(|id| RequestId::try_from(id.as_str()).ok()).collect())
+    }
+}
+
+/// What stands in the text of every record that `query` may find: most others need not be read as a whole.
+fn marks(query: &RecordQuery) -> Vec<String> {
+    let text = |name: &str, text: &str| format!("\"{name}\":{}", serde_json::Value::from(text));
+    let mut marks = Vec::new();
+    marks.extend(query.key.as_ref().map(|key| text("key", key.as_str())));
+    marks.extend(query.account.as_ref().map(|account| text("account", account.as_str())));
+    marks.extend(query.status.map(|status| format!("\"status\":{status},")));
+    let outcome = query.outcome.and_then(|outcome| serde_json::to_string(&outcome).ok());
+    marks.extend(outcome.map(|outcome| format!("\"outcome\":{outcome}")));
+    marks
+}
+
+#[cfg(test)]
+mod tests {
+    use relay_domain::{AccountId, KeyId, RequestRecord};
+    use relay_store::StoredRecord;
+    use relay_store::contract::fixture::rich_record;
+
+    use super::*;
+
+    #[test]
+    fn a_record_that_is_found_has_every_mark() {
+        for name in ["plain", r#"a "b" \c"#, "模型"] {
+            let record = RequestRecord {
+                key: KeyId::try_from(name).unwrap(),
+                account: Some(AccountId::try_from(name).unwrap()),
+                ..rich_record(0, "k")
+            };
+            let query = RecordQuery {
+                key: Some(record.key.clone()),
+                account: record.account.clone(),
+                status: Some(record.status),
+                outcome: Some(record.outcome),
+                ..RecordQuery::default()
+            };
+            assert!(query.matches(&record));
+            let found = marks(&query);
+            let text = serde_json::to_string(&StoredRecord::from(record)).unwrap();
+            assert_eq!(found.len(), 4);
+            for mark in found {
+                assert!(text.contains(&mark), "{mark} in {text}");
+            }
+        }
     }
 }

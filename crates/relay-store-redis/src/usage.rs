@@ -25,6 +25,15 @@ pub(crate) struct RedisUsage {
 impl RedisUsage {
     /// The records with these ids, in their order, of those that are kept.
     pub(crate) async fn records(&self, ids: &[String]) -> Result<Vec<RequestRecord>, StoreError> {
+        self.records_with(ids, &[]).await
+    }
+
+    /// The same, of those in whose text all of `marks` stand: the others are not read as a whole.
+    pub(crate) async fn records_with(
+        &self,
+        ids: &[String],
+        marks: &[String],
+    ) -> Result<Vec<RequestRecord>, StoreError> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
@@ -33,8 +42,11 @@ impl RedisUsage {
         pipeline.cmd("HMGET").arg(&name).arg(ids);
         let answer = self.shared.pool.send(&pipeline).await?.pop();
         let records: Vec<Option<String>> = connection::read(answer.unwrap_or_default(), "HMGET")?;
-        let read = |id: &String, json: String| read_record(&name, id, &json);
-        ids.iter().zip(records).filter_map(|(id, json)| Some(read(id, json?))).collect()
+        let read = |(id, json): (&String, Option<String>)| {
+            let json = json.filter(|json| marks.iter().all(|mark| json.contains(mark.as_str())))?;
+            Some(read_record(&name, id, &json))
+        };
+        ids.iter().zip(records).filter_map(read).collect()
     }
 }
 

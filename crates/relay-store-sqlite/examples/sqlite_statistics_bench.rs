@@ -48,10 +48,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     history::make(&store.stores(), shape, append, told).await;
     drop(raw);
-    println!("{:<32} {:>7} {:>11} {:>11}", "question", "rows", "median", "p95");
+    println!("{:<32} {:>7} {:>11} {:>11} {:>11}", "question", "rows", "least", "median", "p95");
     for measured in history::measure(&store.stores(), shape, rounds).await {
-        let history::Measured { name, rows, median, p95 } = measured;
-        println!("{name:<32} {rows:>7} {median:>11.1?} {p95:>11.1?}");
+        let history::Measured { name, rows, least, median, p95 } = measured;
+        println!("{name:<32} {rows:>7} {least:>11.1?} {median:>11.1?} {p95:>11.1?}");
     }
     drop(store);
     rusqlite::Connection::open(&path)?.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;

@@ -96,15 +96,13 @@ impl Ledger for SqliteStore {
         self.core().serving()?.settle(settlement).await
     }
 
-    async fn standing(
+    async fn standings(
         &self,
-        scope: &LimitScope,
-        limits: &Limits,
+        scopes: &[(LimitScope, Limits)],
         now: Timestamp,
-    ) -> Result<Vec<LimitState>, StoreError> {
-        let core = self.core();
-        core.serving()?;
-        core.decide(|state| state.holds.book.standing(scope, limits, now)).await
+    ) -> Result<Vec<Vec<LimitState>>, StoreError> {
+        self.core().serving()?;
+        self.core().standings(scopes, now).await
     }
 
     async fn restart(&self, scope: &LimitScope, now: Timestamp) -> Result<(), StoreError> {
@@ -171,6 +169,36 @@ impl Core {
             };
             let queue = Arc::clone(&self.queue);
             let read = move |file: &mut File| Ok(file.read_all(&queue, &[unread])?);
+            self.queue.run_as_writer(read).await?;
+        }
+    }
+
+    /// How limits stand. What memory does not know yet of any of them is read from the file in one go.
+    async fn standings(
+        &self,
+        scopes: &[(LimitScope, Limits)],
+        now: Timestamp,
+    ) -> Result<Vec<Vec<LimitState>>, StoreError> {
+        let mut standings = vec![None; scopes.len()];
+        loop {
+            let mut unread = Vec::new();
+            {
+                let mut state = self.queue.open_state()?;
+                for (standing, (scope, limits)) in standings.iter_mut().zip(scopes) {
+                    if standing.is_some() {
+                        continue;
+                    }
+                    match state.holds.book.standing(scope, limits, now) {
+                        Ok(states) => *standing = Some(states),
+                        Err(missing) => unread.push(missing),
+                    }
+                }
+            }
+            if unread.is_empty() {
+                return Ok(standings.into_iter().flatten().collect());
+            }
+            let queue = Arc::clone(&self.queue);
+            let read = move |file: &mut File| Ok(file.read_all(&queue, &unread)?);
             self.queue.run_as_writer(read).await?;
         }
     }

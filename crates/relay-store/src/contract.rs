@@ -155,6 +155,7 @@ macro_rules! contract_suite {
             budgets::asking_again_holds_once,
             standing::a_restart_starts_every_limit_anew,
             standing::a_grant_tells_how_the_limits_stand,
+            standing::many_standings_are_told_in_the_order_asked_for,
             windows::a_window_counts_requests_until_it_closes,
             windows::first_requests_at_once_open_one_window,
             windows::a_denied_request_counts_in_no_window,

@@ -64,6 +64,7 @@ pub struct KeyEntry {
     id: KeyId,
     name: String,
     created_at: Timestamp,
+    last_used_at: Option<Timestamp>,
     is_deleted: bool,
     is_active: bool,
     platforms: (bool, bool),
@@ -80,6 +81,7 @@ impl KeyEntry {
             id: key.id.clone(),
             name: key.name.to_lowercase(),
             created_at: key.created_at,
+            last_used_at: key.last_used_at,
             is_deleted: key.deleted.is_some(),
             is_active: key.is_active,
             platforms: platforms(&key.permissions),
@@ -99,7 +101,10 @@ impl KeyEntry {
         let value = match sort {
             KeySort::CreatedAt => SortValue::Number(self.created_at.as_millis()),
             KeySort::Name => SortValue::Text(self.name.clone()),
-            KeySort::LastUsedAt => SortValue::Number(last_used.get(&id).copied().unwrap_or(0)),
+            KeySort::LastUsedAt => {
+                let known = self.last_used_at.map_or(0, Timestamp::as_millis);
+                SortValue::Number(last_used.get(&id).copied().unwrap_or(known))
+            }
         };
         Cursor { value, id }
     }
@@ -168,8 +173,8 @@ impl KeyListing {
         self.entries.is_empty()
     }
 
-    /// The ids of the page that `query` asks for. `last_used` says of each key that was ever used when it
-    /// last was, in milliseconds; it is looked at only if that is what the keys are sorted by.
+    /// The ids of the page that `query` asks for. `last_used` says of each key that was used since it was
+    /// listed when it last was, in milliseconds; it is looked at only if that is what the keys are sorted by.
     pub fn page(&self, query: &KeyQuery, last_used: &HashMap<String, u64>) -> Page<KeyId> {
         let text = query.filter.text.as_ref().map(|text| text.to_lowercase());
         let found = self.entries.values().filter(|key| query.filter.matches(key, text.as_deref()));

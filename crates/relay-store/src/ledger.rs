@@ -65,13 +65,24 @@ pub trait Ledger: Send + Sync {
     /// Also drops what has outlived its bound. Returns the records that it wrote.
     async fn reap(&self, now: Timestamp, max: usize) -> Result<Vec<RequestRecord>, StoreError>;
 
+    /// How far each of the limits of each scope is used at `now`, in the order of the scopes. Reads only,
+    /// and in one trip, however many are asked for.
+    async fn standings(
+        &self,
+        scopes: &[(LimitScope, Limits)],
+        now: Timestamp,
+    ) -> Result<Vec<Vec<LimitState>>, StoreError>;
+
     /// How far each of `limits` of `scope` is used at `now`. Reads only.
     async fn standing(
         &self,
         scope: &LimitScope,
         limits: &Limits,
         now: Timestamp,
-    ) -> Result<Vec<LimitState>, StoreError>;
+    ) -> Result<Vec<LimitState>, StoreError> {
+        let mut standings = self.standings(&[(scope.clone(), *limits)], now).await?;
+        Ok(standings.pop().unwrap_or_default())
+    }
 
     /// Starts every limit of `scope` anew: what was spent and counted until now weighs on none of them
     /// any more. What requests in flight hold still does, and statistics are not touched.

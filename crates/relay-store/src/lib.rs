@@ -63,7 +63,7 @@ pub use ledger::{
 pub use limits_form::StoredLimits;
 pub use orphan::Orphan;
 pub use page::{Cursor, Order, Page, SortValue};
-pub use record_form::StoredRecord;
+pub use record_form::{LARGEST_RECORD, StoredRecord};
 pub use record_search::{RecordPage, RecordQuery};
 pub use settings::{SettingsChange, SettingsName, SettingsRepository};
 pub use update::Update;

@@ -65,8 +65,61 @@ pub(crate) mod as_kinds {
     }
 }
 
+/// No record takes more bytes: what is beyond is left out of it, see [`fitting`].
+pub const LARGEST_RECORD: usize = 4_096;
+/// What everything but names, attempts and verdicts takes at most.
+const NUMBERS_TAKE: usize = 1_480;
+/// What an attempt, and a verdict, takes at most beside its names.
+const ATTEMPT_TAKES: usize = 150;
+const VERDICT_TAKES: usize = 64;
+
+/// A record that fits: where names are so long that it would not, the last verdicts are left out, and if that
+/// is not enough, the first attempts.
+fn fitting(mut record: RequestRecord) -> RequestRecord {
+    let RequestRecord { key, group, model, served_model, account, edits, .. } = &record;
+    let names = [
+        Some(key.as_str()),
+        group.as_ref().map(GroupId::as_str),
+        Some(model.as_str()),
+        served_model.as_ref().map(ModelName::as_str),
+        account.as_ref().map(AccountId::as_str),
+    ];
+    let edits = edits.iter().map(|Edit::Model { to }| to.as_str());
+    let names: usize = names.into_iter().flatten().chain(edits).map(in_json).sum();
+    let mut room = LARGEST_RECORD.saturating_sub(NUMBERS_TAKE + names);
+    let attempts = record.attempts.iter().rev().take_while(|attempt| {
+        is_taken(&mut room, ATTEMPT_TAKES + in_json(attempt.account.as_str()))
+    });
+    let attempts = attempts.count();
+    record.attempts.drain(..record.attempts.len() - attempts);
+    let verdicts = record.decision.iter().take_while(|verdict| {
+        let names = in_json(verdict.account.as_str()) + in_json(&verdict.verdict);
+        is_taken(&mut room, VERDICT_TAKES + names)
+    });
+    let verdicts = verdicts.count();
+    record.decision.truncate(verdicts);
+    record
+}
+
+/// Takes so many bytes of the room that is left, if there are so many.
+fn is_taken(room: &mut usize, bytes: usize) -> bool {
+    let left = room.checked_sub(bytes);
+    *room = left.unwrap_or(*room);
+    left.is_some()
+}
+
+/// How many bytes a text takes in JSON, without its quotes.
+fn in_json(text: &str) -> usize {
+    let takes = |byte| match byte {
+        b'"' | b'\\' => 2,
+        0..0x20 => 6,
+        _ => 1,
+    };
+    text.bytes().map(takes).sum()
+}
+
 macro_rules! same_fields {
-    ($from:ident => $to:ident) => {
+    ($from:ident => $to:ident, $prepare:expr) => {
         impl From<$from> for $to {
             fn from(record: $from) -> Self {
                 let $from {
@@ -92,7 +145,7 @@ macro_rules! same_fields {
                     attempts,
                     edits,
                     decision,
-                } = record;
+                } = $prepare(record);
                 Self {
                     id,
                     key,
@@ -122,5 +175,5 @@ macro_rules! same_fields {
     };
 }
 
-same_fields!(RequestRecord => StoredRecord);
-same_fields!(StoredRecord => RequestRecord);
+same_fields!(RequestRecord => StoredRecord, fitting);
+same_fields!(StoredRecord => RequestRecord, std::convert::identity);

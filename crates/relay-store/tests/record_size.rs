@@ -2,19 +2,17 @@
 //! those have a greatest length.
 
 #![cfg(feature = "contract")]
+#![expect(clippy::unwrap_used, reason = "what fails fails the test")]
 
 use relay_domain::{
     AccountId, AttemptOutcome, AttemptRecord, Edit, GroupId, KeyId, ModelName, NanoUsd,
     RequestRecord, RequestTimes, Timestamp, TokenCount, TokenUsage, VerdictRecord,
 };
-use relay_store::StoredRecord;
 use relay_store::contract::fixture::rich_record;
+use relay_store::{LARGEST_RECORD, StoredRecord};
 
-/// No row of any store is larger, though every name were as long as it may be and had to be escaped.
-const LARGEST: usize = 10_240;
-
-#[test]
-fn the_largest_record_is_a_small_row() {
+/// A record of which every name is as long as it may be and has to be escaped.
+fn largest() -> RequestRecord {
     // Each of these bytes takes two in JSON.
     let name = "\"".repeat(256);
     let model = || ModelName::try_from(name.as_str()).unwrap();
@@ -33,7 +31,7 @@ fn the_largest_record_is_a_small_row() {
         verdict: "model_rate_limited_for_this_account".into(),
         until: Some(Timestamp::from_millis(u64::MAX)),
     };
-    let largest = RequestRecord {
+    RequestRecord {
         key: KeyId::try_from(id.as_str()).unwrap(),
         group: Some(GroupId::try_from(id.as_str()).unwrap()),
         model: model(),
@@ -63,7 +61,71 @@ fn the_largest_record_is_a_small_row() {
         decision: vec![verdict; RequestRecord::MAX_DECISION],
         edits: vec![Edit::Model { to: name.clone() }],
         ..rich_record(0, "k")
+    }
+}
+
+fn row(record: RequestRecord) -> String {
+    serde_json::to_string(&StoredRecord::from(record)).unwrap()
+}
+
+fn read(row: &str) -> RequestRecord {
+    serde_json::from_str::<StoredRecord>(row).unwrap().into()
+}
+
+#[test]
+fn the_largest_record_is_a_small_row() {
+    let whole = largest();
+    for attempts in [0, 1, 5, 100] {
+        for decision in [0, 1, RequestRecord::MAX_DECISION] {
+            let attempts = vec![whole.attempts[0].clone(); attempts];
+            let decision = vec![whole.decision[0].clone(); decision];
+            let row = row(RequestRecord { attempts, decision, ..whole.clone() });
+            assert!(row.len() <= LARGEST_RECORD, "{} bytes: {row}", row.len());
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_are_the_first_attempts_and_the_last_verdicts() {
+    let mut whole = largest();
+    whole.attempts = vec![whole.attempts[0].clone(); 20];
+    whole.attempts[19].took_us = 1;
+    let kept = read(&row(whole.clone()));
+    assert!((2..20).contains(&kept.attempts.len()), "{}", kept.attempts.len());
+    assert_eq!(kept.attempts.last(), whole.attempts.last());
+    let rest = RequestRecord { attempts: Vec::new(), decision: Vec::new(), ..whole };
+    let fewer = RequestRecord { attempts: Vec::new(), decision: Vec::new(), ..kept };
+    assert_eq!(fewer, rest);
+    let mut whole = largest();
+    whole.decision[0].until = None;
+    let kept = read(&row(whole.clone()));
+    assert_eq!(kept.decision[..2], whole.decision[..2]);
+    assert!(kept.decision.len() < whole.decision.len());
+}
+
+#[test]
+fn with_usual_names_every_verdict_fits() {
+    let id = "0f8fad5b-d9cb-469f-a165-70867728950e";
+    let account = || AccountId::try_from(id).unwrap();
+    let mut whole = RequestRecord {
+        key: KeyId::try_from(id).unwrap(),
+        group: Some(GroupId::try_from(id).unwrap()),
+        account: Some(account()),
+        model: ModelName::try_from("claude-sonnet-4-5-20250929").unwrap(),
+        served_model: Some(ModelName::try_from("claude-sonnet-4-5-20250929").unwrap()),
+        edits: Vec::new(),
+        ..largest()
     };
-    let row = serde_json::to_string(&StoredRecord::from(largest)).unwrap();
-    assert!(row.len() <= LARGEST, "{} bytes: {row}", row.len());
+    for attempt in &mut whole.attempts {
+        attempt.account = account();
+    }
+    for verdict in &mut whole.decision {
+        verdict.account = account();
+        verdict.verdict = "rate_limited".into();
+        verdict.until = None;
+    }
+    whole.attempts.truncate(2);
+    let kept = read(&row(whole.clone()));
+    assert_eq!(kept.attempts, whole.attempts);
+    assert!(kept.decision.len() >= 18, "{}", kept.decision.len());
 }

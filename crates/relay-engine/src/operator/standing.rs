@@ -2,7 +2,6 @@
 
 use relay_domain::{Account, Actor, LimitKind, LimitScope, LimitState, Limits, NanoUsd};
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
 
 use super::audit::Change;
 use super::{Operator, OperatorError};
@@ -55,27 +54,21 @@ impl Operator {
     ///
     /// The store's.
     pub async fn cost_of_day(&self, accounts: &[Account]) -> Result<Vec<NanoUsd>, OperatorError> {
-        let now = self.clock.now();
-        let mut asked = JoinSet::new();
-        for (position, account) in accounts.iter().enumerate() {
-            let (ledger, id) = (self.stores.ledger.clone(), account.id.clone());
-            // What was counted before a limit was set counts for it too: any limit tells what is spent.
-            let any = Some(NanoUsd::from_nanos(i64::MAX));
+        // What was counted before a limit was set counts for it too: any limit tells what is spent.
+        let any = Some(NanoUsd::from_nanos(i64::MAX));
+        let scopes = accounts.iter().map(|account| {
             let limits =
                 Limits { daily_cost: any, starts: account.limits.starts, ..Limits::default() };
-            asked.spawn(async move {
-                (position, ledger.standing(&LimitScope::Account(id), &limits, now).await)
-            });
-        }
-        let mut costs = vec![NanoUsd::ZERO; accounts.len()];
-        while let Some(answer) = asked.join_next().await {
-            let (position, states) = answer?;
-            let states = states?;
+            (LimitScope::Account(account.id.clone()), limits)
+        });
+        let scopes: Vec<_> = scopes.collect();
+        let standings = self.stores.ledger.standings(&scopes, self.clock.now()).await?;
+        let costs = standings.iter().map(|states| {
             let day = states.iter().find(|state| state.limit == LimitKind::DailyCost);
             let used = day.map_or(0, |state| i64::try_from(state.used).unwrap_or(i64::MAX));
-            costs[position] = NanoUsd::from_nanos(used);
-        }
-        Ok(costs)
+            NanoUsd::from_nanos(used)
+        });
+        Ok(costs.collect())
     }
 }
 

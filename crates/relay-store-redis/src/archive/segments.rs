@@ -11,8 +11,6 @@ use crate::keyspace::Keyspace;
 use crate::scan::{self, Kind};
 use crate::statistics;
 
-const TABLES: [Table; 5] =
-    [Table::HourCells, Table::DayCells, Table::DayPool, Table::MonthKeys, Table::MonthPool];
 /// How many segments are given at once: a few megabytes at most.
 const AT_ONCE: usize = 16;
 
@@ -102,7 +100,7 @@ impl RedisArchive {
 fn segment_of(keyspace: &Keyspace, name: &str) -> Option<SegmentName> {
     let text = keyspace.statistics_segment_text(name)?;
     let (table, period) = text.split_once(':')?;
-    let table = TABLES.into_iter().find(|known| known.name() == table)?;
+    let table = Table::ALL.into_iter().find(|known| known.name() == table)?;
     let first_moment = match period.len() {
         7 => format!("{period}-01T00:00:00Z"),
         10 => format!("{period}T00:00:00Z"),
@@ -123,9 +121,9 @@ mod tests {
         let keyspace = Keyspace::new("relay:");
         let at = |text| Hour::of(Calendar::UTC, Timestamp::parse_rfc3339(text).unwrap());
         let hour = at("2024-02-29T23:00:00Z");
-        for (table, start) in
-            TABLES.into_iter().zip([hour, hour.day(), hour.day(), hour.month(), hour.month()])
-        {
+        let (day, month) = (hour.day(), hour.month());
+        let starts = [hour, day, day, day, month, month, month, month];
+        for (table, start) in Table::ALL.into_iter().zip(starts) {
             let segment = SegmentName { table, start };
             let name = keyspace.statistics_segment(segment);
             assert_eq!(segment_of(&keyspace, &name), Some(segment), "{name}");

@@ -1,5 +1,6 @@
 //! How limits stand, and starting them anew.
 
+use redis::Pipeline;
 use relay_domain::{LimitScope, LimitState, Limits, RequestId, Timestamp};
 use relay_store::StoreError;
 
@@ -11,31 +12,46 @@ use crate::connection;
 use crate::fault;
 
 impl Sender {
-    /// How far each of `limits` of `scope` is used at `now`.
-    pub(super) async fn standing(
+    /// How far each of the limits of each scope is used at `now`. One trip, unless it is not known yet what
+    /// had been spent when somebody's period began.
+    pub(super) async fn standings(
         &self,
-        scope: &LimitScope,
-        limits: &Limits,
+        scopes: &[(LimitScope, Limits)],
         now: Timestamp,
-    ) -> Result<Vec<LimitState>, StoreError> {
-        let meter = self.meter(scope, limits, now);
-        let mut call = Call::default();
-        call.arg(now.as_millis());
-        meter.write(Weight::default(), &mut call);
+    ) -> Result<Vec<Vec<LimitState>>, StoreError> {
         let script = &self.shared.scripts.standing;
-        let pipeline = call.alone(script);
+        let mut standings = vec![Vec::new(); scopes.len()];
+        let mut asked: Vec<_> = scopes.iter().enumerate().collect();
         for _ in 0..ATTEMPTS {
-            let sent = script.send(&self.connection, &pipeline).await?;
-            let [answer] = answers(sent, "standing.lua")?;
-            match Verdict::read(answer, "standing.lua")? {
-                Verdict::Done(told) => return meter.states(&mut told.into_iter()),
-                Verdict::Unknown { budget, .. } => self.begin_period(&meter, budget).await?,
-                Verdict::Denied { .. } | Verdict::Elsewhere(_) | Verdict::Gone => {
-                    return Err(fault::unexpected("standing.lua"));
+            let mut pipeline = Pipeline::with_capacity(asked.len());
+            for (_, (scope, limits)) in &asked {
+                let mut call = Call::default();
+                call.arg(now.as_millis());
+                self.meter(scope, limits, now).write(Weight::default(), &mut call);
+                pipeline.add_command(call.of(script));
+            }
+            let answers = script.send(&self.connection, &pipeline).await?;
+            let mut again = Vec::new();
+            for ((at, (scope, limits)), answer) in asked.into_iter().zip(answers) {
+                let meter = self.meter(scope, limits, now);
+                match Verdict::read(answer, "standing.lua")? {
+                    Verdict::Done(told) => standings[at] = meter.states(&mut told.into_iter())?,
+                    Verdict::Unknown { budget, .. } => {
+                        self.begin_period(&meter, budget).await?;
+                        again.push((at, &scopes[at]));
+                    }
+                    Verdict::Denied { .. } | Verdict::Elsewhere(_) | Verdict::Gone => {
+                        return Err(fault::unexpected("standing.lua"));
+                    }
                 }
             }
+            if again.is_empty() {
+                return Ok(standings);
+            }
+            asked = again;
         }
-        Err(fault::contended(self.shared.keyspace.meter(scope)))
+        let scope = asked.first().map(|(_, (scope, _))| self.shared.keyspace.meter(scope));
+        Err(fault::contended(scope.unwrap_or_default()))
     }
 
     /// Starts every limit of `scope` anew.

@@ -9,6 +9,7 @@ mod layout;
 mod limits;
 mod outage;
 mod races;
+mod slow_log;
 mod take_over;
 mod tls;
 mod v1_counters;

@@ -10,9 +10,6 @@ use crate::statistics;
 /// How many segments are on a page: a few megabytes at most.
 const AT_ONCE: i64 = 32;
 
-const TABLES: [Table; 5] =
-    [Table::HourCells, Table::DayCells, Table::DayPool, Table::MonthKeys, Table::MonthPool];
-
 pub(super) fn page(
     connection: &Connection,
     position: Option<String>,
@@ -36,7 +33,7 @@ pub(super) fn page(
     let next = names.last().filter(|_| is_full);
     let next = next.map(serde_json::to_string).transpose().map_err(SqliteError::from)?;
     let segment = |(kind, start): (u8, u32)| -> Result<StoredSegment, StoreError> {
-        let table = TABLES.into_iter().find(|table| table.number() == kind);
+        let table = Table::ALL.into_iter().find(|table| table.number() == kind);
         let table = table.ok_or_else(|| corrupt("the statistics".to_owned(), "an unknown kind"))?;
         let parts = parts(connection, kind, start).map_err(SqliteError::from)?;
         Ok(StoredSegment { name: SegmentName { table, start: Hour::from_number(start) }, parts })

@@ -107,12 +107,10 @@ fn ids(connection: &Connection) -> Result<HashSet<String>, SqliteError> {
     Ok(ids.collect::<Result<_, _>>()?)
 }
 
-/// When every key that was ever used was last used.
+/// When every key that was used here was last used. When it was before it was added, its entry tells.
 fn last_uses(connection: &Connection) -> Result<HashMap<String, u64>, SqliteError> {
     let mut read = connection.prepare_cached(&format!(
-        "SELECT id, last_used_at FROM api_key WHERE last_used_at IS NOT NULL
-         UNION ALL
-         SELECT id, last_at FROM usage WHERE kind = 0 AND period = '' AND scope = {KEY_SCOPE}"
+        "SELECT id, last_at FROM usage WHERE kind = 0 AND period = '' AND scope = {KEY_SCOPE}"
     ))?;
     let uses = read.query_map([], |row| Ok((row.get(0)?, number(row.get(1)?))))?;
     Ok(uses.collect::<Result<_, _>>()?)

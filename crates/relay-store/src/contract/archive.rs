@@ -6,7 +6,7 @@ use super::fixture::{
     account_id, admitted, at, group_id, key, key_id, model, record, request_id, rich_record,
     settlement, usage,
 };
-use crate::{Counted, Stores, UsageScope, UsageTotals};
+use crate::{Counted, RecordQuery, Stores, UsageScope, UsageTotals};
 
 async fn all_counters(stores: &Stores) -> Vec<Counted> {
     let (mut found, mut position) = (Vec::new(), None);
@@ -143,4 +143,16 @@ pub async fn records_are_taken_in_once(stores: &Stores) {
     assert_eq!(stores.usage.record(request_id(3)).await.unwrap().as_ref(), records.get(3));
     let totals = stores.usage.totals(&UsageScope::Key(key_id("k")), Period::Total).await.unwrap();
     assert_eq!(totals, UsageTotals::default(), "they count nowhere");
+    let found =
+        |query: RecordQuery| async move { stores.usage.search(&query).await.unwrap().records };
+    let query = RecordQuery { limit: 100, ..RecordQuery::default() };
+    let of_key = RecordQuery {
+        key: Some(key_id("k")),
+        account: records[0].account.clone(),
+        status: Some(records[0].status),
+        min_cost: records[0].cost,
+        ..query.clone()
+    };
+    assert_eq!(found(of_key).await.len(), 20, "they are found by what they say");
+    assert_eq!(found(RecordQuery { key: Some(key_id("other")), ..query }).await, []);
 }

@@ -52,6 +52,8 @@ pub struct Measured {
     pub name: &'static str,
     /// How many rows or records came.
     pub rows: usize,
+    /// What the quickest took: on a machine that is busy elsewhere, the nearest to what it costs.
+    pub least: Duration,
     /// Half of the questions took no longer.
     pub median: Duration,
     /// Nineteen of twenty took no longer.
@@ -143,7 +145,8 @@ pub async fn make<F: Future<Output = ()>>(
     settle(stores, shape, unsettled..shape.requests).await;
 }
 
-async fn settle(stores: &Stores, shape: Shape, numbers: Range<u64>) {
+/// Lets requests of the history go through the ledger, many at once.
+pub async fn settle(stores: &Stores, shape: Shape, numbers: Range<u64>) {
     for first in numbers.clone().step_by(AT_ONCE) {
         let mut running = JoinSet::new();
         for number in first..numbers.end.min(first + AT_ONCE as u64) {
@@ -267,6 +270,6 @@ impl Times {
             let place = (self.took.len() * percent / 100).min(self.took.len().saturating_sub(1));
             self.took.get(place).copied().unwrap_or_default()
         };
-        Measured { name, rows: self.rows, median: at(50), p95: at(95) }
+        Measured { name, rows: self.rows, least: at(0), median: at(50), p95: at(95) }
     }
 }

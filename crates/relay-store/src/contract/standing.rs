@@ -3,8 +3,8 @@
 use relay_domain::{LimitKind, LimitScope, LimitState, Limits, Period, Timestamp};
 
 use super::budgets::weighing;
-use super::fixture::at;
-use super::spender::{Spender, WINDOW, Whose, amount, dimes, with_limit};
+use super::fixture::{account_id, at};
+use super::spender::{Spender, WINDOW, Whose, amount, dimes, limit, with_limit};
 use crate::{Stores, UsageScope};
 
 /// A restart takes what was spent and counted off every limit, and nothing else: what is in flight weighs
@@ -86,4 +86,52 @@ pub async fn a_grant_tells_how_the_limits_stand(stores: &Stores) {
     assert_eq!(granted, expected);
     assert_eq!(spender.standing(at(2)).await, expected);
     assert_eq!(spender.with(Limits::default()).standing(at(2)).await, []);
+}
+
+/// Many are told how they stand in one call, each as if it had asked alone, in the order in which they were
+/// asked for.
+pub async fn many_standings_are_told_in_the_order_asked_for(stores: &Stores) {
+    let mut limits = with_limit(Limits::default(), LimitKind::Concurrency, Some(3));
+    for kind in weighing() {
+        limits = with_limit(limits, kind, Some(70));
+    }
+    let mut spenders = Vec::new();
+    for (whose, name, dimes) in [
+        (Whose::Account, "c", 3),
+        (Whose::Account, "a", 1),
+        (Whose::Key, "d", 4),
+        (Whose::Account, "b", 2),
+        (Whose::Group, "e", 5),
+    ] {
+        let spender = Spender::new(stores, whose, name, limits);
+        spender.enter(0, 9, at(0)).await.unwrap();
+        spender.finish(0, dimes, at(1)).await;
+        spender.enter(1, 6, at(2)).await.unwrap();
+        spenders.push(spender);
+    }
+    let mut scopes: Vec<_> = spenders.iter().map(|spender| (spender.scope(), limits)).collect();
+    // One that nothing is known of, one that has no limits, and one that is asked for twice.
+    let unknown = LimitScope::Account(account_id("unknown"));
+    scopes.insert(2, (unknown.clone(), limits));
+    scopes.insert(4, (unknown, Limits::default()));
+    scopes.push((spenders[1].scope(), limit(LimitKind::TotalCost, 70)));
+    let told = stores.ledger.standings(&scopes, at(3)).await.unwrap();
+    let mut alone = Vec::new();
+    for (scope, limits) in &scopes {
+        alone.push(stores.ledger.standing(scope, limits, at(3)).await.unwrap());
+    }
+    assert_eq!(told, alone);
+    let total = |states: &[LimitState]| {
+        let state = states.iter().find(|state| state.limit == LimitKind::TotalCost);
+        state.map(|state| (state.used, state.held))
+    };
+    let expected = [Some((3, 6)), Some((1, 6)), Some((0, 0)), Some((4, 6)), None, Some((2, 6))];
+    let expected = expected.into_iter().chain([Some((5, 6)), Some((1, 6))]);
+    let dimes = |number| amount(LimitKind::TotalCost, number);
+    let expected = expected.map(|sums| sums.map(|(used, held)| (dimes(used), dimes(held))));
+    assert_eq!(
+        told.iter().map(|states| total(states)).collect::<Vec<_>>(),
+        expected.collect::<Vec<_>>()
+    );
+    assert_eq!(stores.ledger.standings(&[], at(3)).await.unwrap(), Vec::<Vec<_>>::new());
 }

@@ -3,7 +3,7 @@
 use relay_domain::{AccountId, Calendar, GroupId, KeyId, ModelName, Period, PeriodKind, Timestamp};
 
 use super::hours::Hour;
-use super::segment::Table;
+use super::segment::{DAYS, MONTHS, Table};
 use crate::UsageTotals;
 
 /// For so many days before today, single hours can be told apart.
@@ -174,8 +174,8 @@ impl StatisticsQuery {
     pub(super) fn table(&self, period: PeriodKind) -> Option<Table> {
         let tables: &[Table] = match period {
             PeriodKind::Hour => &[Table::HourCells],
-            PeriodKind::Day => &[Table::DayPool, Table::DayCells],
-            PeriodKind::Month => &[Table::MonthPool, Table::MonthKeys],
+            PeriodKind::Day => &DAYS,
+            PeriodKind::Month => &MONTHS,
             PeriodKind::Total => &[],
         };
         let filtered = self.filter.texts().map(|(dimension, _)| dimension);

@@ -8,7 +8,7 @@ use super::cells::Cells;
 use super::codec::Malformed;
 use super::hours::Hour;
 use super::query::{DAYS_KEPT_MONTHS, HOURS_KEPT_DAYS, MONTHS_KEPT};
-use super::segment::{SegmentName, Table};
+use super::segment::{DAYS, MONTHS, SegmentName, Table};
 
 /// How far segments have been made. Every change raises `generation`, so that a change can tell whether
 /// it was made from the present state.
@@ -135,14 +135,9 @@ fn tables_of(hour: Hour, state: &State, now: Hour) -> impl Iterator<Item = Table
     let days = hour < state.days_until && now.minus_months(DAYS_KEPT_MONTHS) <= hour;
     let months = hour < state.months_until && now.minus_months(MONTHS_KEPT) <= hour;
     let hours = now.day().minus_days(HOURS_KEPT_DAYS) <= hour || state.days_until <= hour;
-    let tables = [
-        (Table::HourCells, hours),
-        (Table::DayCells, days),
-        (Table::DayPool, days),
-        (Table::MonthKeys, months),
-        (Table::MonthPool, months),
-    ];
-    tables.into_iter().filter_map(|(table, belongs)| belongs.then_some(table))
+    let hour = hours.then_some(Table::HourCells).into_iter();
+    let day = DAYS.into_iter().filter(move |_| days);
+    hour.chain(day).chain(MONTHS.into_iter().filter(move |_| months))
 }
 
 /// A day or a month that is over, on its way into segments of its own.
@@ -151,7 +146,7 @@ pub struct Roll {
     state: State,
     start: Hour,
     sources: Vec<SegmentName>,
-    targets: [(SegmentName, Cells); 2],
+    targets: Vec<(SegmentName, Cells)>,
     removals: Vec<SegmentName>,
 }
 
@@ -175,7 +170,7 @@ impl Roll {
             state: State { days_until: day.next_day(), ..state.next() },
             start: day,
             sources: hours_of(day).map(hour_cells).collect(),
-            targets: targets([Table::DayCells, Table::DayPool], day),
+            targets: targets(&DAYS, day),
             removals: hours_of(outlived).map(hour_cells).collect(),
         }
     }
@@ -185,17 +180,16 @@ impl Roll {
             let days = (month.next_month().number() - month.number()) / 24;
             (0..days).flat_map(move |day| {
                 let start = month.plus(day * 24);
-                [Table::DayCells, Table::DayPool].map(|table| SegmentName { table, start })
+                DAYS.map(|table| SegmentName { table, start })
             })
         };
         let outlived = month.minus_months(MONTHS_KEPT);
-        let months = [Table::MonthKeys, Table::MonthPool];
-        let months = months.map(|table| SegmentName { table, start: outlived });
+        let months = MONTHS.map(|table| SegmentName { table, start: outlived });
         Self {
             state: State { months_until: month.next_month(), ..state.next() },
             start: month,
             sources: days_of(month).filter(|source| source.table == Table::DayCells).collect(),
-            targets: targets([Table::MonthKeys, Table::MonthPool], month),
+            targets: targets(&MONTHS, month),
             removals: days_of(month.minus_months(DAYS_KEPT_MONTHS)).chain(months).collect(),
         }
     }
@@ -227,6 +221,6 @@ impl Roll {
     }
 }
 
-fn targets(tables: [Table; 2], start: Hour) -> [(SegmentName, Cells); 2] {
-    tables.map(|table| (SegmentName { table, start }, Cells::default()))
+fn targets(tables: &[Table], start: Hour) -> Vec<(SegmentName, Cells)> {
+    tables.iter().map(|table| (SegmentName { table: *table, start }, Cells::default())).collect()
 }

@@ -7,7 +7,8 @@ use relay_domain::PeriodKind;
 use super::hours::Hour;
 use super::query::Dimension;
 
-/// The kinds of segment. A coarser one has fewer dimensions, for they are what makes it large.
+/// The kinds of segment. What tells fewer dimensions apart has fewer cells, and answers the questions that
+/// ask for no more.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Table {
     /// An hour, in all dimensions.
@@ -16,13 +17,37 @@ pub enum Table {
     DayCells,
     /// A day, by account and model.
     DayPool,
+    /// A day, by group and model.
+    DayTeams,
     /// A month, by key, group and model.
     MonthKeys,
     /// A month, by account and model.
     MonthPool,
+    /// A month, by group and model.
+    MonthTeams,
+    /// A month, by key and group.
+    MonthOwners,
 }
 
+/// Those of days, the smallest first as a rule.
+pub(super) const DAYS: [Table; 3] = [Table::DayTeams, Table::DayPool, Table::DayCells];
+/// Those of months, the smallest first as a rule.
+pub(super) const MONTHS: [Table; 4] =
+    [Table::MonthTeams, Table::MonthPool, Table::MonthOwners, Table::MonthKeys];
+
 impl Table {
+    /// Every kind.
+    pub const ALL: [Self; 8] = [
+        Self::HourCells,
+        Self::DayCells,
+        Self::DayPool,
+        Self::DayTeams,
+        Self::MonthKeys,
+        Self::MonthPool,
+        Self::MonthTeams,
+        Self::MonthOwners,
+    ];
+
     /// Its number, as a column has it.
     pub const fn number(self) -> u8 {
         match self {
@@ -31,6 +56,9 @@ impl Table {
             Self::DayPool => 2,
             Self::MonthKeys => 3,
             Self::MonthPool => 4,
+            Self::DayTeams => 5,
+            Self::MonthTeams => 6,
+            Self::MonthOwners => 7,
         }
     }
 
@@ -40,8 +68,11 @@ impl Table {
             Self::HourCells => "hour",
             Self::DayCells => "day",
             Self::DayPool => "day-pool",
+            Self::DayTeams => "day-teams",
             Self::MonthKeys => "month",
             Self::MonthPool => "month-pool",
+            Self::MonthTeams => "month-teams",
+            Self::MonthOwners => "month-owners",
         }
     }
 
@@ -49,8 +80,10 @@ impl Table {
     pub(super) const fn period(self) -> PeriodKind {
         match self {
             Self::HourCells => PeriodKind::Hour,
-            Self::DayCells | Self::DayPool => PeriodKind::Day,
-            Self::MonthKeys | Self::MonthPool => PeriodKind::Month,
+            Self::DayCells | Self::DayPool | Self::DayTeams => PeriodKind::Day,
+            Self::MonthKeys | Self::MonthPool | Self::MonthTeams | Self::MonthOwners => {
+                PeriodKind::Month
+            }
         }
     }
 
@@ -61,6 +94,10 @@ impl Table {
             Self::DayPool | Self::MonthPool => {
                 matches!(dimension, Dimension::Account | Dimension::Model)
             }
+            Self::DayTeams | Self::MonthTeams => {
+                matches!(dimension, Dimension::Group | Dimension::Model)
+            }
+            Self::MonthOwners => matches!(dimension, Dimension::Key | Dimension::Group),
             Self::MonthKeys => dimension != Dimension::Account,
         }
     }

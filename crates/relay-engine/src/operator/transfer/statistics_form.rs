@@ -6,9 +6,6 @@ use relay_store::statistics::{Fresh, Hour, SegmentName, State, Table};
 use relay_store::{StatisticsProgress, StoredSegment};
 use serde::{Deserialize, Serialize};
 
-const TABLES: [Table; 5] =
-    [Table::HourCells, Table::DayCells, Table::DayPool, Table::MonthKeys, Table::MonthPool];
-
 #[derive(Deserialize, Serialize)]
 pub(super) struct SegmentForm {
     table: String,
@@ -35,7 +32,7 @@ impl From<StoredSegment> for SegmentForm {
 impl SegmentForm {
     /// The segment, if there are such.
     pub(super) fn into_segment(self) -> Option<StoredSegment> {
-        let table = TABLES.into_iter().find(|table| table.name() == self.table)?;
+        let table = Table::ALL.into_iter().find(|table| table.name() == self.table)?;
         let parts = self.parts.iter().map(|part| STANDARD.decode(part).ok());
         let parts = parts.collect::<Option<_>>()?;
         let name = SegmentName { table, start: Hour::from_number(self.start) };
