@@ -55,8 +55,8 @@ pub(crate) struct HealthProbe {
 enum Found {
     Well,
     Away,
-    /// It has older versions than it had: it was emptied, or an older one was put in its place.
-    SetBack,
+    /// Nothing was ever changed in it, though something had been.
+    Emptied,
 }
 
 impl HealthProbe {
@@ -88,15 +88,13 @@ impl HealthProbe {
         }
     }
 
-    /// Versions only ever rise in one store.
+    /// Versions begin at zero and rise. One that is a little older is no reason to stay away: a Redis that
+    /// died may have lost its last moments.
     fn compare(&self, known: ConfigVersion, version: ConfigVersion) -> Found {
-        if version.keys < known.keys || version.accounts < known.accounts {
-            tracing::error!(
-                keys = version.keys,
-                accounts = version.accounts,
-                "the store was emptied, or an older one was put in its place; start Relay anew"
-            );
-            return Found::SetBack;
+        let is_gone = |version: u64, known: u64| version == 0 && 0 < known;
+        if is_gone(version.keys, known.keys) || is_gone(version.accounts, known.accounts) {
+            tracing::error!("the store was emptied: bring its data back, then start Relay anew");
+            return Found::Emptied;
         }
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         latest.keys = latest.keys.max(version.keys);
@@ -169,7 +167,7 @@ pub(crate) fn routes() -> OpenApiRouter<AdminState> {
 async fn health(State(probe): State<Arc<HealthProbe>>) -> (StatusCode, Json<Health>) {
     let (code, status) = match probe.look().await {
         Found::Well => (StatusCode::OK, Wellness::Healthy),
-        Found::Away | Found::SetBack => (StatusCode::SERVICE_UNAVAILABLE, Wellness::Unhealthy),
+        Found::Away | Found::Emptied => (StatusCode::SERVICE_UNAVAILABLE, Wellness::Unhealthy),
     };
     let now = probe.clock.now();
     let health = Health {
@@ -207,7 +205,7 @@ async fn readyz(State(probe): State<Arc<HealthProbe>>) -> (StatusCode, Json<Read
     let (code, status) = match probe.look().await {
         Found::Well => (StatusCode::OK, "ready"),
         Found::Away => (StatusCode::SERVICE_UNAVAILABLE, "the store is away"),
-        Found::SetBack => (StatusCode::SERVICE_UNAVAILABLE, "the store was emptied or replaced"),
+        Found::Emptied => (StatusCode::SERVICE_UNAVAILABLE, "the store was emptied"),
     };
     (code, Json(Readiness { status }))
 }

@@ -53,8 +53,8 @@ use std::sync::Arc;
 use relay_crypto::{KeyHasher, Keyring};
 use relay_journal::Journal;
 use relay_store::Stores;
-use tokio_util::sync::CancellationToken;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use address_family::ProxyNames;

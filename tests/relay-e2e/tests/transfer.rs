@@ -6,22 +6,29 @@ use serde_json::{Value, json};
 use crate::conversation::streamed;
 use crate::stored::{Scope, settled, totals};
 
-/// From each store into each.
-const ROUTES: [(Store, Store); 4] = [
-    (Store::Sqlite, Store::Redis),
-    (Store::Redis, Store::Sqlite),
-    (Store::Redis, Store::Redis),
-    (Store::Sqlite, Store::Sqlite),
-];
 const PROXY_PASSWORD: &str = "canary-proxy-password-7d1e";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everything_moves_into_an_empty_store_and_old_keys_work() {
-    for (from, to) in ROUTES {
-        Box::pin(moved(from, to)).await;
-    }
+async fn everything_moves_from_the_embedded_store_into_redis() {
+    Box::pin(moved(Store::Sqlite, Store::Redis)).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_moves_from_redis_into_the_embedded_store() {
+    Box::pin(moved(Store::Redis, Store::Sqlite)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_moves_from_one_redis_into_another() {
+    Box::pin(moved(Store::Redis, Store::Redis)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_moves_from_one_embedded_store_into_another() {
+    Box::pin(moved(Store::Sqlite, Store::Sqlite)).await;
+}
+
+/// Into an empty store, in which old keys work.
 async fn moved(from: Store, to: Store) {
     let mut here = Relay::start(from).await;
     let account = here.account("serving").await;
