@@ -1,9 +1,11 @@
 //! Relay's development tasks: `cargo xtask` lists them.
 
 mod bench;
+mod check_binary;
 mod ci;
 mod clients;
 mod command;
+mod elf;
 mod machine;
 mod openapi;
 mod packages;
@@ -24,6 +26,8 @@ Usage: cargo xtask <task>
                                       --chaos two hundred kills instead of ten
   bench [--quick] [--json FILE]       Relay beside nginx and a direct connection
   openapi [--check]                   writes docs/openapi.json, or compares it with the code
+  check-binary FILE [--platform linux/amd64|linux/arm64] [--static]
+                                      whether a binary is for that machine, and runs
 ";
 
 #[expect(
@@ -49,6 +53,7 @@ fn run(arguments: &[String]) -> Result<()> {
         "bench" => bench::run(rest),
         bench::LOAD_TASK => bench::run_load(rest),
         "openapi" => openapi::run(rest),
+        "check-binary" => check_binary::run(rest),
         unknown => bail!("unknown task `{unknown}`\n\n{USAGE}"),
     }
 }

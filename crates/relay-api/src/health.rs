@@ -57,8 +57,8 @@ enum Found {
     Away,
     /// It is there, and takes no writes: it is full, or a replica.
     ReadOnly,
-    /// It has older versions than it had: it was emptied, or an older one was put in its place.
-    SetBack,
+    /// Nothing was ever changed in it, though something had been.
+    Emptied,
 }
 
 impl HealthProbe {
@@ -87,7 +87,7 @@ impl HealthProbe {
                         Found::ReadOnly
                     }
                 },
-                Found::Away | Found::ReadOnly | Found::SetBack => found,
+                Found::Away | Found::ReadOnly | Found::Emptied => found,
             })
         };
         match tokio::time::timeout(PATIENCE, looking).await {
@@ -103,15 +103,13 @@ impl HealthProbe {
         }
     }
 
-    /// Versions only ever rise in one store.
+    /// Versions begin at zero and rise. One that is a little older is no reason to stay away: a Redis that
+    /// died may have lost its last moments.
     fn compare(&self, known: ConfigVersion, version: ConfigVersion) -> Found {
-        if version.keys < known.keys || version.accounts < known.accounts {
-            tracing::error!(
-                keys = version.keys,
-                accounts = version.accounts,
-                "the store was emptied, or an older one was put in its place; start Relay anew"
-            );
-            return Found::SetBack;
+        let is_gone = |version: u64, known: u64| version == 0 && 0 < known;
+        if is_gone(version.keys, known.keys) || is_gone(version.accounts, known.accounts) {
+            tracing::error!("the store was emptied: bring its data back, then start Relay anew");
+            return Found::Emptied;
         }
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         latest.keys = latest.keys.max(version.keys);
@@ -184,7 +182,7 @@ pub(crate) fn routes() -> OpenApiRouter<AdminState> {
 async fn health(State(probe): State<Arc<HealthProbe>>) -> (StatusCode, Json<Health>) {
     let (code, status) = match probe.look().await {
         Found::Well => (StatusCode::OK, Wellness::Healthy),
-        Found::Away | Found::ReadOnly | Found::SetBack => {
+        Found::Away | Found::ReadOnly | Found::Emptied => {
             (StatusCode::SERVICE_UNAVAILABLE, Wellness::Unhealthy)
         }
     };
@@ -225,7 +223,7 @@ async fn readyz(State(probe): State<Arc<HealthProbe>>) -> (StatusCode, Json<Read
         Found::Well => (StatusCode::OK, "ready"),
         Found::Away => (StatusCode::SERVICE_UNAVAILABLE, "the store is away"),
         Found::ReadOnly => (StatusCode::SERVICE_UNAVAILABLE, "the store takes no writes"),
-        Found::SetBack => (StatusCode::SERVICE_UNAVAILABLE, "the store was emptied or replaced"),
+        Found::Emptied => (StatusCode::SERVICE_UNAVAILABLE, "the store was emptied"),
     };
     (code, Json(Readiness { status }))
 }

@@ -58,6 +58,9 @@ pub struct Survey {
     pub keys: usize,
     /// Of them those that are deleted.
     pub deleted_keys: usize,
+    /// Keys that v1 bound to a group of accounts, by their ids, and the group. Relay serves them from the
+    /// whole pool.
+    pub bound_to_groups: Vec<(String, String)>,
     /// Accounts that can be read, by what their names begin with.
     pub accounts: Vec<(&'static str, usize)>,
     /// Bindings of conversations in v1's form.
@@ -206,6 +209,8 @@ async fn keys(
             match key_form::parse(id, &hash) {
                 Ok(key) => {
                     survey.deleted_keys += usize::from(key.deleted.is_some());
+                    let groups = key_form::account_groups(&hash);
+                    survey.bound_to_groups.extend(groups.map(|group| (id.clone(), group)));
                     keys.push(key);
                     continue;
                 }

@@ -1,27 +1,34 @@
 //! Everything moves from one installation to another, in one file that only a passphrase opens.
 
-use relay_e2e::{AccountSettings, ApiKey, Relay, Request, Store};
+use relay_e2e::{ADMIN_PASSWORD, AccountSettings, ApiKey, Relay, Request, Store};
 use serde_json::{Value, json};
 
 use crate::conversation::streamed;
 use crate::stored::{Scope, settled, totals};
 
-/// From each store into each.
-const ROUTES: [(Store, Store); 4] = [
-    (Store::Sqlite, Store::Redis),
-    (Store::Redis, Store::Sqlite),
-    (Store::Redis, Store::Redis),
-    (Store::Sqlite, Store::Sqlite),
-];
 const PROXY_PASSWORD: &str = "canary-proxy-password-7d1e";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everything_moves_into_an_empty_store_and_old_keys_work() {
-    for (from, to) in ROUTES {
-        Box::pin(moved(from, to)).await;
-    }
+async fn everything_moves_from_the_embedded_store_into_redis() {
+    Box::pin(moved(Store::Sqlite, Store::Redis)).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_moves_from_redis_into_the_embedded_store() {
+    Box::pin(moved(Store::Redis, Store::Sqlite)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_moves_from_one_redis_into_another() {
+    Box::pin(moved(Store::Redis, Store::Redis)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_moves_from_one_embedded_store_into_another() {
+    Box::pin(moved(Store::Sqlite, Store::Sqlite)).await;
+}
+
+/// Into an empty store, in which old keys work.
 async fn moved(from: Store, to: Store) {
     let mut here = Relay::start(from).await;
     let account = here.account("serving").await;
@@ -36,7 +43,8 @@ async fn moved(from: Store, to: Store) {
     let limited = Limited::make(&here).await;
     let records = settled(&here, 3).await;
     let used = totals(&here, Scope::Key(&key.id));
-    let (stood, told) = (limited.standing(&here).await, told(&here).await);
+    let token = log_in(&here).await;
+    let (stood, told) = (limited.standing(&here, &token).await, told(&here, &token).await);
     assert!(here.stop());
 
     let file = here.data_dir().join("relay.export");
@@ -83,20 +91,23 @@ async fn moved(from: Store, to: Store) {
     let merged = there.command(&["import", file, "--passphrase-file", right, "--merge"]).await;
     assert!(merged.success, "{}", merged.stderr);
     let sections = merged.stdout.lines().filter(|line| line.contains("left as they were"));
+    // Of limits that follow from counters nothing is in the way, however often they are taken in.
+    let sections = sections.filter(|line| !line.starts_with("limits in use"));
     let changed: Vec<_> = sections.filter(|line| !line.contains(" 0 added")).collect();
     assert!(changed.is_empty(), "{changed:?}");
 
     assert_eq!(crate::stored::records(&there), records);
     assert_eq!(totals(&there, Scope::Key(&key.id)), used);
     there.run().await;
+    let token = log_in(&there).await;
+    assert_eq!(limited.standing(&there, &token).await, stood);
+    assert_eq!(self::told(&there, &token).await, told);
     assert_eq!(there.send(&Request::messages(&key.secret, streamed())).await.status, 200);
     assert_eq!(
         account.received().len(),
         4,
         "an old key, on an account whose secret was sealed anew"
     );
-    assert_eq!(limited.standing(&there).await, stood);
-    assert_eq!(self::told(&there).await, told);
     limited.is_nearly_used_up(&there).await;
 }
 
@@ -134,16 +145,14 @@ impl Limited {
     }
 
     /// How their limits stand.
-    async fn standing(&self, relay: &Relay) -> Vec<Value> {
+    async fn standing(&self, relay: &Relay, token: &str) -> Vec<Value> {
         let mut found = Vec::new();
         for path in [
             format!("/api/v2/keys/{}/limits", self.key.id),
             format!("/api/v2/keys/{}/limits", self.restarted.id),
             format!("/api/v2/groups/{}/limits", self.group),
         ] {
-            let answer = relay.admin("GET", &path, &Value::Null).await;
-            assert_eq!(answer.status, 200, "{path}: {}", answer.text());
-            found.push(answer.json()["limits"].clone());
+            found.push(shown(relay, token, &path).await["limits"].clone());
         }
         assert!(found.iter().all(Value::is_array), "{found:?}");
         found
@@ -162,6 +171,21 @@ impl Limited {
     }
 }
 
+/// With the password of the first installation, on whichever.
+async fn log_in(relay: &Relay) -> String {
+    let body = json!({"username": "admin", "password": ADMIN_PASSWORD}).to_string();
+    let answer = relay.send(&Request::post("/api/v2/auth/admin/login", body)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()["token"].as_str().unwrap().to_owned()
+}
+
+async fn shown(relay: &Relay, token: &str, path: &str) -> Value {
+    let request = Request::get(path).header("authorization", &format!("Bearer {token}"));
+    let answer = relay.send(&request).await;
+    assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+    answer.json()
+}
+
 async fn made(relay: &Relay, path: &str, body: &Value) -> Value {
     let answer = relay.admin("POST", path, body).await;
     assert_eq!(answer.status, 201, "{path}: {}", answer.text());
@@ -169,7 +193,7 @@ async fn made(relay: &Relay, path: &str, body: &Value) -> Value {
 }
 
 /// What an operator is told of the past and of what is set: the trail, prices, statistics.
-async fn told(relay: &Relay) -> Vec<Value> {
+async fn told(relay: &Relay, token: &str) -> Vec<Value> {
     let mut found = Vec::new();
     for (path, field) in [
         ("/api/v2/audit?action=key.", "entries"),
@@ -177,10 +201,9 @@ async fn told(relay: &Relay) -> Vec<Value> {
         ("/api/v2/service-rates", "rates"),
         ("/api/v2/stats/usage?by=key,model,day", "rows"),
     ] {
-        let answer = relay.admin("GET", path, &Value::Null).await;
-        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
-        assert!(!answer.json()[field].is_null(), "{path}: {}", answer.text());
-        found.push(answer.json()[field].clone());
+        let answer = shown(relay, token, path).await;
+        assert!(!answer[field].is_null(), "{path}: {answer}");
+        found.push(answer[field].clone());
     }
     found
 }

@@ -45,6 +45,12 @@ fn tell(
     print(format!("Redis           {}", installation.store_place));
     print(format!("written by      {}", writers(survey.traces)));
     print(format!("API keys        {}, {} of them deleted", survey.keys, survey.deleted_keys));
+    for (id, group) in &survey.bound_to_groups {
+        let (id, group) = (shown(id), shown(group));
+        print(format!(
+            "not obeyed      {id} is bound to the group of accounts {group}: any account may serve it"
+        ));
+    }
     for (family, count) in &survey.accounts {
         print(format!("accounts        {count} {family}"));
     }
@@ -92,6 +98,9 @@ fn described(
         },
         "keys": survey.keys,
         "deletedKeys": survey.deleted_keys,
+        "boundToGroups": survey.bound_to_groups.iter().map(|(id, group)| {
+            json!({"key": id, "group": group})
+        }).collect::<Vec<_>>(),
         "accounts": accounts,
         "counters": survey.counters,
         "bindings": {"v1": survey.bindings_of_v1, "v2": survey.bindings_of_v2},

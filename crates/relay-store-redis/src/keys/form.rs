@@ -111,6 +111,12 @@ pub(crate) fn parse(id: &str, hash: &Hash) -> Result<ApiKey, StoreError> {
     })
 }
 
+/// The groups of accounts that v1 bound the key to, one a platform.
+pub(crate) fn account_groups(hash: &Hash) -> impl Iterator<Item = String> + use<> {
+    let group = |field| Some(hash.text(field)?.strip_prefix("group:")?.to_owned());
+    ["claudeAccountId", "openaiAccountId"].map(group).into_iter().flatten()
+}
+
 /// Reads a key of a list, in which one that cannot be read must not hide the others.
 pub(super) fn parse_or_pass_over(id: &str, hash: &Hash) -> Option<ApiKey> {
     if hash.is_absent() {

@@ -381,19 +381,63 @@ async fn adopting_makes_the_indexes_right_and_is_done_once() {
     raw.sadd::<_, _, ()>("apikey:tag:gone", V2_KEY).await.unwrap();
     raw.hset::<_, _, _, ()>("apikey:hash_map", "00", "gone").await.unwrap();
     raw.set::<_, _, ()>("claude_console_account:index:empty", "1").await.unwrap();
+    // A secret that was replaced, in no index, and entries about a key that has none and about no key.
+    let retiring =
+        relay_domain::key::RetiringSecret { digest: KeyDigest::new([9; 32]), until: at(1_000) };
+    let rotated =
+        ApiKey { retiring: Some(retiring), ..relay_store::contract::fixture::key("rotated", 7) };
+    store.stores().keys.create(&rotated).await.unwrap();
+    let index = "relay:retiring_key_digests";
+    raw.del::<_, ()>(index).await.unwrap();
+    for (digest, id) in [("01", "rotated"), ("02", "gone")] {
+        raw.hset::<_, _, _, ()>(index, digest, id).await.unwrap();
+    }
     let found = store.adopt().await.unwrap();
     assert!(!found.repairs.is_empty());
     assert_eq!(store.survey().await.unwrap().repairs, []);
     let all: Vec<String> = raw.smembers("apikey:idx:all").await.unwrap();
-    assert_eq!(all.len(), 2, "{all:?}");
+    assert_eq!(all.len(), 3, "{all:?}");
+    let retiring: BTreeMap<String, String> = raw.hgetall(index).await.unwrap();
+    assert_eq!(retiring, BTreeMap::from([("09".repeat(32), "rotated".to_owned())]));
     let names: Vec<String> = raw.zrange("apikey:idx:name", 0, -1).await.unwrap();
-    assert!(names.contains(&format!("n2\0{V2_KEY}")) && names.len() == 2, "{names:?}");
+    assert!(names.contains(&format!("n2\0{V2_KEY}")) && names.len() == 3, "{names:?}");
     assert!(!raw.sismember::<_, _, bool>("apikey:set:active", V2_KEY).await.unwrap());
     assert!(!raw.exists::<_, bool>("apikey:tag:gone").await.unwrap());
     assert!(!raw.hexists::<_, _, bool>("apikey:hash_map", "00").await.unwrap());
     assert!(!raw.exists::<_, bool>("claude_console_account:index:empty").await.unwrap());
     let version: String = raw.get("apikey:index:version").await.unwrap();
     assert_eq!(version, "2");
+}
+
+#[tokio::test]
+async fn what_v1_charged_is_told_where_relay_has_counted_nothing() {
+    let (_server, stores, mut raw) = left_by(V1).await;
+    let key = KeyId::try_from("of-v1").unwrap();
+    let day = Period::Day { year: 2026, month: 11, day: 23 };
+    let hour = Period::Hour { year: 2026, month: 11, day: 23, hour: 9 };
+    for name in ["usage:of-v1", "usage:daily:of-v1:2026-11-23", "usage:hourly:of-v1:2026-11-23:09"]
+    {
+        raw.hset::<_, _, _, ()>(name, "requests", 1).await.unwrap();
+    }
+    for (name, dollars) in [
+        ("usage:cost:total:of-v1", "2.5"),
+        ("usage:cost:real:total:of-v1", "1.25"),
+        ("usage:cost:daily:of-v1:2026-11-23", "0.5"),
+        ("usage:cost:real:daily:of-v1:2026-11-23", "0.25"),
+        ("usage:cost:hourly:of-v1:2026-11-23:09", "1e-7"),
+    ] {
+        raw.set::<_, _, ()>(name, dollars).await.unwrap();
+    }
+    let scope = UsageScope::Key(key);
+    for (period, charged, cost) in [
+        (Period::Total, 2_500_000_000, 1_250_000_000),
+        (day, 500_000_000, 250_000_000),
+        (hour, 100, 100),
+    ] {
+        let totals = stores.usage.totals(&scope, period).await.unwrap();
+        let amounts = (totals.charged.as_nanos(), totals.cost.as_nanos());
+        assert_eq!(amounts, (charged, cost), "{period:?}");
+    }
 }
 
 #[tokio::test]

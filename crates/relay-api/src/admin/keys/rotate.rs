@@ -35,10 +35,11 @@ pub(super) struct Rotation {
     responses(
         (status = 200, body = CreatedKey, headers(("ETag" = String, description = "Its revision"))),
         (status = 404, body = ErrorBody, description = "There is no such key"),
-        (status = 409, body = ErrorBody, description = "It is deleted"),
         (status = 415, body = ErrorBody, description = "The body is not JSON"),
         IfMatch,
         IdempotencyKey,
+        (status = 409, body = ErrorBody,
+            description = "It is deleted, or a request with this `Idempotency-Key` is being worked on"),
         ApiError,
     ),
 )]

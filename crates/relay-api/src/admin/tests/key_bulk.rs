@@ -34,6 +34,44 @@ async fn what_is_asked_twice_is_made_once() {
 }
 
 #[tokio::test]
+async fn a_change_that_is_asked_twice_is_made_once() {
+    let office = Office::open().await;
+    let token = office.token().await;
+    let created = once(&office, &token, "a", KEYS, &json!({"name": "n"})).await.expect(201).json();
+    let id = created["key"]["id"].as_str().unwrap().to_owned();
+    let path = format!("{KEYS}/{id}/rotate");
+    let first = once(&office, &token, "turn", &path, &json!({})).await.expect(200);
+    let again = once(&office, &token, "turn", &path, &json!({})).await.expect(200);
+    assert_eq!(first.text, again.text, "the new secret");
+    assert_eq!(first.headers["etag"], again.headers["etag"]);
+    assert_ne!(first.json()["rawKey"], created["rawKey"]);
+    let grace = json!({"gracePeriodSeconds": 60});
+    once(&office, &token, "turn", &path, &grace).await.expect(422);
+
+    let edit = json!({"ids": [id], "changes": {"name": "other"}});
+    let first = once(&office, &token, "edit", EDIT, &edit).await.expect(200);
+    let again = once(&office, &token, "edit", EDIT, &edit).await.expect(200);
+    assert_eq!(first.text, again.text);
+    let revision = |id: &str| {
+        let (keys, id) = (office.stores.keys.clone(), relay_domain::KeyId::try_from(id).unwrap());
+        async move { keys.get(&id).await.unwrap().unwrap().revision }
+    };
+    let before = revision(&id).await;
+    once(&office, &token, "edit", EDIT, &edit).await.expect(200);
+    assert_eq!(revision(&id).await, before, "it was not changed again");
+
+    let path = format!("{KEYS}/{id}");
+    office.send_json(Method::DELETE, &path, Some(&token), "").await.expect(204);
+    let path = format!("{KEYS}/{id}/restore");
+    let first = once(&office, &token, "back", &path, &Value::Null).await.expect(200);
+    let again = once(&office, &token, "back", &path, &Value::Null).await.expect(200);
+    assert_eq!(
+        (first.text, first.headers["etag"].clone()),
+        (again.text, again.headers["etag"].clone())
+    );
+}
+
+#[tokio::test]
 async fn many_keys_are_made_and_changed_as_previewed() {
     let office = Office::open().await;
     let token = office.token().await;
