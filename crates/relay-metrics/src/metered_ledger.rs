@@ -54,13 +54,12 @@ impl Ledger for MeteredLedger {
         Ok(orphans)
     }
 
-    async fn standing(
+    async fn standings(
         &self,
-        scope: &LimitScope,
-        limits: &Limits,
+        scopes: &[(LimitScope, Limits)],
         now: Timestamp,
-    ) -> Result<Vec<LimitState>, StoreError> {
-        self.trips.watch(Trip::Standing, self.ledger.standing(scope, limits, now)).await
+    ) -> Result<Vec<Vec<LimitState>>, StoreError> {
+        self.trips.watch(Trip::Standing, self.ledger.standings(scopes, now)).await
     }
 
     async fn restart(&self, scope: &LimitScope, now: Timestamp) -> Result<(), StoreError> {

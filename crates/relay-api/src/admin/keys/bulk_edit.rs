@@ -111,7 +111,7 @@ pub(super) async fn edit_keys(
     asked: Creation<ManyChanges>,
 ) -> Result<Response, ApiError> {
     let (asked, repeatable) = asked.into_parts();
-    repeatable.once(session.clone(), edit(session, asked)).await
+    Box::pin(repeatable.once(session.clone(), edit(session, asked))).await
 }
 
 async fn edit(session: Session, asked: ManyChanges) -> Result<Revised<ManyOutcomes>, ApiError> {

@@ -37,5 +37,5 @@ pub(super) async fn restore_key(
             session.operator().restore_key(session.actor(), &id, expected).await?.into();
         Ok(restored)
     };
-    repeatable.once(asking, restoring).await
+    Box::pin(repeatable.once(asking, restoring)).await
 }

@@ -57,5 +57,5 @@ pub(super) async fn rotate_key(
             session.operator().rotate_key(session.actor(), &id, expected, grace).await?;
         Ok(Revised::new(key.revision, CreatedKey::new(key, &secret)))
     };
-    repeatable.once(asking, rotating).await
+    Box::pin(repeatable.once(asking, rotating)).await
 }

@@ -128,7 +128,7 @@ impl Entry {
     }
 
     /// Whether what it holds can be made of it.
-    pub(super) fn is_sound(self) -> bool {
+    pub(super) fn makes_sense(self) -> bool {
         match self {
             Self::Head(_) => false,
             Self::Key(key) => key.into_key().is_some(),

@@ -53,7 +53,7 @@ impl<R: Read, O: Fn() -> io::Result<R>> ImportFile<O> {
         while let Some(entry) = lines.next()? {
             contents.state.add(&lines.line);
             entry.count(&mut contents);
-            if !entry.is_sound() {
+            if !entry.makes_sense() {
                 return Err(TransferError::UnknownEntry { line: lines.number });
             }
         }
