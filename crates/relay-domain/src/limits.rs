@@ -104,7 +104,7 @@ pub enum LimitScope {
     Account(AccountId),
 }
 
-/// Names a limit in a denial, a log line or a header.
+/// One of the limits that there are.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LimitKind {
@@ -129,7 +129,22 @@ pub enum LimitKind {
 }
 
 impl LimitKind {
-    /// A stable code for clients and dashboards.
+    /// Its stable name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Concurrency => "concurrency",
+            Self::WindowRequests => "window_requests",
+            Self::WindowTokens => "window_tokens",
+            Self::WindowCost => "window_cost",
+            Self::DailyCost => "daily_cost",
+            Self::WeeklyCost => "weekly_cost",
+            Self::MonthlyCost => "monthly_cost",
+            Self::TotalCost => "total_cost",
+            Self::WeeklyClaudeCost => "weekly_claude_cost",
+        }
+    }
+
+    /// A stable code for refusals by it.
     pub fn code(self) -> &'static str {
         match self {
             Self::Concurrency => "concurrency_limit_exceeded",
@@ -171,4 +186,27 @@ pub struct LimitState {
     pub allowed: u64,
     /// When it starts anew by the calendar or the clock. `None`: when requests end, or never.
     pub resets_at: Option<crate::Timestamp>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_has_one_name_wherever_it_is_named() {
+        let kinds = [
+            LimitKind::Concurrency,
+            LimitKind::WindowRequests,
+            LimitKind::WindowTokens,
+            LimitKind::WindowCost,
+            LimitKind::DailyCost,
+            LimitKind::WeeklyCost,
+            LimitKind::MonthlyCost,
+            LimitKind::TotalCost,
+            LimitKind::WeeklyClaudeCost,
+        ];
+        for kind in kinds {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+        }
+    }
 }

@@ -10,12 +10,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
-use crate::conversation::whole;
+use crate::conversation::{body, whole};
 use crate::stored::settled;
 
 on_both_stores![
     every_threshold_is_told_once_also_to_a_receiver_that_was_away,
     a_metadata_address_is_told_nothing,
+    an_unpriced_model_is_told_of_once_also_after_a_restart,
 ];
 
 /// Takes what a webhook is told, on `listener`.
@@ -106,4 +107,39 @@ async fn a_metadata_address_is_told_nothing(store: Store) {
     let told = test.json()["webhooks"][0].clone();
     assert_eq!(told["status"], Value::Null, "{told}");
     assert!(told["error"].as_str().is_some_and(|why| why.contains("metadata")), "{told}");
+}
+
+async fn an_unpriced_model_is_told_of_once_also_after_a_restart(store: Store) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let got = receive(listener);
+    let mut relay = Relay::with(store)
+        .env("RELAY_WEBHOOK_URLS", &format!("http://{address}/hook"))
+        .env("RELAY_WEBHOOK_SECRET", "a secret of the receiver's")
+        .env("RELAY_WEBHOOK_ALLOW_PRIVATE", "true")
+        .start()
+        .await;
+    let _account = relay.account("a").await;
+    let key = relay.key().await;
+    let told = || {
+        let got = got.lock().unwrap();
+        let models = got.iter().map(|event| event["model"].as_str().unwrap_or_default().to_owned());
+        models.collect::<Vec<_>>()
+    };
+    let ask = async |relay: &Relay, model: &str| {
+        let answer = relay.send(&Request::messages(&key.secret, body(model, false))).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    ask(&relay, "claude-unheard-of").await;
+    eventually("it is told", async || told() == ["claude-unheard-of"]).await;
+    relay.kill9();
+    relay.run().await;
+    ask(&relay, "claude-unheard-of").await;
+    // Events keep their order: when the next one is told, this one was looked at.
+    ask(&relay, "claude-also-unheard-of").await;
+    let expected = ["claude-unheard-of", "claude-also-unheard-of"];
+    eventually("the other one is told", async || told().len() == 2).await;
+    assert_eq!(told(), expected);
+    let answer = relay.admin("GET", "/api/v2/events?type=model_unpriced", &Value::Null).await;
+    assert_eq!(answer.json()["events"].as_array().unwrap().len(), 2, "{}", answer.text());
 }

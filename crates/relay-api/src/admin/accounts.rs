@@ -7,6 +7,7 @@ mod list;
 mod new;
 mod proxy;
 mod read;
+mod record;
 mod remove;
 mod reset_limits;
 mod reset_rate_limit;

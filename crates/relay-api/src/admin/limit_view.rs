@@ -11,7 +11,8 @@ use super::dollars;
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct LimitView {
-    /// Such as `daily_cost_limit_exceeded`: the code of a refusal by it.
+    /// Its name.
+    #[schema(example = "daily_cost")]
     limit: &'static str,
     #[schema(value_type = f64)]
     used: Number,
@@ -28,7 +29,7 @@ impl From<LimitState> for LimitView {
     fn from(state: LimitState) -> Self {
         let number = |amount| dollars::amount_of(state.limit, amount);
         Self {
-            limit: state.limit.code(),
+            limit: state.limit.name(),
             used: number(state.used),
             held: number(state.held),
             allowed: number(state.allowed),

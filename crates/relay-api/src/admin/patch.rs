@@ -24,6 +24,15 @@ impl<T> Patch<T> {
         }
     }
 
+    /// The same, with another value, if there is one.
+    pub(super) fn try_map<U, E>(self, read: impl FnOnce(T) -> Result<U, E>) -> Result<Patch<U>, E> {
+        Ok(match self {
+            Self::Keep => Patch::Keep,
+            Self::Clear => Patch::Clear,
+            Self::Set(value) => Patch::Set(read(value)?),
+        })
+    }
+
     /// The same where empty is the default.
     pub(super) fn apply_or_default<U: Default>(&self, target: &mut U, read: impl FnOnce(&T) -> U) {
         match self {

@@ -74,7 +74,7 @@ impl Operator {
 
 /// What the trail shows of limits: what is used of each.
 fn shown(states: &[LimitState]) -> Value {
-    let used = states.iter().map(|state| (state.limit.code().to_owned(), json!(state.used)));
+    let used = states.iter().map(|state| (state.limit.name().to_owned(), json!(state.used)));
     Value::Object(used.collect())
 }
 

@@ -1,7 +1,5 @@
 //! What an operator sends to change an account.
 
-#![expect(clippy::option_option, reason = "left out, null and a value are three things")]
-
 use relay_domain::{Account, AccountKind, ModelMap, Multiplier, OnDisconnect, Priority, Timestamp};
 use relay_engine::operator::{AccountChange, NewProxy, ProxyChange};
 use secrecy::SecretString;
@@ -10,80 +8,41 @@ use serde_json::Number;
 use utoipa::ToSchema;
 
 use super::proxy::ProxyRecord;
+use super::record::account_record;
 use super::settings::{
     AccountKindName, OnDisconnectName, SupportedModels, end_of_subscription, multiplier,
 };
 use crate::admin::error::ApiError;
 use crate::admin::extract::optional_secret;
 use crate::admin::given_limits::{BudgetPolicyName, GivenLimits, minute_of_day, money};
-use crate::admin::nullable::nullable;
+use crate::admin::patch::Patch;
 
-/// What is to be changed of an account. What is left out stays.
-#[derive(Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct AccountChangeRecord {
-    /// Where it is: scheme, host and perhaps a path; `/v1` and `/v1/messages` at its end are dropped.
-    #[schema(format = "uri")]
-    api_url: Option<String>,
-    /// Another credential. It is never shown again.
-    #[serde(default, deserialize_with = "optional_secret")]
-    #[schema(value_type = Option<String>, format = Password, min_length = 1)]
-    api_key: Option<SecretString>,
-    #[schema(min_length = 1, max_length = 100)]
-    name: Option<String>,
-    #[schema(max_length = 500)]
-    description: Option<String>,
-    /// Replaces the client's user agent.
-    user_agent: Option<String>,
-    /// Smaller is tried first.
-    #[schema(value_type = Option<u8>, minimum = 1, maximum = 100)]
-    priority: Option<Priority>,
-    supported_models: Option<SupportedModels>,
-    /// How long a 429 without a reset time keeps it out, in minutes. 0: by the provider's word only.
-    rate_limit_duration: Option<u32>,
-    /// `null`: it is reached directly.
-    #[serde(default, deserialize_with = "nullable")]
-    #[schema(value_type = Option<ProxyRecord>)]
-    proxy: Option<Option<ProxyRecord>>,
-    is_active: Option<bool>,
-    account_type: Option<AccountKindName>,
-    schedulable: Option<bool>,
-    /// Requests in flight at once; 0 means no limit.
-    max_concurrent_tasks: Option<u32>,
-    /// Dollars in a day; 0 means no limit.
-    #[schema(value_type = Option<f64>, minimum = 0)]
-    daily_quota: Option<Number>,
-    /// When its day begins, in the operator's calendar.
-    #[schema(pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$", example = "08:30")]
-    quota_reset_time: Option<String>,
-    /// Dollars in a week; 0 means no limit.
-    #[schema(value_type = Option<f64>, minimum = 0)]
-    weekly_cost_limit: Option<Number>,
-    /// Dollars in a calendar month; 0 means no limit.
-    #[schema(value_type = Option<f64>, minimum = 0)]
-    monthly_cost_limit: Option<Number>,
-    /// Dollars over all time; 0 means no limit.
-    #[schema(value_type = Option<f64>, minimum = 0)]
-    total_cost_limit: Option<Number>,
-    /// The day on which its week begins, 1 (Monday) to 7.
-    #[schema(minimum = 1, maximum = 7)]
-    weekly_reset_day: Option<u8>,
-    /// The hour of that day.
-    #[schema(maximum = 23)]
-    weekly_reset_hour: Option<u8>,
-    budget_policy: Option<BudgetPolicyName>,
-    /// By how much what it costs counts for a key that uses it, with up to six decimals.
-    #[schema(value_type = Option<f64>, minimum = 0)]
-    rate_multiplier: Option<Number>,
-    on_disconnect: Option<OnDisconnectName>,
-    /// When its subscription ends; it is not used afterwards. `null`: it does not end.
-    #[serde(default, deserialize_with = "nullable")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    subscription_expires_at: Option<Option<String>>,
-    /// What is noted about its state.
-    error_message: Option<String>,
-    /// `active` says that it is well: whatever kept it out ends.
-    status: Option<StatusName>,
+account_record! {
+    /// What is to be changed of an account. What is left out stays.
+    AccountChangeRecord {
+        /// Where it is: scheme, host and perhaps a path; `/v1` and `/v1/messages` at its end are dropped.
+        #[schema(format = "uri")]
+        api_url: Option<String>,
+        /// Another credential. It is never shown again.
+        #[serde(default, deserialize_with = "optional_secret")]
+        #[schema(value_type = Option<String>, format = Password, min_length = 1)]
+        api_key: Option<SecretString>,
+        /// Smaller is tried first.
+        #[schema(value_type = Option<u8>, minimum = 1, maximum = 100)]
+        priority: Option<Priority>,
+        /// `null`: it is reached directly.
+        #[serde(default)]
+        #[schema(value_type = Option<ProxyRecord>)]
+        proxy: Patch<ProxyRecord>,
+        /// When its subscription ends; it is not used afterwards. `null`: it does not end.
+        #[serde(default)]
+        #[schema(value_type = Option<String>, format = DateTime)]
+        subscription_expires_at: Patch<String>,
+        /// What is noted about its state.
+        error_message: Option<String>,
+        /// `active` says that it is well: whatever kept it out ends.
+        status: Option<StatusName>,
+    }
 }
 
 /// The state that an operator can give an account.
@@ -97,7 +56,7 @@ pub(super) enum StatusName {
 pub(super) struct ReadChange {
     base_url: Option<String>,
     secret: Option<SecretString>,
-    proxy: Option<Option<NewProxy>>,
+    proxy: Patch<NewProxy>,
     /// Whether what keeps the account out is to end.
     pub(super) is_well: bool,
     settings: Settings,
@@ -117,7 +76,8 @@ struct Settings {
     limits: GivenLimits,
     rate: Option<Multiplier>,
     on_disconnect: Option<OnDisconnect>,
-    subscription_ends: Option<Option<Timestamp>>,
+    /// A subscription may also be said to end never.
+    subscription_ends: Patch<Option<Timestamp>>,
     error_message: Option<String>,
 }
 
@@ -125,15 +85,10 @@ impl AccountChangeRecord {
     /// The change in the engine's words.
     pub(super) fn read(self) -> Result<ReadChange, ApiError> {
         let limits = self.limits()?;
-        let end = self.subscription_expires_at.map(|end| match end {
-            Some(text) => end_of_subscription(&text),
-            None => Ok(None),
-        });
-        let proxy = self.proxy.map(|proxy| proxy.map(ProxyRecord::into_new_proxy).transpose());
         Ok(ReadChange {
             base_url: self.api_url,
             secret: self.api_key,
-            proxy: proxy.transpose()?,
+            proxy: self.proxy.try_map(ProxyRecord::into_new_proxy)?,
             is_well: self.status.is_some(),
             settings: Settings {
                 name: self.name,
@@ -148,26 +103,11 @@ impl AccountChangeRecord {
                 limits,
                 rate: self.rate_multiplier.as_ref().map(multiplier).transpose()?,
                 on_disconnect: self.on_disconnect.map(OnDisconnect::from),
-                subscription_ends: end.transpose()?,
+                subscription_ends: self
+                    .subscription_expires_at
+                    .try_map(|text| end_of_subscription(&text))?,
                 error_message: self.error_message,
             },
-        })
-    }
-
-    /// The limits among it.
-    fn limits(&self) -> Result<GivenLimits, ApiError> {
-        let minute = |text: &String| minute_of_day("quotaResetTime", text);
-        Ok(GivenLimits {
-            concurrency: self.max_concurrent_tasks,
-            daily_cost: money("dailyQuota", self.daily_quota.as_ref())?,
-            day_minute: self.quota_reset_time.as_ref().map(minute).transpose()?,
-            weekly_cost: money("weeklyCostLimit", self.weekly_cost_limit.as_ref())?,
-            monthly_cost: money("monthlyCostLimit", self.monthly_cost_limit.as_ref())?,
-            total_cost: money("totalCostLimit", self.total_cost_limit.as_ref())?,
-            week_day: self.weekly_reset_day,
-            week_hour: self.weekly_reset_hour,
-            policy: self.budget_policy,
-            ..GivenLimits::default()
         })
     }
 }
@@ -175,7 +115,10 @@ impl AccountChangeRecord {
 impl ReadChange {
     /// The proxy that it sets, if it sets one.
     pub(super) fn new_proxy(&self) -> Option<&NewProxy> {
-        self.proxy.as_ref().and_then(Option::as_ref)
+        match &self.proxy {
+            Patch::Set(proxy) => Some(proxy),
+            Patch::Keep | Patch::Clear => None,
+        }
     }
 
     /// Hands the change on, to be made by `edit`.
@@ -184,9 +127,9 @@ impl ReadChange {
     ) -> (impl Fn(&mut Account) + Send + Sync, AccountChange<'static>) {
         let Self { base_url, secret, proxy, is_well: _, settings } = self;
         let proxy = match proxy {
-            None => ProxyChange::Keep,
-            Some(None) => ProxyChange::Remove,
-            Some(Some(proxy)) => ProxyChange::Set(proxy),
+            Patch::Keep => ProxyChange::Keep,
+            Patch::Clear => ProxyChange::Remove,
+            Patch::Set(proxy) => ProxyChange::Set(proxy),
         };
         let change = AccountChange { edit: None, base_url, secret, proxy };
         (move |account: &mut Account| settings.apply(account), change)
@@ -205,7 +148,7 @@ impl Settings {
         set(self.schedulable.as_ref(), &mut account.schedulable);
         set(self.rate.as_ref(), &mut account.rate);
         set(self.on_disconnect.as_ref(), &mut account.on_disconnect);
-        set(self.subscription_ends.as_ref(), &mut account.subscription_ends);
+        self.subscription_ends.apply(&mut account.subscription_ends, |end| *end);
         set(self.error_message.as_ref(), &mut account.error_message);
         if self.user_agent.is_some() {
             account.user_agent.clone_from(&self.user_agent);

@@ -8,9 +8,9 @@ use utoipa::ToSchema;
 
 use super::settings::AccountKindName;
 use super::view::AccountView;
-use crate::admin::cursor;
 use crate::admin::error::ApiError;
 use crate::admin::extract::{PathOf, QueryOf};
+use crate::admin::paging::{self, OrderName};
 use crate::admin::session::Session;
 
 /// Which accounts, and in which order.
@@ -38,21 +38,14 @@ pub(super) struct AccountFilter {
 }
 
 /// What accounts are sorted by.
-#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 enum SortName {
+    #[default]
     Priority,
     Name,
     CreatedAt,
     LastUsedAt,
-}
-
-/// Which way a list goes.
-#[derive(Clone, Copy, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-enum OrderName {
-    Asc,
-    Desc,
 }
 
 /// Accounts.
@@ -67,28 +60,50 @@ pub(super) struct AccountList {
     next_cursor: Option<String>,
 }
 
+impl SortName {
+    /// What it is called in cursors.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Priority => "priority",
+            Self::Name => "name",
+            Self::CreatedAt => "createdAt",
+            Self::LastUsedAt => "lastUsedAt",
+        }
+    }
+}
+
+impl From<SortName> for AccountSort {
+    fn from(name: SortName) -> Self {
+        match name {
+            SortName::Priority => Self::Priority,
+            SortName::Name => Self::Name,
+            SortName::CreatedAt => Self::CreatedAt,
+            SortName::LastUsedAt => Self::LastUsedAt,
+        }
+    }
+}
+
 impl AccountFilter {
+    /// What it is sorted by, as cursors name it, and which way.
+    fn order(&self) -> (&'static str, Order) {
+        let order = self.order.unwrap_or(OrderName::Asc);
+        (self.sort.unwrap_or_default().name(), order.into())
+    }
+
     fn into_query(self, platform: Platform) -> Result<AccountQuery, ApiError> {
         if self.limit.is_some_and(|limit| !(1..=1_000).contains(&limit)) {
             return Err(ApiError::Invalid { field: "limit", why: "must be from 1 to 1000" });
         }
+        let (sort, order) = self.order();
         Ok(AccountQuery {
             platform: Some(platform),
             is_active: self.is_active,
             schedulable: self.schedulable,
             kind: self.account_type.map(Into::into),
             text: self.search,
-            sort: match self.sort {
-                None | Some(SortName::Priority) => AccountSort::Priority,
-                Some(SortName::Name) => AccountSort::Name,
-                Some(SortName::CreatedAt) => AccountSort::CreatedAt,
-                Some(SortName::LastUsedAt) => AccountSort::LastUsedAt,
-            },
-            order: match self.order {
-                None | Some(OrderName::Asc) => Order::Ascending,
-                Some(OrderName::Desc) => Order::Descending,
-            },
-            after: self.cursor.as_deref().map(cursor::read).transpose()?,
+            sort: self.sort.unwrap_or_default().into(),
+            order,
+            after: self.cursor.map(|text| paging::read(&text, sort, order)).transpose()?,
             limit: self.limit.unwrap_or(usize::MAX),
         })
     }
@@ -108,8 +123,9 @@ pub(super) async fn list_accounts(
     PathOf(platform): PathOf<Platform>,
     QueryOf(filter): QueryOf<AccountFilter>,
 ) -> Result<Json<AccountList>, ApiError> {
+    let (sort, order) = filter.order();
     let page = session.operator().page_of_accounts(&filter.into_query(platform)?).await?;
-    let next_cursor = page.next.as_ref().map(cursor::print).transpose()?;
+    let next_cursor = page.next.map(|next| paging::print(sort, order, next)).transpose()?;
     let known = u64::try_from(page.items.len()).unwrap_or(u64::MAX);
     let total = page.total.unwrap_or(known);
     let accounts = AccountView::many(&session, page.items).await?;

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 
 use relay_domain::{
-    AccountId, ApiKey, BudgetPolicy, ExpiryMode, LifetimeUnit, Multiplier, Permissions, Platform,
-    Signature, Timestamp, UnpricedPolicy, WaitQueue,
+    AccountId, ApiKey, ExpiryMode, LifetimeUnit, Multiplier, Permissions, Platform, Signature,
+    Timestamp, UnpricedPolicy, WaitQueue,
 };
 use serde::Serialize;
-use serde_json::Number;
 use utoipa::ToSchema;
 
-use crate::admin::dollars;
+use crate::admin::limits_view::LimitsView;
 
 /// An API key. Where v2 has an empty text for what has not happened yet, so has this.
 #[derive(Serialize, ToSchema)]
@@ -59,37 +58,10 @@ pub(super) struct KeyView {
     restricted_models: Vec<String>,
     enable_client_restriction: bool,
     allowed_clients: Vec<String>,
-    /// Tokens of all kinds in a window.
-    token_limit: u64,
-    concurrency_limit: u32,
+    #[serde(flatten)]
+    limits: LimitsView,
     #[serde(skip_serializing_if = "Option::is_none")]
     queue: Option<QueueView>,
-    /// Minutes.
-    rate_limit_window: u64,
-    rate_limit_requests: u64,
-    /// Dollars.
-    #[schema(value_type = f64)]
-    rate_limit_cost: Number,
-    /// Dollars.
-    #[schema(value_type = f64)]
-    daily_cost_limit: Number,
-    /// Dollars.
-    #[schema(value_type = f64)]
-    weekly_cost_limit: Number,
-    /// Dollars.
-    #[schema(value_type = f64)]
-    monthly_cost_limit: Number,
-    /// Dollars.
-    #[schema(value_type = f64)]
-    total_cost_limit: Number,
-    /// Dollars.
-    #[schema(value_type = f64)]
-    weekly_opus_cost_limit: Number,
-    /// 1 is Monday.
-    weekly_reset_day: u8,
-    weekly_reset_hour: u8,
-    /// `soft` or `hard`.
-    budget_policy: &'static str,
     /// By service; what is not here counts as it is.
     #[schema(value_type = BTreeMap<String, f64>)]
     service_rates: BTreeMap<&'static str, Multiplier>,
@@ -130,7 +102,6 @@ impl From<ApiKey> for KeyView {
         let moment = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
         let id = |id: Option<AccountId>| id.map(String::from);
         let caps = key.window_caps();
-        let window = key.limits.window;
         let [deleted_at, deleted_by, deleted_by_type] = parts(key.deleted);
         let [restored_at, restored_by, restored_by_type] = parts(key.restored);
         let is_deleted = deleted_at.is_some();
@@ -169,23 +140,8 @@ impl From<ApiKey> for KeyView {
             restricted_models: key.restricted_models.names,
             enable_client_restriction: key.allowed_clients.is_on,
             allowed_clients: key.allowed_clients.names,
-            token_limit: caps.tokens.unwrap_or(0),
-            concurrency_limit: key.limits.concurrency.unwrap_or(0),
+            limits: LimitsView::of(&key.limits, caps),
             queue: key.queue.map(QueueView::from),
-            rate_limit_window: window.map_or(0, |window| window.length.as_secs() / 60),
-            rate_limit_requests: caps.requests.unwrap_or(0),
-            rate_limit_cost: dollars::show(caps.cost),
-            daily_cost_limit: dollars::show(key.limits.daily_cost),
-            weekly_cost_limit: dollars::show(key.limits.weekly_cost),
-            monthly_cost_limit: dollars::show(key.limits.monthly_cost),
-            total_cost_limit: dollars::show(key.limits.total_cost),
-            weekly_opus_cost_limit: dollars::show(key.limits.weekly_claude_cost),
-            weekly_reset_day: key.limits.starts.week_day,
-            weekly_reset_hour: key.limits.starts.week_hour,
-            budget_policy: match key.limits.budget_policy {
-                BudgetPolicy::Soft => "soft",
-                BudgetPolicy::Hard => "hard",
-            },
             service_rates: key
                 .service_rates
                 .pairs()

@@ -1,18 +1,16 @@
 //! `GET /api/v2/stats/cost`
 
-use axum::Json;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use http::HeaderMap;
 use relay_store::UsageTotals;
-use relay_store::statistics::{Statistics, StatisticsRow};
+use relay_store::statistics::Statistics;
 use serde::Serialize;
 use serde_json::Number;
 use utoipa::ToSchema;
 
-use super::csv::{Csv, Field, FormatName};
-use super::range::{Distinctions, question};
-use super::usage::{UsageQuery, row_limit};
-use super::view::{RowName, rows_of};
+use super::csv::{Csv, FormatName};
+use super::usage::UsageQuery;
+use super::view::{Answer, RowName, table};
 use crate::admin::dollars;
 use crate::admin::error::ApiError;
 use crate::admin::extract::QueryOf;
@@ -71,35 +69,21 @@ struct CostView {
 
 impl CostView {
     fn new(statistics: Statistics, limit: usize) -> Result<Self, ApiError> {
-        let (from, to, total) = (statistics.from, statistics.to, statistics.total);
-        let mut rows = rows_of(statistics)?;
-        let has_more = limit < rows.len();
-        rows.truncate(limit);
-        let row =
-            |row: StatisticsRow| CostRow { name: RowName::of(&row), totals: row.totals.into() };
-        Ok(Self {
-            from: from.to_string(),
-            to: to.to_string(),
-            total: total.into(),
-            rows: rows.into_iter().map(row).collect(),
-            has_more,
-        })
+        let Answer { from, to, total, rows, has_more } = Answer::of(statistics, limit)?;
+        let rows = rows.into_iter().map(|(name, totals)| CostRow { name, totals }).collect();
+        Ok(Self { from, to, total, rows, has_more })
     }
 
     fn into_csv(self) -> Csv {
         let numbers = ["requests", "unpricedRequests", "cost", "charged"];
-        let columns: Vec<_> = RowName::COLUMNS.into_iter().chain(numbers).collect();
-        let mut csv = Csv::new(&columns);
-        for CostRow { name, totals } in &self.rows {
-            let numbers = [
+        table(&numbers, self.rows.iter().map(|CostRow { name, totals }| (name, totals)), |totals| {
+            [
                 totals.requests.to_string(),
                 totals.unpriced_requests.to_string(),
                 totals.cost.to_string(),
                 totals.charged.to_string(),
-            ];
-            csv.line(name.fields().chain(numbers.map(Field::Number)));
-        }
-        csv
+            ]
+        })
     }
 }
 
@@ -120,12 +104,7 @@ pub(super) async fn show_cost(
     headers: HeaderMap,
     QueryOf(query): QueryOf<UsageQuery>,
 ) -> Result<Response, ApiError> {
-    let limit = row_limit(query.limit)?;
-    let distinctions = Distinctions::parse(query.by.as_deref().unwrap_or(""))?;
-    let question = question(&session, query.range(), &distinctions, query.filter())?;
-    let answer = CostView::new(session.usage().statistics(&question).await?, limit)?;
-    Ok(match FormatName::of_request(query.format, &headers) {
-        FormatName::Json => Json(answer).into_response(),
-        FormatName::Csv => answer.into_csv().into_response(),
-    })
+    let (statistics, limit) = query.ask(&session).await?;
+    let answer = CostView::new(statistics, limit)?;
+    Ok(FormatName::of_request(query.format, &headers).write(answer, CostView::into_csv))
 }

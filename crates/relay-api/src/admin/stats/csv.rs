@@ -1,9 +1,10 @@
 //! Answers as CSV, for whoever reads them with a spreadsheet.
 
+use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// How an answer is written.
@@ -23,6 +24,14 @@ impl FormatName {
         let first = accepted.split([',', ';']).next().unwrap_or("").trim();
         let by_header = if first.eq_ignore_ascii_case("text/csv") { Self::Csv } else { Self::Json };
         asked.unwrap_or(by_header)
+    }
+
+    /// Writes `answer` like this; `table` makes a table of it.
+    pub(crate) fn write<T: Serialize>(self, answer: T, table: impl FnOnce(T) -> Csv) -> Response {
+        match self {
+            Self::Json => Json(answer).into_response(),
+            Self::Csv => table(answer).into_response(),
+        }
     }
 }
 

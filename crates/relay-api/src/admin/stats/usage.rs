@@ -1,10 +1,9 @@
 //! `GET /api/v2/stats/usage`
 
-use axum::Json;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use http::HeaderMap;
 use relay_domain::{AccountId, GroupId, KeyId, ModelName};
-use relay_store::statistics::{MAX_ROWS, StatisticsFilter};
+use relay_store::statistics::{MAX_ROWS, Statistics, StatisticsFilter};
 use serde::Deserialize;
 
 use super::csv::FormatName;
@@ -64,6 +63,14 @@ impl UsageQuery {
     pub(super) fn range(&self) -> AskedRange<'_> {
         AskedRange { from: self.from.as_deref(), to: self.to.as_deref() }
     }
+
+    /// What it asks for, and how many rows of that are to be shown at most.
+    pub(super) async fn ask(&self, session: &Session) -> Result<(Statistics, usize), ApiError> {
+        let limit = row_limit(self.limit)?;
+        let distinctions = Distinctions::parse(self.by.as_deref().unwrap_or(""))?;
+        let question = question(session, self.range(), &distinctions, self.filter())?;
+        Ok((session.usage().statistics(&question).await?, limit))
+    }
 }
 
 /// How many rows are asked for.
@@ -93,12 +100,7 @@ pub(super) async fn show_usage(
     headers: HeaderMap,
     QueryOf(query): QueryOf<UsageQuery>,
 ) -> Result<Response, ApiError> {
-    let limit = row_limit(query.limit)?;
-    let distinctions = Distinctions::parse(query.by.as_deref().unwrap_or(""))?;
-    let question = question(&session, query.range(), &distinctions, query.filter())?;
-    let answer = UsageView::new(session.usage().statistics(&question).await?, limit)?;
-    Ok(match FormatName::of_request(query.format, &headers) {
-        FormatName::Json => Json(answer).into_response(),
-        FormatName::Csv => answer.into_csv().into_response(),
-    })
+    let (statistics, limit) = query.ask(&session).await?;
+    let answer = UsageView::new(statistics, limit)?;
+    Ok(FormatName::of_request(query.format, &headers).write(answer, UsageView::into_csv))
 }

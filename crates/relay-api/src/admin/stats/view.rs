@@ -130,15 +130,9 @@ pub(crate) struct UsageView {
 impl UsageView {
     /// At most `limit` rows of an answer.
     pub(crate) fn new(statistics: Statistics, limit: usize) -> Result<Self, ApiError> {
-        let (from, to, total) = (statistics.from, statistics.to, statistics.total);
-        let mut rows = rows_of(statistics)?;
-        let has_more = limit < rows.len();
-        rows.truncate(limit);
-        let rows = rows
-            .into_iter()
-            .map(|row| UsageRow { name: RowName::of(&row), totals: row.totals.into() })
-            .collect();
-        Ok(Self { from: from.to_string(), to: to.to_string(), total: total.into(), rows, has_more })
+        let Answer { from, to, total, rows, has_more } = Answer::of(statistics, limit)?;
+        let rows = rows.into_iter().map(|(name, totals)| UsageRow { name, totals }).collect();
+        Ok(Self { from, to, total, rows, has_more })
     }
 
     /// The rows as a table.
@@ -155,25 +149,65 @@ impl UsageView {
             "cost",
             "charged",
         ];
-        let columns: Vec<_> = RowName::COLUMNS.into_iter().chain(numbers).collect();
-        let mut csv = Csv::new(&columns);
-        for UsageRow { name, totals } in &self.rows {
-            let counts = [
-                totals.requests,
-                totals.unpriced_requests,
-                totals.input_tokens,
-                totals.output_tokens,
-                totals.cache_read_tokens,
-                totals.cache_write_5m_tokens,
-                totals.cache_write_1h_tokens,
-                totals.total_tokens,
-            ];
-            let counts = counts.map(|count| Field::Number(count.to_string()));
-            let money = [&totals.cost, &totals.charged].map(|n| Field::Number(n.to_string()));
-            csv.line(name.fields().chain(counts).chain(money));
-        }
-        csv
+        table(
+            &numbers,
+            self.rows.iter().map(|UsageRow { name, totals }| (name, totals)),
+            |totals| {
+                [
+                    totals.requests.to_string(),
+                    totals.unpriced_requests.to_string(),
+                    totals.input_tokens.to_string(),
+                    totals.output_tokens.to_string(),
+                    totals.cache_read_tokens.to_string(),
+                    totals.cache_write_5m_tokens.to_string(),
+                    totals.cache_write_1h_tokens.to_string(),
+                    totals.total_tokens.to_string(),
+                    totals.cost.to_string(),
+                    totals.charged.to_string(),
+                ]
+            },
+        )
     }
+}
+
+/// An answer whose sums are shown as `T`.
+pub(super) struct Answer<T> {
+    pub(super) from: String,
+    pub(super) to: String,
+    pub(super) total: T,
+    pub(super) rows: Vec<(RowName, T)>,
+    pub(super) has_more: bool,
+}
+
+impl<T: From<UsageTotals>> Answer<T> {
+    /// At most `limit` rows of `statistics`.
+    pub(super) fn of(statistics: Statistics, limit: usize) -> Result<Self, ApiError> {
+        let (from, to, total) = (statistics.from, statistics.to, statistics.total);
+        let rows = rows_of(statistics)?;
+        let has_more = limit < rows.len();
+        let shown = rows.into_iter().take(limit);
+        Ok(Self {
+            from: from.to_string(),
+            to: to.to_string(),
+            total: total.into(),
+            rows: shown.map(|row| (RowName::of(&row), row.totals.into())).collect(),
+            has_more,
+        })
+    }
+}
+
+/// Rows as a table: what each is of, and its `numbers`.
+pub(super) fn table<'a, T: 'a, const N: usize>(
+    numbers: &[&'static str; N],
+    rows: impl Iterator<Item = (&'a RowName, &'a T)>,
+    of: impl Fn(&T) -> [String; N],
+) -> Csv {
+    let columns: Vec<_> = RowName::COLUMNS.into_iter().chain(*numbers).collect();
+    let mut csv = Csv::new(&columns);
+    for (name, totals) in rows {
+        csv.line(name.fields().chain(of(totals).map(Field::Number)));
+    }
+    csv
 }
 
 /// The rows of an answer, if they are not too many.

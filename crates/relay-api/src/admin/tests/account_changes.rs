@@ -161,6 +161,14 @@ async fn accounts_are_listed_page_by_page() {
     assert_eq!(seen.len(), 5);
     assert!(seen.is_sorted_by(|a, b| b < a), "{seen:?}");
     office.get(&format!("{}?cursor=x", PATHS[1]), Some(&token)).await.expect(400);
+    let first = office.get(&format!("{}?limit=1&sort=name", PATHS[1]), Some(&token)).await;
+    let next = first.expect(200).json()["nextCursor"].as_str().unwrap().to_owned();
+    for (order, status) in
+        [("sort=name", 200), ("sort=name&order=desc", 400), ("sort=priority", 400)]
+    {
+        let path = format!("{}?{order}&cursor={next}", PATHS[1]);
+        office.get(&path, Some(&token)).await.expect(status);
+    }
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ async fn a_group_is_made_changed_and_removed() {
     }
     let limits = office.get(&format!("{path}/limits"), Some(&token)).await.expect(200).json();
     let limits = limits["limits"].as_array().unwrap().clone();
-    assert!(limits.iter().any(|limit| limit["limit"] == "total_cost_limit_exceeded"), "{limits:?}");
+    assert!(limits.iter().any(|limit| limit["limit"] == "total_cost"), "{limits:?}");
     office.post(&format!("{path}/reset-limits"), Some(&token), "").await.expect(200);
     let list = office.get(GROUPS, Some(&token)).await.expect(200).json();
     assert_eq!(list["total"], 1);

@@ -226,7 +226,7 @@ async fn limits_are_shown_and_started_anew() {
     let asked = json!({"monthlyCostLimit": 2.5, "groupId": group});
     let (path, _) = create(&office, &token, &asked).await;
     let shown = office.get(&format!("{path}/limits"), Some(&token)).await.expect(200).json();
-    let expected = json!({"limit": "monthly_cost_limit_exceeded", "used": 0, "held": 0,
+    let expected = json!({"limit": "monthly_cost", "used": 0, "held": 0,
         "allowed": 2.5, "resetsAt": "2026-02-01T00:00:00.000Z"});
     assert_eq!(shown, json!({"limits": [expected], "group": {"id": group, "limits": []}}));
     let reset = office.post(&format!("{path}/reset-limits"), Some(&token), "").await.expect(200);

@@ -24,5 +24,5 @@ async fn limits_that_start_anew_leave_a_note() {
     let query = AuditQuery { limit: 1, ..AuditQuery::default() };
     let trail = desk.operator.audit(&query).await.unwrap().entries;
     assert_eq!(trail[0].action, "account.reset-limits");
-    assert_eq!(trail[0].before.as_deref(), Some(r#"{"daily_cost_limit_exceeded":0}"#));
+    assert_eq!(trail[0].before.as_deref(), Some(r#"{"daily_cost":0}"#));
 }
