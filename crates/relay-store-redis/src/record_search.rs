@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_record_that_is_found_has_every_mark() {
-        for name in ["plain", r#"a "b" \c"#, "模型"] {
+        for name in ["plain", r#"a"b"\c"#, "模型"] {
             let record = RequestRecord {
                 key: KeyId::try_from(name).unwrap(),
                 account: Some(AccountId::try_from(name).unwrap()),

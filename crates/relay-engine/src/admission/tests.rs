@@ -186,7 +186,9 @@ async fn a_store_that_is_away_or_hangs_lets_nobody_in_and_says_so_in_time() {
     tokio::time::pause();
     let asked = tokio::time::Instant::now();
     let hung = let_in(&relay, ASKED).await.map(drop);
-    assert_eq!(asked.elapsed().as_millis(), relay.core.config.admission_timeout.as_millis());
+    let (took, bound) = (asked.elapsed(), relay.core.config.admission_timeout);
+    // The clock of the runtime ticks in milliseconds.
+    assert!(bound <= took && took <= bound + Duration::from_millis(1), "{took:?}");
     tokio::time::resume();
     assert!(matches!(hung, Err(EngineError::Store(StoreError::Unavailable(_)))), "{hung:?}");
     bench.ledger.hangs.store(false, std::sync::atomic::Ordering::SeqCst);

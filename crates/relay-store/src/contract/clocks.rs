@@ -58,7 +58,7 @@ const DAYS: [Day; 2] = [
 pub async fn budgets_follow_the_clocks(stores: &Stores) {
     for whose in Whose::ALL {
         for day in &DAYS {
-            let name = format!("clocks-{}", day.begins_at);
+            let name = format!("clocks-{}", day.begins_at.replace(':', "-"));
             let daily = Spender::new(stores, whose, &name, limit(LimitKind::DailyCost, 100));
             for (number, spent_at) in (0..).zip(day.spent_at) {
                 daily.enter(number, 1, moment(spent_at)).await.unwrap();

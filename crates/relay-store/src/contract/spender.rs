@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use relay_domain::{
-    KeyId, LimitKind, LimitScope, LimitState, Limits, ModelName, NanoUsd, RateWindow, RequestId,
-    RequestRecord, Timestamp, TokenCount, TokenUsage,
+    BudgetPolicy, KeyId, LimitKind, LimitScope, LimitState, Limits, ModelName, NanoUsd, RateWindow,
+    RequestId, RequestRecord, Timestamp, TokenCount, TokenUsage,
 };
 
 use super::fixture::{
@@ -59,8 +59,9 @@ pub fn limit(kind: LimitKind, allowed: u64) -> Limits {
     with_limit(Limits::default(), kind, Some(allowed))
 }
 
-/// `limits` with one of them set anew. Amounts of money are [`dimes`].
-pub fn with_limit(mut limits: Limits, kind: LimitKind, allowed: Option<u64>) -> Limits {
+/// `limits` with one of them set anew, as hard ones. Amounts of money are [`dimes`].
+pub fn with_limit(limits: Limits, kind: LimitKind, allowed: Option<u64>) -> Limits {
+    let mut limits = Limits { budget_policy: BudgetPolicy::Hard, ..limits };
     let money = allowed.map(dimes);
     let empty = RateWindow { length: WINDOW, requests: None, tokens: None, cost: None };
     let window = limits.window.unwrap_or(empty);
