@@ -6,8 +6,8 @@ use std::time::Duration;
 use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
 use relay_domain::{
-    LimitKind, LimitScope, LimitState, Limits, NanoUsd, PeriodStarts, RateWindow, RequestRecord,
-    Timestamp,
+    BudgetPolicy, LimitKind, LimitScope, LimitState, Limits, NanoUsd, PeriodStarts, RateWindow,
+    RequestRecord, Timestamp,
 };
 use relay_store::contract::clocks;
 use relay_store::contract::fixture::{
@@ -30,7 +30,8 @@ fn nanos(amount: i64) -> NanoUsd {
 }
 
 fn daily(amount: i64) -> Limits {
-    Limits { daily_cost: Some(nanos(amount)), ..Limits::default() }
+    let budget_policy = BudgetPolicy::Hard;
+    Limits { daily_cost: Some(nanos(amount)), budget_policy, ..Limits::default() }
 }
 
 fn windowed() -> Limits {
