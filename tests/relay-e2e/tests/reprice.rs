@@ -1,6 +1,6 @@
 //! A model without a price is given one, and history tells the truth from then on.
 
-use relay_e2e::{Relay, Request, Store, on_both_stores};
+use relay_e2e::{Account, ApiKey, Relay, Request, Store, on_both_stores};
 use relay_sandbox::{Step, Usage};
 use serde_json::{Value, json};
 
@@ -26,25 +26,27 @@ async fn spent(relay: &Relay, key: &str) -> f64 {
     limits["limits"][0]["used"].as_f64().unwrap()
 }
 
-async fn history_is_recomputed_once_a_model_has_a_price(store: Store) {
-    let mut relay = Relay::start(store).await;
-    let account = relay.account("a").await;
-    let key = relay.key_with(json!({"serviceRates": {"claude": 1.5}})).await;
+/// Two requests of the model that has no price, and a small one of another. Returns their records.
+async fn history(relay: &Relay, account: &Account, key: &ApiKey) -> Vec<Value> {
     let usage = Usage { input: Some(400), output: Some(200), ..Usage::default() };
     account.script(Step::new().usage(usage).model(UNHEARD_OF));
     for count in 1..=2 {
         let unheard_of = body(UNHEARD_OF, false);
         let answer = relay.send(&Request::messages(&key.secret, unheard_of)).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
-        settled(&relay, count).await;
+        settled(relay, count).await;
     }
-    account.script(Step::new().usage(Usage {
-        input: Some(1),
-        output: Some(1),
-        ..Usage::default()
-    }));
+    let usage = Usage { input: Some(1), output: Some(1), ..Usage::default() };
+    account.script(Step::new().usage(usage));
     assert_eq!(relay.send(&Request::messages(&key.secret, whole())).await.status, 200);
-    let before = settled(&relay, 3).await;
+    settled(relay, 3).await
+}
+
+async fn history_is_recomputed_once_a_model_has_a_price(store: Store) {
+    let mut relay = Relay::start(store).await;
+    let account = relay.account("a").await;
+    let key = relay.key_with(json!({"serviceRates": {"claude": 1.5}})).await;
+    let before = history(&relay, &account, &key).await;
     assert_eq!(before[0]["cost"], Value::Null, "{}", before[0]);
     let known = before[2]["cost"].as_i64().unwrap();
     let limit = json!({"dailyCostLimit": 0.003});
