@@ -8,7 +8,7 @@ use crate::connection;
 use crate::usage::RedisUsage;
 
 /// How many records are looked at for one page.
-const EXAMINED: usize = 10_000;
+const EXAMINED: usize = 5_000;
 /// How many of them are read in one trip.
 const READ_AT_ONCE: usize = 500;
 

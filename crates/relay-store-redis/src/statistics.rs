@@ -23,8 +23,10 @@ use crate::shared::Shared;
 const FOLDED_AT_ONCE: usize = 5_000;
 /// How many waiting elements are read by one command.
 const ELEMENTS_AT_ONCE: usize = 1_000;
-/// How many parts are read in one trip: a few megabytes at most.
+/// How many parts are read or written in one trip: a few megabytes at most.
 const READ_AT_ONCE: usize = 16;
+/// How many bytes are added up where they came in: less than a tenth of a millisecond's work.
+const ADDED_IN_PLACE: usize = 20_000;
 /// How often reading is begun anew when segments change meanwhile.
 const ATTEMPTS: usize = 5;
 /// How long what is to become a segment is kept if nobody makes it one, in seconds.
@@ -86,8 +88,8 @@ async fn add_some(
     if read.is_empty() {
         return Ok((sum, Vec::new()));
     }
-    // It takes a while: not on a thread that serves requests.
-    let added = tokio::task::spawn_blocking(move || {
+    let bytes: usize = read.iter().filter_map(|(_, part)| part.as_ref().map(Vec::len)).sum();
+    let add = move || {
         let mut more = Vec::new();
         for ((piece, number), part) in read {
             // Of those that are not the first, one that is not there has just been changed, as the state
@@ -99,8 +101,14 @@ async fn add_some(
             }
         }
         Ok((sum, more))
-    });
-    added.await.map_err(interrupted)?.map_err(malformed)
+    };
+    // Much takes a while: not on a thread that serves requests.
+    let added = if bytes < ADDED_IN_PLACE {
+        add()
+    } else {
+        tokio::task::spawn_blocking(add).await.map_err(interrupted)?
+    };
+    added.map_err(malformed)
 }
 
 /// Folds what settlements have counted, and makes segments of days and months that are over.
@@ -181,7 +189,7 @@ async fn write(
     Ok(done == 1)
 }
 
-/// Writes segments where nobody looks, a part at a time. Returns their names, in the same order.
+/// Writes segments where nobody looks, each part by a command of its own. Returns their names, in the same order.
 async fn stage(
     shared: &Shared,
     writes: &[(SegmentName, Vec<Vec<u8>>)],
@@ -189,15 +197,19 @@ async fn stage(
     // Somebody else may be at the same change.
     let token = RandomState::new().hash_one(0);
     let mut names = Vec::with_capacity(writes.len());
+    let mut all = Vec::new();
     for (segment, parts) in writes {
         let name = shared.keyspace.staged_segment(*segment, token);
-        for (number, part) in parts.iter().enumerate() {
-            let mut pipeline = Pipeline::with_capacity(2);
-            pipeline.cmd("HSET").arg(&name).arg(number).arg(&part[..]);
-            pipeline.cmd("EXPIRE").arg(&name).arg(STAGED_FOR_S);
-            shared.pool.send(&pipeline).await?;
-        }
+        all.extend(parts.iter().enumerate().map(|(number, part)| (name.clone(), number, part)));
         names.push(name);
+    }
+    for some in all.chunks(READ_AT_ONCE) {
+        let mut pipeline = Pipeline::with_capacity(2 * some.len());
+        for (name, number, part) in some {
+            pipeline.cmd("HSET").arg(name).arg(*number).arg(&part[..]);
+            pipeline.cmd("EXPIRE").arg(name).arg(STAGED_FOR_S);
+        }
+        shared.pool.send(&pipeline).await?;
     }
     Ok(names)
 }

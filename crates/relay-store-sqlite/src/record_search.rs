@@ -11,7 +11,7 @@ use crate::stored::outcome_name;
 use crate::usage::{columns, into_record};
 
 /// How many entries of the index are looked at for one page.
-const EXAMINED: i64 = 200_000;
+const EXAMINED: i64 = 50_000;
 
 /// The page that `query` asks for. To be run in a transaction.
 pub(crate) fn search(

@@ -21,6 +21,9 @@ impl Sender {
     ) -> Result<Vec<Vec<LimitState>>, StoreError> {
         let script = &self.shared.scripts.standing;
         let mut standings = vec![Vec::new(); scopes.len()];
+        if scopes.is_empty() {
+            return Ok(standings);
+        }
         let mut asked: Vec<_> = scopes.iter().enumerate().collect();
         for _ in 0..ATTEMPTS {
             let mut pipeline = Pipeline::with_capacity(asked.len());

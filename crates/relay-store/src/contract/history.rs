@@ -145,8 +145,7 @@ pub async fn make<F: Future<Output = ()>>(
     settle(stores, shape, unsettled..shape.requests).await;
 }
 
-/// Lets requests of the history go through the ledger, many at once.
-pub async fn settle(stores: &Stores, shape: Shape, numbers: Range<u64>) {
+async fn settle(stores: &Stores, shape: Shape, numbers: Range<u64>) {
     for first in numbers.clone().step_by(AT_ONCE) {
         let mut running = JoinSet::new();
         for number in first..numbers.end.min(first + AT_ONCE as u64) {

@@ -114,14 +114,21 @@ impl<'a> Reading<'a> {
     /// Tells the numbers of every cell, in their order.
     pub(super) fn each(&self, mut tell: impl FnMut(usize, &Numbers)) {
         const AT_ONCE: usize = 128;
+        // As a rule most numbers are zero in every cell, or the same.
+        let same = self.numbers.map(|column| column.same());
+        let others: Vec<usize> = (0..NUMBERS).filter(|number| same[*number].is_none()).collect();
         let mut columns = [[0; AT_ONCE]; NUMBERS];
+        let mut numbers = same.map(Option::unwrap_or_default);
         for first in (0..self.cells).step_by(AT_ONCE) {
             let count = AT_ONCE.min(self.cells - first);
-            for (column, into) in self.numbers.iter().zip(&mut columns) {
-                column.copy(first, &mut into[..count]);
+            for number in &others {
+                self.numbers[*number].copy(first, &mut columns[*number][..count]);
             }
             for cell in 0..count {
-                tell(first + cell, &columns.each_ref().map(|column| column[cell]));
+                for number in &others {
+                    numbers[*number] = columns[*number][cell];
+                }
+                tell(first + cell, &numbers);
             }
         }
     }

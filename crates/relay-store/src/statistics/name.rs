@@ -1,7 +1,5 @@
 //! The names of keys, groups, accounts and models, as statistics keep them.
 
-use std::fmt::Write as _;
-
 use super::codec::Malformed;
 use super::leb128::{put, put_section, take_bytes, take_section, take_size};
 
@@ -125,15 +123,17 @@ fn uuid(text: &str) -> Option<u128> {
 }
 
 fn uuid_text(number: u128) -> String {
-    let bytes = number.to_be_bytes();
-    bytes.iter().enumerate().fold(String::with_capacity(36), |mut text, (at, byte)| {
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let mut text = String::with_capacity(36);
+    for (at, byte) in number.to_be_bytes().into_iter().enumerate() {
         if matches!(at, 4 | 6 | 8 | 10) {
             text.push('-');
         }
-        // Writing to a `String` cannot fail.
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
+        text.push(DIGITS[usize::from(byte >> 4)]);
+        text.push(DIGITS[usize::from(byte & 0xf)]);
+    }
+    text
 }
 
 #[cfg(test)]

@@ -28,6 +28,9 @@ pub struct Tallying {
     /// The row of each period and names, by their numbers.
     places: HashMap<(u32, [u32; 4]), u32>,
     rows: Vec<Row>,
+    /// Where one dimension is told apart, the row of each name in the period that was the last, as far as it
+    /// is known.
+    latest: (u32, Vec<u32>),
     /// The sum over the rows for which there is no room.
     beyond: Numbers,
     is_full: bool,
@@ -51,6 +54,7 @@ impl Tallying {
             periods: Vec::new(),
             places: HashMap::new(),
             rows: Vec::new(),
+            latest: (0, Vec::new()),
             beyond: [0; NUMBERS],
             is_full: false,
         }
@@ -116,14 +120,18 @@ impl Tallying {
                 wanted.push((*dimension, place));
             }
         }
-        if wanted.is_empty() && range == (0..reading.cells) {
-            return None;
-        }
-        let cells = range.filter(|cell| {
-            wanted.iter().all(|(dimension, place)| reading.place(*dimension, *cell) == *place)
-        });
         // A part has no more cells than that.
-        Some(cells.filter_map(|cell| u32::try_from(cell).ok()).collect())
+        let number = |cell: usize| u32::try_from(cell).unwrap_or(u32::MAX);
+        let is_narrow = range != (0..reading.cells);
+        let mut chosen: Option<Vec<u32>> = is_narrow.then(|| range.map(number).collect());
+        for (dimension, place) in wanted {
+            let places = reading.places(dimension, chosen.as_deref());
+            let fits = places.iter().zip(0_u32..).filter(|(found, _)| **found == number(place));
+            let cells = chosen.as_ref();
+            let fitting = fits.map(|(_, at)| cells.map_or(at, |cells| cells[at as usize]));
+            chosen = Some(fitting.collect());
+        }
+        chosen
     }
 
     /// The rows to which cells belong, in their order; a single one, if it is the same for all.
@@ -145,9 +153,7 @@ impl Tallying {
                     let row = rows.get_mut(*place as usize).ok_or(Malformed)?;
                     if *row == NOT_KNOWN {
                         let name = reading.names(at).name(*place as usize).ok_or(Malformed)?;
-                        let mut names = [0; 4];
-                        names[at] = self.names[at].number(name);
-                        *row = self.row(period, names);
+                        *row = self.row_of_name(period, at, name);
                     }
                     *place = *row;
                 }
@@ -180,6 +186,24 @@ impl Tallying {
             self.periods.len() - 1
         });
         u32::try_from(number).unwrap_or(u32::MAX)
+    }
+
+    fn row_of_name(&mut self, period: u32, dimension: usize, name: Name) -> u32 {
+        let number = self.names[dimension].number(name);
+        if self.latest.0 != period {
+            self.latest = (period, Vec::new());
+        }
+        let at = number as usize;
+        if let Some(row) = self.latest.1.get(at).copied().filter(|row| *row != NOT_KNOWN) {
+            return row;
+        }
+        let mut place = [0; 4];
+        place[dimension] = number;
+        let row = self.row(period, place);
+        let known = &mut self.latest.1;
+        known.resize(known.len().max(at + 1), NOT_KNOWN);
+        known[at] = row;
+        row
     }
 
     fn row(&mut self, period: u32, place: [u32; 4]) -> u32 {
