@@ -75,6 +75,13 @@ impl Relay {
             let current = known.version == admission.version.keys;
             self.core.directory.hear_keys(admission.version);
             match admission.decision {
+                // It was weighed against limits that may have been tightened since: ask again with those.
+                Ok(_)
+                    if !current
+                        && self.has_other_limits(&mut known, &payer, &mut flight).await? =>
+                {
+                    payer = known.payer();
+                }
                 Ok(grant) => {
                     drop(place);
                     flight.admitted(request.estimate, grant.limits);
@@ -95,6 +102,19 @@ impl Relay {
                 }
             }
         }
+    }
+
+    /// Reads the key of a request that has its hold again, and says whether its payer has other limits now.
+    async fn has_other_limits(
+        &self,
+        known: &mut KnownKey,
+        payer: &Payer,
+        flight: &mut Flight,
+    ) -> Result<bool, EngineError> {
+        let read = self.read_again(known).await;
+        *known = read.inspect_err(|_| flight.land(Outcome::Rejected, None, 0))?;
+        let now = known.payer();
+        Ok(now.key.limits != payer.key.limits || now.group != payer.group)
     }
 
     /// Goes on with a request that has its hold.

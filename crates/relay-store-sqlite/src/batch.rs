@@ -97,9 +97,10 @@ impl Batch {
         let mut keep = connection.prepare_cached(
             "INSERT INTO request (seq, id, record, key_id, account_id, model, served_model, status,
                  outcome, cost, counted_at)
-             SELECT 1 + max(counted.seq, (SELECT coalesce(max(seq), 0) FROM request)),
+             VALUES (
+                 1 + max((SELECT seq FROM counted), (SELECT coalesce(max(seq), 0) FROM request)),
                  ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10
-             FROM counted WHERE true ON CONFLICT (id) DO NOTHING",
+             ) ON CONFLICT (id) DO NOTHING",
         )?;
         for Settling { settlement, windows, own_day, .. } in &self.settlements {
             let record = &settlement.record;

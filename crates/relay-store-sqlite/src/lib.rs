@@ -49,6 +49,7 @@ mod spent;
 mod statistics;
 mod store;
 mod stored;
+mod telling;
 mod uncounted;
 mod usage;
 mod windows;

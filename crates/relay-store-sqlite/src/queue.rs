@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use crate::bindings::Bindings;
 use crate::error::SqliteError;
 use crate::holds::Holds;
+use crate::telling::{Listener, Told};
 use crate::writer::File;
 
 /// Who waits for a commit.
@@ -44,7 +45,7 @@ pub(crate) enum Phase {
 pub(crate) struct State {
     pub(crate) holds: Holds,
     pub(crate) bindings: Bindings,
-    pub(crate) settlements: Vec<(Settlement, Answer<Settled>)>,
+    pub(crate) settlements: Vec<(Settlement, Listener)>,
     /// Requests whose holds are to be written with the next commit.
     pub(crate) checkpoints: Vec<(RequestId, Answer<bool>)>,
     /// Requests whose holds are to be written with the next commit, if there is one before they are old
@@ -125,43 +126,43 @@ impl Queue {
 
     /// Writes the hold of a request with the next commit, and waits for it. `false`: it has ended.
     pub(crate) async fn store_now(&self, request: RequestId) -> Result<bool, StoreError> {
-        self.commit_with(|state, answer| {
+        let written = self.commit_with::<_, bool>(|state, answer| {
             state.checkpoints.push((request, answer));
             Ok(())
-        })
-        .await
+        });
+        written.await?.unwrap_or_else(Ok)
     }
 
     /// Settles a request with the next commit, and waits for it. Its slot is free at once: whoever sends
     /// one request after the other does not wait for the disk in between.
     pub(crate) async fn settle(&self, settlement: &Settlement) -> Result<Settled, StoreError> {
-        self.commit_with(|state, answer| {
+        let settled = self.commit_with(|state, listener| {
             if !state.holds.end(settlement.record.id) {
                 return Err(Settled::Before);
             }
-            state.settlements.push((settlement.clone(), answer));
+            state.settlements.push((settlement.clone(), listener));
             Ok(())
-        })
-        .await
+        });
+        settled.await?.map_or_else(Ok, |Told { own, .. }| own)
     }
 
     /// Waits for the next commit with what `add` has added to it; if it has not, for nothing.
-    async fn commit_with<T>(
+    async fn commit_with<M, T>(
         &self,
-        add: impl FnOnce(&mut State, Answer<T>) -> Result<(), T>,
-    ) -> Result<T, StoreError> {
+        add: impl FnOnce(&mut State, oneshot::Sender<M>) -> Result<(), T>,
+    ) -> Result<Result<M, T>, StoreError> {
         let (answer, waiting) = oneshot::channel();
         {
             let mut state = self.open_state()?;
             if let Err(known) = add(&mut state, answer) {
-                return Ok(known);
+                return Ok(Err(known));
             }
             // One that writes or lingers will find it without being told.
             if matches!(state.phase, Phase::Asleep | Phase::Ageing) {
                 self.work.notify_one();
             }
         }
-        waiting.await.unwrap_or_else(|_| Err(SqliteError::Closed.into()))
+        Ok(Ok(waiting.await.map_err(|_| SqliteError::Closed)?))
     }
 
     /// Runs `job` on the writer's connection: it sees all that was committed before, and counters that are

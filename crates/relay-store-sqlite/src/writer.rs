@@ -20,6 +20,7 @@ use crate::limit_rows::{read_spent, read_window};
 use crate::queue::{Answer, Phase, Queue, State};
 use crate::spent::Unread;
 use crate::store::Access;
+use crate::telling::{Listener, tell_all};
 use crate::uncounted::Uncounted;
 
 /// How long after the last commit settlements and checkpoints wait for company.
@@ -69,11 +70,11 @@ struct Due {
     /// What memory has to know of the file before it can say what the batch's settlements pass.
     unread: Vec<Unread>,
     /// Who is told what the settlements of the batch did, in their order.
-    settled: Vec<Answer<Settled>>,
+    settled: Vec<Listener>,
     /// Who is told that it was done.
     done: Vec<Answer<bool>>,
     /// Who is told that another one of the same batch did it.
-    settled_by_another: Vec<Answer<Settled>>,
+    settled_by_another: Vec<Listener>,
 }
 
 /// Writes what the queue holds, until it is closed.
@@ -211,7 +212,7 @@ fn take_batch(state: &mut State) -> Due {
                 due.settled.push(answer);
             }
             Err(NotTaken::Again) => due.settled_by_another.push(answer),
-            Err(NotTaken::Late) => tell(answer, Ok(Settled::Before)),
+            Err(NotTaken::Late) => tell_all(vec![(answer, Ok(Settled::Before))]),
         }
     }
     due
@@ -247,21 +248,18 @@ fn write(queue: &Queue, file: &mut File, mut due: Due) {
     let by_another = std::mem::take(&mut due.settled_by_another);
     match commit(queue, file, &due) {
         Ok(outcomes) => {
-            for (answer, outcome) in settled.into_iter().zip(outcomes) {
-                tell(answer, Ok(outcome));
-            }
+            let by_another = by_another.into_iter().map(|listener| (listener, Ok(Settled::Before)));
+            tell_all(
+                settled.into_iter().zip(outcomes.into_iter().map(Ok)).chain(by_another).collect(),
+            );
             for answer in done {
                 tell(answer, Ok(true));
-            }
-            for answer in by_another {
-                tell(answer, Ok(Settled::Before));
             }
         }
         Err(cause) => {
             let failed = || SqliteError::Commit(Arc::clone(&cause)).into();
-            for answer in settled.into_iter().chain(by_another) {
-                tell(answer, Err(failed()));
-            }
+            let all = settled.into_iter().chain(by_another);
+            tell_all(all.map(|listener| (listener, Err(failed()))).collect());
             for answer in done {
                 tell(answer, Err(failed()));
             }
