@@ -42,6 +42,20 @@ async fn history(relay: &Relay, account: &Account, key: &ApiKey) -> Vec<Value> {
     settled(relay, 3).await
 }
 
+/// It tells what would change while the server runs, and what is wrong with how it was asked.
+async fn looking_changes_nothing(relay: &Relay, range: [&str; 5], before: &[Value]) {
+    let told = relay.command(&range).await;
+    assert!(told.success, "{}", told.stderr);
+    for part in ["1 override", "2, of which 2 had no price", UNHEARD_OF, "--apply", "+0.0024"] {
+        assert!(told.stdout.contains(part), "{part} is not told: {}", told.stdout);
+    }
+    assert_eq!(records(relay), before);
+    let refused = relay.command(&[&range[..], &["--model", ""]].concat()).await;
+    assert!(!refused.success && refused.stderr.contains("--model"), "{}", refused.stderr);
+    let refused = relay.command(&["reprice", "--from", "2021-01-01", "--to", "2020-01-01"]).await;
+    assert!(!refused.success && refused.stderr.contains("later than from"), "{}", refused.stderr);
+}
+
 async fn history_is_recomputed_once_a_model_has_a_price(store: Store) {
     let mut relay = Relay::start(store).await;
     let account = relay.account("a").await;
@@ -58,19 +72,8 @@ async fn history_is_recomputed_once_a_model_has_a_price(store: Store) {
     let set = relay.admin("PUT", &format!("/api/v2/prices/{UNHEARD_OF}"), &price).await;
     assert_eq!(set.status, 200, "{}", set.text());
 
-    // Looking changes nothing, while the server runs.
     let range = ["reprice", "--from", "2020-01-01", "--to", "2999-12-31"];
-    let told = relay.command(&range).await;
-    assert!(told.success, "{}", told.stderr);
-    for part in ["1 override", "2, of which 2 had no price", UNHEARD_OF, "--apply", "+0.0024"] {
-        assert!(told.stdout.contains(part), "{part} is not told: {}", told.stdout);
-    }
-    assert_eq!(records(&relay), before);
-    let refused = relay.command(&[&range[..], &["--model", ""]].concat()).await;
-    assert!(!refused.success && refused.stderr.contains("--model"), "{}", refused.stderr);
-    let refused = relay.command(&["reprice", "--from", "2021-01-01", "--to", "2020-01-01"]).await;
-    assert!(!refused.success && refused.stderr.contains("later than from"), "{}", refused.stderr);
-
+    looking_changes_nothing(&relay, range, &before).await;
     let apply = [&range[..], &["--only-unpriced", "--apply", "--json"]].concat();
     if store == Store::Sqlite {
         let refused = relay.command(&apply).await;
@@ -103,8 +106,6 @@ async fn history_is_recomputed_once_a_model_has_a_price(store: Store) {
     let of_key = get(&relay, &format!("/api/v2/keys/{}/stats", key.id)).await;
     assert!(of_key["stats"].to_string().contains("0.0024"), "{of_key}");
     assert!(spent(&relay, &key.id).await >= 0.0036);
-    // A server that has run all along learns of the limit with the next request.
-    relay.send(&Request::messages(&key.secret, whole())).await;
     let answer = relay.send(&Request::messages(&key.secret, whole())).await;
     assert_eq!(answer.status, 402, "its budget is spent: {}", answer.text());
     let trail = get(&relay, "/api/v2/audit?action=history.reprice").await;

@@ -145,6 +145,7 @@ fn redis_launch(folder: &Path, address: SocketAddr) -> Launch {
         words: words.chain(no_snapshots).collect(),
         environment: Vec::new(),
         address,
+        tells_when_ready: false,
         core: Core::Rest,
         log,
     }

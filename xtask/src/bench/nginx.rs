@@ -24,7 +24,8 @@ pub(crate) fn launch(folder: &Path, address: SocketAddr, upstream: SocketAddr) -
         .chain([configuration.display().to_string()])
         .collect();
     let log = folder.join("log");
-    Ok(Launch { words, environment: Vec::new(), address, core: Core::Proxies, log })
+    let core = Core::Proxies;
+    Ok(Launch { words, environment: Vec::new(), address, tells_when_ready: false, core, log })
 }
 
 /// As lean as nginx goes: bodies stay in memory, nothing is logged, connections are kept.

@@ -53,6 +53,7 @@ pub(crate) fn set_up(
         words: vec![server.display().to_string(), "serve".to_owned()],
         environment,
         address,
+        tells_when_ready: true,
         core: Core::Proxies,
         log: folder.join(format!("relay-{name}.log")),
     };

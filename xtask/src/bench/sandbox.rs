@@ -47,6 +47,7 @@ impl Sandbox {
             words: [server.display().to_string()].into_iter().chain(words).collect(),
             environment: Vec::new(),
             address,
+            tells_when_ready: false,
             core: Core::Rest,
             log: folder.join("sandbox.log"),
         };

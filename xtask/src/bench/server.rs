@@ -1,6 +1,7 @@
 //! A program that runs while the benchmark measures: on one core, and gone when it is dropped.
 
 use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -32,6 +33,8 @@ pub(crate) struct Launch {
     pub(crate) environment: Vec<(String, String)>,
     /// Where it will listen.
     pub(crate) address: SocketAddr,
+    /// Whether it listens before it can serve, and says at `/readyz` when it can.
+    pub(crate) tells_when_ready: bool,
     /// Where it runs.
     pub(crate) core: Core,
     /// Where its output goes.
@@ -90,7 +93,7 @@ impl Server {
 
     fn wait_until_listening(&mut self, launch: &Launch) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        while TcpStream::connect(launch.address).is_err() {
+        while !is_up(launch) {
             let ended = self.child.try_wait()?;
             if ended.is_some() || deadline <= Instant::now() {
                 let log = fs::read_to_string(&self.log).unwrap_or_default();
@@ -100,6 +103,20 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// Whether requests can be sent to it.
+fn is_up(launch: &Launch) -> bool {
+    let Ok(mut socket) = TcpStream::connect(launch.address) else { return false };
+    if !launch.tells_when_ready {
+        return true;
+    }
+    let asked =
+        socket.write_all(b"GET /readyz HTTP/1.1\r\nhost: relay\r\nconnection: close\r\n\r\n");
+    let mut answer = String::new();
+    asked.is_ok()
+        && socket.read_to_string(&mut answer).is_ok()
+        && answer.starts_with("HTTP/1.1 200")
 }
 
 impl Drop for Server {

@@ -124,12 +124,12 @@ impl<'a> Reading<'a> {
             for number in &others {
                 self.numbers[*number].copy(first, &mut columns[*number][..count]);
             }
-            for cell in 0..count {
+            (0..count).for_each(|cell| {
                 for number in &others {
                     numbers[*number] = columns[*number][cell];
                 }
                 tell(first + cell, &numbers);
-            }
+            });
         }
     }
 }

@@ -85,6 +85,42 @@ async fn furnished() -> Desk {
     desk
 }
 
+/// Entries of the audit trail, and an event.
+async fn note_what_happened(desk: &Desk) {
+    let now = desk.clock.now();
+    for target in ["a", "b"] {
+        let entry = relay_domain::AuditEntry {
+            seq: 0,
+            at: now,
+            actor: crate::operator::fixture::root(),
+            action: "key.create".to_owned(),
+            target_kind: "key".to_owned(),
+            target_id: target.to_owned(),
+            before: None,
+            after: Some("{}".to_owned()),
+        };
+        desk.stores.audit.append(&entry).await.unwrap();
+    }
+    let event = RecordedEvent {
+        id: EventId::new(now, 1, 2),
+        event: Event {
+            at: now,
+            kind: EventKind::BudgetThreshold {
+                scope: LimitScope::Key(key_id("k")),
+                percent: 80,
+                state: relay_domain::LimitState {
+                    limit: LimitKind::TotalCost,
+                    used: 8,
+                    held: 0,
+                    allowed: 10,
+                    resets_at: None,
+                },
+            },
+        },
+    };
+    desk.stores.events.append(&[event]).await.unwrap();
+}
+
 async fn furnish(desk: &Desk) {
     let login = AdminCredentials {
         username: "root".to_owned(),
@@ -124,37 +160,7 @@ async fn furnish(desk: &Desk) {
         let change = SettingsChange { name, expected: None, next };
         assert!(desk.stores.settings.replace(&change).await.unwrap());
     }
-    for target in ["a", "b"] {
-        let entry = relay_domain::AuditEntry {
-            seq: 0,
-            at: now,
-            actor: crate::operator::fixture::root(),
-            action: "key.create".to_owned(),
-            target_kind: "key".to_owned(),
-            target_id: target.to_owned(),
-            before: None,
-            after: Some("{}".to_owned()),
-        };
-        desk.stores.audit.append(&entry).await.unwrap();
-    }
-    let event = RecordedEvent {
-        id: EventId::new(now, 1, 2),
-        event: Event {
-            at: now,
-            kind: EventKind::BudgetThreshold {
-                scope: LimitScope::Key(key_id("k")),
-                percent: 80,
-                state: relay_domain::LimitState {
-                    limit: LimitKind::TotalCost,
-                    used: 8,
-                    held: 0,
-                    allowed: 10,
-                    resets_at: None,
-                },
-            },
-        },
-    };
-    desk.stores.events.append(&[event]).await.unwrap();
+    note_what_happened(desk).await;
     // A request of the conversation that is bound.
     let asked = AdmitRequest { limits: limits(), ..admit_request(50, "k", now) };
     assert!(desk.stores.ledger.admit(&asked).await.unwrap().decision.is_ok());
