@@ -75,14 +75,15 @@ impl Relay {
             let current = known.version == admission.version.keys;
             self.core.directory.hear_keys(admission.version);
             match admission.decision {
-                // It was weighed against limits that may have been tightened since: ask again with those.
-                Ok(_)
-                    if !current
-                        && self.has_other_limits(&mut known, &payer, &mut flight).await? =>
-                {
-                    payer = known.payer();
-                }
                 Ok(grant) => {
+                    // It was weighed against limits that may have been tightened since.
+                    if !current {
+                        let other = self.has_other_limits(&mut known, &payer, &applicant).await;
+                        if other.inspect_err(|_| flight.land(Outcome::Rejected, None, 0))? {
+                            payer = known.payer();
+                            continue;
+                        }
+                    }
                     drop(place);
                     flight.admitted(request.estimate, grant.limits);
                     let version = admission.version;
@@ -109,10 +110,10 @@ impl Relay {
         &self,
         known: &mut KnownKey,
         payer: &Payer,
-        flight: &mut Flight,
+        applicant: &Applicant<'_>,
     ) -> Result<bool, EngineError> {
-        let read = self.read_again(known).await;
-        *known = read.inspect_err(|_| flight.land(Outcome::Rejected, None, 0))?;
+        *known = self.read_again(known).await?;
+        check(&known.key, applicant.scan, self.core.clock.now())?;
         let now = known.payer();
         Ok(now.key.limits != payer.key.limits || now.group != payer.group)
     }
@@ -126,7 +127,7 @@ impl Relay {
         binding: Option<Binding>,
         version: ConfigVersion,
     ) -> Result<(Flight, Preference), EngineError> {
-        let key = self.enter(known, applicant.scan, version).await;
+        let key = self.enter(known, version).await;
         let key = key.inspect_err(|_| flight.land(Outcome::Rejected, None, 0))?;
         if let Some(affinity) = applicant.affinity {
             flight.belongs_to(affinity, binding.as_ref());
@@ -253,18 +254,12 @@ impl Relay {
     /// a key whose time begins now.
     async fn enter(
         &self,
-        mut known: KnownKey,
-        scan: &RequestScan,
+        known: KnownKey,
         version: ConfigVersion,
     ) -> Result<Arc<ApiKey>, EngineError> {
         self.core.retries.deposit();
         self.core.directory.refresh_roster(version).await?;
-        let now = self.core.clock.now();
-        if known.version != version.keys {
-            known = self.read_again(&known).await?;
-            check(&known.key, scan, now)?;
-        }
-        self.activate(&known.key, now).await?;
+        self.activate(&known.key, self.core.clock.now()).await?;
         Ok(known.key)
     }
 

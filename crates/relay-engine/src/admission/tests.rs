@@ -99,6 +99,20 @@ async fn no_old_snapshot_lets_in_or_keeps_out() {
 }
 
 #[tokio::test]
+async fn a_limit_that_was_tightened_holds_for_the_next_request() {
+    let bench = Bench::new();
+    let mut key = bench.key(|_| {}).await;
+    let relay = Relay::new(&bench.engine(None).await);
+    let _first = let_in(&relay, ASKED).await.unwrap();
+    let known = caller(&relay).await;
+    key.limits.concurrency = Some(1);
+    bench.stores.keys.update(&key).await.unwrap();
+    let refused = admitted(&relay, known).await;
+    assert!(matches!(refused, Err(EngineError::Denied(_))), "{refused:?}");
+    assert_eq!(relay.core.airspace.all().len(), 1, "what was held by the old limits is given back");
+}
+
+#[tokio::test]
 async fn a_key_that_was_recognised_before_others_looked_is_read_again() {
     let (relay, stores) = relay().await;
     let active = key("k", hasher().digest(SECRET));
