@@ -63,10 +63,17 @@ impl Relay {
             flight.dismiss();
             self.queue(&mut flight, &payer, &applicant, terms, &mut place).await?;
         }
+        // By limits that have changed since.
+        let mut is_held = false;
         loop {
             flight.begin_again(payer.clone());
-            let estimate = self.estimate(&payer, &applicant);
-            let estimate = estimate.inspect_err(|_| flight.dismiss())?;
+            let estimate = self.estimate(&payer, &applicant).inspect_err(|_| {
+                if is_held {
+                    flight.land(Outcome::Rejected, None, 0);
+                } else {
+                    flight.dismiss();
+                }
+            })?;
             let request = self.admit_request(&payer, &applicant, estimate);
             // Whether a store that did not answer took the hold is not known.
             let admission = self.core.ask(&request).await;
@@ -81,6 +88,7 @@ impl Relay {
                         let other = self.has_other_limits(&mut known, &payer, &applicant).await;
                         if other.inspect_err(|_| flight.land(Outcome::Rejected, None, 0))? {
                             payer = known.payer();
+                            is_held = true;
                             continue;
                         }
                     }
@@ -91,6 +99,7 @@ impl Relay {
                 }
                 Err(denial) if current => {
                     flight.dismiss();
+                    is_held = false;
                     let terms = payer.key.queue.filter(|_| denial.limit == LimitKind::Concurrency);
                     let Some(terms) = terms else { return Err(EngineError::Denied(denial)) };
                     self.queue(&mut flight, &payer, &applicant, terms, &mut place).await?;
@@ -98,14 +107,16 @@ impl Relay {
                 // The limit that denied may have been raised: ask again with the present one.
                 Err(_) => {
                     flight.dismiss();
+                    is_held = false;
                     known = self.read_again(&known).await?;
+                    check(&known.key, scan, self.core.clock.now())?;
                     payer = known.payer();
                 }
             }
         }
     }
 
-    /// Reads the key of a request that has its hold again, and says whether its payer has other limits now.
+    /// Reads the key of a request that has its hold again, and says whether it would be weighed otherwise now.
     async fn has_other_limits(
         &self,
         known: &mut KnownKey,
@@ -115,7 +126,8 @@ impl Relay {
         *known = self.read_again(known).await?;
         check(&known.key, applicant.scan, self.core.clock.now())?;
         let now = known.payer();
-        Ok(now.key.limits != payer.key.limits || now.group != payer.group)
+        let of_key = |payer: &Payer| (payer.key.limits, payer.rate(), payer.unpriced());
+        Ok(of_key(&now) != of_key(payer) || now.group != payer.group)
     }
 
     /// Goes on with a request that has its hold.

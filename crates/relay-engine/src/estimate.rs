@@ -4,7 +4,7 @@
 //! a key at what their size suggests. Both are guesses, and budgets that allow for them (`soft`) may be
 //! passed by what the guess was short of.
 //!
-//! Where a budget is hard, the worst case is held, so that it cannot be passed ([`worst_case`]).
+//! Where a budget is hard, the worst case is held, so that it cannot be passed ([`worst_case()`]).
 
 mod hidden;
 mod worst_case;

@@ -109,15 +109,17 @@ impl Ledger for SqliteStore {
         let (queue, scope) = (Arc::clone(self.core().serving()?), scope.clone());
         let restart = {
             let queue = Arc::clone(&queue);
-            move |connection: &mut Connection| {
-                limit_rows::restart(connection, &scope, now)?;
+            move |file: &mut File| {
+                // What is not counted yet would count after the restart.
+                file.count()?;
+                limit_rows::restart(&mut file.connection, &scope, now)?;
                 let mut state = queue.state();
                 state.holds.book.spent.forget(&scope);
                 state.holds.book.windows.close(&scope);
                 Ok(())
             }
         };
-        queue.run(restart).await
+        queue.run_as_writer(restart).await
     }
 
     async fn reap(&self, now: Timestamp, max: usize) -> Result<Vec<RequestRecord>, StoreError> {

@@ -29,6 +29,8 @@ pub(crate) struct Uncounted {
     /// What memory knows: up to which record the file's counters go. `None`: it does not, and the records
     /// have to be read.
     counted: Option<i64>,
+    /// When the records are to be read, if they have to be.
+    read_at: Option<Instant>,
 }
 
 /// All that the file's counters lack, if `counted` is right.
@@ -42,7 +44,8 @@ struct Pending {
 impl Uncounted {
     /// What the file's counters lack is not known yet.
     pub(crate) fn new(calendar: Calendar, serving: bool) -> Self {
-        Self { calendar, serving, pending: None, counted: None }
+        let read_at = serving.then(|| Instant::now() + MAX_AGE);
+        Self { calendar, serving, pending: None, counted: None, read_at }
     }
 
     /// A commit has kept `requests` records, the last of them at `last`, whose usage is in `counters`.
@@ -66,11 +69,12 @@ impl Uncounted {
     pub(crate) fn lose(&mut self) {
         self.pending = None;
         self.counted = None;
+        self.read_at = Some(Instant::now() + MAX_AGE);
     }
 
     /// When the counters are to be brought up to date.
     pub(crate) fn due(&self) -> Option<Instant> {
-        let pending = self.pending.as_ref()?;
+        let Some(pending) = &self.pending else { return self.read_at };
         let is_full = MAX_REQUESTS <= pending.requests;
         Some(if is_full { pending.since } else { pending.since + MAX_AGE })
     }
@@ -84,14 +88,23 @@ impl Uncounted {
         if self.pending.is_none() && self.counted.is_some() {
             return Ok(());
         }
-        if self.pending.is_none() && !is_behind(connection)? {
-            return Ok(());
-        }
+        // Should it fail, it is tried again later.
+        self.read_at = self.serving.then(|| Instant::now() + MAX_AGE);
         let (pending, known) = (self.pending.take(), self.counted.take());
-        let counted = count(connection, pending, known, self.calendar)?;
+        let counted = match pending {
+            None if !is_behind(connection)? => counted(connection)?,
+            pending => count(connection, pending, known, self.calendar)?,
+        };
         self.counted = Some(counted).filter(|_| self.serving);
+        self.read_at = None;
         Ok(())
     }
+}
+
+/// Up to which record the file's counters go.
+fn counted(connection: &Connection) -> Result<i64, SqliteError> {
+    let mut read = connection.prepare_cached("SELECT seq FROM counted")?;
+    Ok(read.query_row([], |row| row.get(0))?)
 }
 
 /// Whether there are records that the counters lack.
@@ -111,8 +124,7 @@ fn count(
     calendar: Calendar,
 ) -> Result<i64, SqliteError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let counted: i64 =
-        transaction.prepare_cached("SELECT seq FROM counted")?.query_row([], |row| row.get(0))?;
+    let counted = counted(&transaction)?;
     let (counters, last) = match pending.filter(|_| known == Some(counted)) {
         Some(pending) => (pending.counters, pending.last),
         None => read(&transaction, counted, calendar)?,

@@ -45,6 +45,13 @@ impl File {
         self.uncounted.count(&mut self.connection)
     }
 
+    /// The same for those who can do with counters that are behind.
+    fn try_to_count(&mut self) {
+        if let Err(error) = self.count() {
+            tracing::warn!(%error, "counters of usage are behind: they could not be written");
+        }
+    }
+
     /// Reads into memory what it does not know. No commit comes between: only the writer commits what is
     /// read.
     ///
@@ -114,12 +121,12 @@ pub(crate) fn write_until_closed(
             committed_at = Instant::now();
         }
         let is_due = file.uncounted.due().is_some_and(|due| due <= Instant::now());
-        if (closing || !jobs.is_empty() || is_due)
-            && let Err(error) = file.count()
-        {
-            tracing::warn!(%error, "counters of usage are behind: they could not be written");
+        if closing || is_due {
+            file.try_to_count();
         }
         for job in jobs {
+            // One before it may have settled something.
+            file.try_to_count();
             job(&mut file);
         }
         if closing {

@@ -6,14 +6,16 @@
 
 use memchr::memmem;
 
-/// Searches of a tool that sets itself no limit: more than the provider's turns make.
+/// Searches for one answer: more than the provider's turns make.
 const MOST_SEARCHES: u64 = 100;
 
 /// What is not in the body, by Anthropic's Messages API.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Hidden {
-    /// Content by address or by a file's id.
+    /// Content of which the body's bytes tell nothing: by address, by a file's id, packed into a PDF.
     pub(super) content: bool,
+    /// Images in the body, which a few bytes can make large.
+    pub(super) images: u64,
     /// Tools that the provider runs itself: what they find is input of further calls of the model.
     pub(super) provider_tools: bool,
     /// How many web searches it allows.
@@ -23,39 +25,31 @@ pub(super) struct Hidden {
 impl Hidden {
     /// What a body may ask for that says anything.
     pub(super) const ANYTHING: Self =
-        Self { content: true, provider_tools: true, web_searches: MOST_SEARCHES };
+        Self { content: true, images: 0, provider_tools: true, web_searches: MOST_SEARCHES };
 
     /// What `body` asks for.
     pub(super) fn of(body: &[u8]) -> Self {
-        let searches = memmem::find_iter(body, b"\"web_search_2").filter(|at| is_value(body, *at));
-        let searches = searches.count();
-        let other_tools = [&b"\"web_fetch_2"[..], b"\"code_execution_2", b"\"mcp_toolset\""];
-        let has_tool = |tool| memmem::find_iter(body, tool).any(|at| is_value(body, at));
+        let values_of = |text| memmem::find_iter(body, text).filter(|at| is_value(body, *at));
+        let has = |text| values_of(text).next().is_some();
+        let searches = has(&b"\"web_search_2"[..]);
+        let other_tools = [
+            &b"\"web_fetch_2"[..],
+            b"\"code_execution_2",
+            b"\"tool_search_tool_",
+            b"\"mcp_toolset\"",
+        ];
         let has_servers = memmem::find(body, b"\"mcp_servers\"").is_some();
-        let web_searches = match (searches, limits(body)) {
-            (0, _) => 0,
-            // A limit for each tool of the provider's.
-            (searches, (count, sum)) if searches <= count => sum,
-            _ => MOST_SEARCHES,
-        };
+        let images = values_of(&b"\"image/"[..]).count();
         Self {
-            content: memmem::find_iter(body, b"\"url\"").any(|at| is_value(body, at))
+            content: has(b"\"url\"")
+                || has(b"\"application/pdf\"")
                 || values(body, b"\"file_id\"").any(|value| value.starts_with(b"\"")),
-            provider_tools: searches > 0 || has_servers || other_tools.into_iter().any(has_tool),
-            web_searches,
+            images: u64::try_from(images).unwrap_or(u64::MAX),
+            provider_tools: searches || has_servers || other_tools.into_iter().any(has),
+            // What limits the tool sets itself does not matter beside the input of its turns.
+            web_searches: if searches { MOST_SEARCHES } else { 0 },
         }
     }
-}
-
-/// How many tools limit how often they may be used, and to how much together.
-fn limits(body: &[u8]) -> (usize, u64) {
-    let limits = values(body, b"\"max_uses\"").filter_map(|value| {
-        let digits = value.iter().take_while(|byte| byte.is_ascii_digit());
-        let number =
-            |sum: u64, digit: &u8| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0'));
-        value.first().filter(|byte| byte.is_ascii_digit()).map(|_| digits.fold(0, number))
-    });
-    limits.fold((0, 0), |(count, sum): (usize, u64), limit| (count + 1, sum.saturating_add(limit)))
 }
 
 /// What stands behind each occurrence of a name and its colon.
@@ -75,7 +69,8 @@ fn is_value(body: &[u8], at: usize) -> bool {
 mod tests {
     use super::*;
 
-    const NOTHING: Hidden = Hidden { content: false, provider_tools: false, web_searches: 0 };
+    const NOTHING: Hidden =
+        Hidden { content: false, images: 0, provider_tools: false, web_searches: 0 };
 
     #[test]
     fn content_by_reference_is_seen_and_a_schema_is_not() {
@@ -84,6 +79,7 @@ mod tests {
             r#"{"source":{"type" : "url"}}"#,
             r#"{"source":{"type":"file","file_id":"file_1"}}"#,
             r#"{"type":"container_upload","file_id" : "file_1"}"#,
+            r#"{"source":{"type":"base64","media_type":"application/pdf","data":"AA"}}"#,
         ] {
             let content = Hidden { content: true, ..NOTHING };
             assert_eq!(Hidden::of(body.as_bytes()), content, "{body}");
@@ -100,10 +96,9 @@ mod tests {
     #[test]
     fn tools_of_the_provider_are_seen_with_the_searches_that_they_allow() {
         for (body, provider_tools, web_searches) in [
-            (r#"{"type":"web_search_20250305","max_uses":3}"#, true, 3),
-            (r#"{"type": "web_search_20250305", "max_uses": 12}"#, true, 12),
+            (r#"{"type": "web_search_20250305", "max_uses": 3}"#, true, MOST_SEARCHES),
             (r#"{"type":"web_search_20250305"}"#, true, MOST_SEARCHES),
-            (r#"{"type":"web_search_20250305","max_uses":null}"#, true, MOST_SEARCHES),
+            (r#"{"type":"tool_search_tool_regex_20251119"}"#, true, 0),
             (r#"{"type":"web_fetch_20250910","max_uses":2}"#, true, 0),
             (r#"{"type":"code_execution_20250825"}"#, true, 0),
             (r#"{"mcp_servers":[]}"#, true, 0),
@@ -114,5 +109,12 @@ mod tests {
             let expected = Hidden { provider_tools, web_searches, ..NOTHING };
             assert_eq!(Hidden::of(body.as_bytes()), expected, "{body}");
         }
+    }
+
+    #[test]
+    fn images_are_counted() {
+        let image = r#"{"type":"base64","media_type":"image/png","data":"AA"}"#;
+        let body = format!("[{image},{image},{{\"text\":\"an image/png\"}}]");
+        assert_eq!(Hidden::of(body.as_bytes()), Hidden { images: 2, ..NOTHING });
     }
 }

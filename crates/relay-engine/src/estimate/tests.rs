@@ -116,10 +116,14 @@ fn the_worst_case_is_above_all_that_a_body_allows() {
 fn what_a_body_only_refers_to_is_held_at_all_that_the_model_takes() {
     let by_address = worst(r#","max_tokens":1000,"system":[{"source":{"type":"url","url":"a"}}]"#);
     assert_eq!(by_address.tokens, 1_000_000 + 1_000);
-    let tool = r#","max_tokens":1000,"tools":[{"type":"web_search_20250305","max_uses":"#;
-    let (two, four) = (worst(&format!("{tool}2}}]")), worst(&format!("{tool}4}}]")));
-    assert_eq!(two.tokens, 10 * 1_000_000 + 1_000);
-    assert_eq!(four.cost - two.cost, NanoUsd::from_nanos(20_000_000), "two searches more");
+    let tool = |kind| format!(r#","max_tokens":1000,"tools":[{{"type":"{kind}"}}]"#);
+    let (fetching, searching) =
+        (worst(&tool("web_fetch_20250910")), worst(&tool("web_search_20250305")));
+    assert_eq!(fetching.tokens, 10 * 1_000_000 + 1_000);
+    assert_eq!(searching.cost - fetching.cost, NanoUsd::from_nanos(1_000_000_000), "100 searches");
+    let plain = worst(r#","max_tokens":1000,"system":"text/png""#);
+    let image = worst(r#","max_tokens":1000,"system":"image/png""#);
+    assert!(plain.tokens + 4_784 < image.tokens, "the largest image is in it");
 }
 
 #[test]

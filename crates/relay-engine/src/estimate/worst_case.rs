@@ -1,8 +1,9 @@
 //! The most that a request can come to, for budgets that must not be passed:
 //! - every byte of the body is a token (no tokenizer makes more of them), up to what the model takes, and
 //!   [`ADDED_TOKENS`] more for what the provider adds for tools;
-//! - if the body refers to content that it does not hold (an address, a file's id), the input is all that
-//!   the model takes; if it offers tools that the provider runs itself, that as often as the provider calls
+//! - an image counts as many tokens as the largest does;
+//! - if the body has content whose tokens its bytes do not bound (an address, a file's id, a PDF), the input
+//!   is all that the model takes; if it offers tools that the provider runs itself, that as often as the provider calls
 //!   the model for one answer, and every search that it allows;
 //! - if the body speaks of caching, all of it is written to the cache at the dearest price asked for;
 //! - the output is all that the body allows, or all that the model gives;
@@ -22,6 +23,8 @@ const MOST_OUTPUT: u64 = 128_000;
 const MOST_INPUT: u64 = 1_000_000;
 /// Tokens that a provider adds to a request with tools, with room to spare.
 pub(super) const ADDED_TOKENS: u64 = 4_096;
+/// Tokens of the largest image, however few bytes it has.
+const MOST_OF_AN_IMAGE: u64 = 5_000;
 /// How often Anthropic calls the model for one answer in which it runs tools itself, before it gives the
 /// answer back with the stop reason `pause_turn`.
 const MOST_TURNS: u64 = 10;
@@ -38,7 +41,8 @@ pub(crate) fn worst_case(prices: &PriceBook, prospect: &Prospect<'_>) -> Estimat
     } else if hidden.content {
         takes
     } else {
-        (length(prospect.body) + ADDED_TOKENS).min(takes)
+        let images = hidden.images.saturating_mul(MOST_OF_AN_IMAGE);
+        (length(prospect.body) + ADDED_TOKENS).saturating_add(images).min(takes)
     };
     let gives = || price.and_then(ModelPrice::max_output_tokens).map(TokenCount::get);
     let output = prospect.scan.max_tokens.map(TokenCount::get).or_else(gives);
