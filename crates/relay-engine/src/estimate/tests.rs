@@ -1,7 +1,7 @@
 use relay_domain::{Outcome, UsageSource};
 use relay_protocol::anthropic::scan_request;
 
-use super::worst_case::ADDED_TOKENS;
+use super::worst_case::{ADDED_FOR_TOOLS, ADDED_TOKENS};
 use super::*;
 
 const MODEL: &str = "claude-sonnet-4-5";
@@ -98,6 +98,8 @@ fn the_worst_case_is_above_all_that_a_body_allows() {
     // 3 dollars a million in, 15 out.
     let expected = i64::try_from(bytes + ADDED_TOKENS).unwrap() * 3_000 + 1_000 * 15_000;
     assert_eq!(plain.charged, NanoUsd::from_nanos(expected));
+    let with_tools = worst(r#","max_tokens":1000,"tools":[]"#);
+    assert!(plain.tokens + ADDED_FOR_TOOLS - ADDED_TOKENS <= with_tools.tokens);
     let cached = worst(r#","max_tokens":1000,"cache_control":{"type":"ephemeral"}"#);
     let for_an_hour =
         worst(r#","max_tokens":1000,"cache_control":{"type":"ephemeral","ttl":"1h"}"#);

@@ -1,6 +1,6 @@
 //! The most that a request can come to, for budgets that must not be passed:
 //! - every byte of the body is a token (no tokenizer makes more of them), up to what the model takes, and
-//!   [`ADDED_TOKENS`] more for what the provider adds for tools;
+//!   [`ADDED_TOKENS`] more for what the provider adds, or [`ADDED_FOR_TOOLS`] if it speaks of tools;
 //! - an image counts as many tokens as the largest does;
 //! - if the body has content whose tokens its bytes do not bound (an address, a file's id, a PDF), the input
 //!   is all that the model takes; if it offers tools that the provider runs itself, that as often as the provider calls
@@ -21,8 +21,9 @@ use super::{Prospect, charge, estimate, length};
 const MOST_OUTPUT: u64 = 128_000;
 /// Input of a model of which no maximum is known, and of one whose larger context is a matter of a header.
 const MOST_INPUT: u64 = 1_000_000;
-/// Tokens that a provider adds to a request with tools, with room to spare.
-pub(super) const ADDED_TOKENS: u64 = 4_096;
+/// Tokens that a provider adds to a request, and to one with tools, with room to spare.
+pub(super) const ADDED_TOKENS: u64 = 256;
+pub(super) const ADDED_FOR_TOOLS: u64 = 4_096;
 /// Tokens of the largest image, however few bytes it has.
 const MOST_OF_AN_IMAGE: u64 = 5_000;
 /// How often Anthropic calls the model for one answer in which it runs tools itself, before it gives the
@@ -35,6 +36,7 @@ pub(crate) fn worst_case(prices: &PriceBook, prospect: &Prospect<'_>) -> Estimat
     let takes = price.and_then(ModelPrice::max_input_tokens).map_or(0, TokenCount::get);
     let takes = takes.max(MOST_INPUT);
     let says_anything = may_hide_names(prospect.body);
+    let says = |word: &str| says_anything || memmem::find(prospect.body, word.as_bytes()).is_some();
     let hidden = if says_anything { Hidden::ANYTHING } else { Hidden::of(prospect.body) };
     let input = if hidden.provider_tools {
         takes.saturating_mul(MOST_TURNS)
@@ -42,12 +44,12 @@ pub(crate) fn worst_case(prices: &PriceBook, prospect: &Prospect<'_>) -> Estimat
         takes
     } else {
         let images = hidden.images.saturating_mul(MOST_OF_AN_IMAGE);
-        (length(prospect.body) + ADDED_TOKENS).saturating_add(images).min(takes)
+        let added = if says("tool") { ADDED_FOR_TOOLS } else { ADDED_TOKENS };
+        (length(prospect.body) + added).saturating_add(images).min(takes)
     };
     let gives = || price.and_then(ModelPrice::max_output_tokens).map(TokenCount::get);
     let output = prospect.scan.max_tokens.map(TokenCount::get).or_else(gives);
     let output = output.unwrap_or(MOST_OUTPUT);
-    let says = |word: &str| says_anything || memmem::find(prospect.body, word.as_bytes()).is_some();
     let mut usages = vec![charge(input, output)];
     if says("cache_control") {
         let (input, output) = (TokenCount::new(input), TokenCount::new(output));
