@@ -65,7 +65,7 @@ pub(crate) mod as_kinds {
     }
 }
 
-/// No record takes more bytes: what is beyond is left out of it, see [`fitting`].
+/// No record takes more bytes: what is beyond is left out of it, the last verdicts first, then the first attempts.
 pub const LARGEST_RECORD: usize = 4_096;
 /// What everything but names, attempts and verdicts takes at most.
 const NUMBERS_TAKE: usize = 1_480;
