@@ -58,9 +58,15 @@ impl Installation {
                 (store.stores(), place, Some(store))
             }
         };
-        if let (Some(redis), Access::Serve) = (&redis, access) {
-            let accept_empty = sections.store.accept_empty;
-            redis_marker::check(redis, &store_place, data_dir, accept_empty).await?;
+        match (&redis, access) {
+            (Some(redis), Access::Serve) => {
+                let accept_empty = sections.store.accept_empty;
+                redis_marker::check(redis, &store_place, data_dir, accept_empty).await?;
+            }
+            (Some(redis), Access::Administer) => {
+                redis_marker::warn_if_emptied(redis, &store_place, data_dir).await?;
+            }
+            (None, _) => {}
         }
         if secrets.new_encryption_key && holds_anything(&stores, redis.as_ref()).await? {
             bail!(

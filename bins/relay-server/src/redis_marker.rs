@@ -54,11 +54,8 @@ pub(crate) async fn check(
     {
         if !redis.traces().await?.entries && !accept_empty {
             bail!(
-                "Redis at {place} has neither API keys nor accounts, but this installation was set up on one ({} \
-                 says so): its data was lost, or this is another Redis. Bring back its data, correct the address, or \
-                 take in an export (relay-server import). To begin anew with nothing, set \
-                 RELAY_ACCEPT_EMPTY_STORE=true for one start",
-                path.display()
+                "{}. To begin anew with nothing, set RELAY_ACCEPT_EMPTY_STORE=true for one start",
+                loss(place, &path)
             );
         }
         say(format!(
@@ -78,6 +75,33 @@ pub(crate) async fn check(
         ));
     }
     Ok(())
+}
+
+/// The same for a command, which may be what brings the data back: says so if the database was emptied.
+///
+/// # Errors
+///
+/// Fails if Redis does.
+pub(crate) async fn warn_if_emptied(
+    redis: &RedisStore,
+    place: &str,
+    data_dir: &Path,
+) -> Result<()> {
+    let path = data_dir.join(FILE);
+    let Some(kept) = read(&path)? else { return Ok(()) };
+    if redis.installation().await? != Some(kept) && !redis.traces().await?.entries {
+        say(format!("warning: {}", loss(place, &path)));
+    }
+    Ok(())
+}
+
+fn loss(place: &str, path: &Path) -> String {
+    format!(
+        "Redis at {place} has neither API keys nor accounts, but this installation was set up on one ({} says so): \
+         its data was lost, or this is another Redis. Bring back its data, correct the address, or take in an export \
+         (relay-server import)",
+        path.display()
+    )
 }
 
 fn read(path: &PathBuf) -> Result<Option<String>> {

@@ -48,6 +48,8 @@ pub(crate) struct HealthProbe {
     draining: Draining,
     /// The latest versions that the store has told.
     latest: Mutex<ConfigVersion>,
+    /// It was found emptied. What is put into it afterwards has versions that say nothing.
+    was_emptied: AtomicBool,
 }
 
 /// What a look at the store has found.
@@ -57,7 +59,7 @@ enum Found {
     Away,
     /// It is there, and takes no writes: it is full, or a replica.
     ReadOnly,
-    /// Nothing was ever changed in it, though something had been.
+    /// Nothing was ever changed in it, though something had been: then, or at an earlier look.
     Emptied,
 }
 
@@ -71,6 +73,7 @@ impl HealthProbe {
             started_at: parts.clock.now(),
             draining: parts.draining.clone(),
             latest: Mutex::new(ConfigVersion { keys: 0, accounts: 0 }),
+            was_emptied: AtomicBool::new(false),
         }
     }
 
@@ -108,6 +111,9 @@ impl HealthProbe {
     fn compare(&self, known: ConfigVersion, version: ConfigVersion) -> Found {
         let is_gone = |version: u64, known: u64| version == 0 && 0 < known;
         if is_gone(version.keys, known.keys) || is_gone(version.accounts, known.accounts) {
+            self.was_emptied.store(true, Ordering::Relaxed);
+        }
+        if self.was_emptied.load(Ordering::Relaxed) {
             tracing::error!("the store was emptied: bring its data back, then start Relay anew");
             return Found::Emptied;
         }

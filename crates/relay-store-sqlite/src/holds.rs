@@ -328,7 +328,12 @@ impl Holds {
     /// The batch is committed and has found the request settled before, by a commit that reported a
     /// failure: the request is gone, and of what it came to the file knows more than memory.
     pub(crate) fn settled_before(&mut self, settlement: &Settlement) {
-        self.remove(settlement.record.id);
+        // Of whom that one knew: an orphan's record may not tell its account.
+        if let Some(held) = self.remove(settlement.record.id) {
+            for scope in held.hold.scopes() {
+                self.book.spent.forget(&scope);
+            }
+        }
         for (scope, _) in crate::limit_book::amounts(&settlement.record) {
             self.book.spent.forget(&scope);
         }

@@ -13,6 +13,7 @@ use crate::counters::KEY_SCOPE;
 use crate::error::{SqliteError, corrupt, is_taken};
 use crate::store::SqliteStore;
 use crate::stored::{KeyColumns, KeyForm, millis, moment, number, whole};
+use crate::writer::File;
 
 /// How many keys are added in one transaction.
 const CREATED_AT_ONCE: usize = 100;
@@ -71,7 +72,12 @@ impl KeyRepository for SqliteStore {
 
     async fn purge(&self, id: &KeyId, revision: u64) -> Result<Update, StoreError> {
         let id = id.clone();
-        self.core().queue.run(move |connection| purge(connection, &id, revision)).await
+        let purge = move |file: &mut File| {
+            // What is counted later would bring the key's counter back.
+            file.count()?;
+            purge(&mut file.connection, &id, revision)
+        };
+        self.core().queue.run_as_writer(purge).await
     }
 
     async fn activate(

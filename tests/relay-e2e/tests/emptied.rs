@@ -48,6 +48,10 @@ async fn a_redis_that_is_emptied_under_a_server_makes_it_unready() {
         answer.text()
     );
     assert_eq!(relay.send(&Request::get("/health")).await.status, 503);
+    // As many changes as before make it no better: the server knows what was there.
+    let made = relay.command(&["key", "create", "--name", "new", "--json"]).await;
+    assert!(made.success && made.stderr.contains("was lost"), "{}", made.stderr);
+    assert_eq!(relay.send(&Request::get("/readyz")).await.status, 503);
     let refused = relay.send(&Request::messages(&key.secret, crate::conversation::whole())).await;
     assert_eq!(refused.status, 401, "{}", refused.text());
 }
