@@ -4,8 +4,6 @@
 //! The installation gives the database a name, and keeps that in its data folder.
 
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -14,7 +12,7 @@ use relay_store_redis::RedisStore;
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 
-use crate::secrets_file::make_data_dir;
+use crate::secrets_file::{make_data_dir, replace_file};
 use crate::terminal::say;
 
 /// The file in the data folder.
@@ -115,17 +113,9 @@ fn read(path: &PathBuf) -> Result<Option<String>> {
     Ok(Some(stored.installation))
 }
 
-/// Replaces the file in one step.
 fn write(folder: &Path, path: &Path, stored: &Stored) -> Result<()> {
-    let failed = || format!("cannot write {}", path.display());
     make_data_dir(folder)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".redis-")
-        .permissions(fs::Permissions::from_mode(0o600))
-        .tempfile_in(folder)
-        .with_context(failed)?;
-    file.write_all(&serde_json::to_vec_pretty(stored).with_context(failed)?)
-        .with_context(failed)?;
-    file.persist(path).with_context(failed)?;
-    Ok(())
+    let json = serde_json::to_vec_pretty(stored)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    replace_file(folder, path, &json)
 }

@@ -223,12 +223,22 @@ fn write(folder: &Path, path: &Path, kept: &Kept) -> Result<()> {
         former_encryption_keys: former.map(|key| key.expose_secret().to_owned().into()).collect(),
     };
     let json = serde_json::to_vec_pretty(&stored).with_context(failed)?;
+    replace_file(folder, path, &json)
+}
+
+/// Replaces a file of the data folder in one step, for its owner alone, and waits until it is on the disk.
+///
+/// # Errors
+///
+/// Fails if it cannot be written; then the file is as it was.
+pub(crate) fn replace_file(folder: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
+    let failed = || format!("cannot write {}", path.display());
     let mut file = tempfile::Builder::new()
-        .prefix(".secrets-")
+        .prefix(".new-")
         .permissions(fs::Permissions::from_mode(0o600))
         .tempfile_in(folder)
         .with_context(failed)?;
-    file.write_all(&json).with_context(failed)?;
+    file.write_all(bytes).with_context(failed)?;
     file.as_file().sync_all().with_context(failed)?;
     file.persist(path).with_context(failed)?;
     Ok(())

@@ -191,10 +191,7 @@ impl Relay {
     /// Brings the snapshots up to date for a request that has no hold. Returns the caller's key as it is
     /// now.
     pub(crate) async fn catch_up(&self, caller: Caller) -> Result<KnownKey, EngineError> {
-        let directory = &self.core.directory;
-        let version = directory.stores.ledger.version().await?;
-        directory.refresh_roster(version).await?;
-        directory.hear_keys(version);
+        let version = self.bring_up_to_date().await?;
         if caller.0.version == version.keys {
             Ok(caller.0)
         } else {
@@ -282,15 +279,21 @@ impl Relay {
         payer: &Payer,
         flight: &Flight,
     ) -> Result<(), EngineError> {
-        let directory = &self.core.directory;
-        let version =
-            in_time(self.core.config.admission_timeout, directory.stores.ledger.version());
-        let version = version.await?;
-        directory.refresh_roster(version).await?;
-        directory.hear_keys(version);
-        let key = directory.stores.keys.get(payer.id()).await?.ok_or(EngineError::UnknownKey)?;
+        self.bring_up_to_date().await?;
+        let keys = &self.core.directory.stores.keys;
+        let key = keys.get(payer.id()).await?.ok_or(EngineError::UnknownKey)?;
         let (model, now) = (flight.record.model.as_str(), self.core.clock.now());
         Ok(key.check(Platform::ClaudeConsole, model, now)?)
+    }
+
+    /// Brings the snapshots up to date, without letting anybody in.
+    async fn bring_up_to_date(&self) -> Result<ConfigVersion, EngineError> {
+        let directory = &self.core.directory;
+        let asked = directory.stores.ledger.version();
+        let version = in_time(self.core.config.admission_timeout, asked).await?;
+        directory.refresh_roster(version).await?;
+        directory.hear_keys(version);
+        Ok(version)
     }
 
     async fn read_again(&self, known: &KnownKey) -> Result<KnownKey, EngineError> {
@@ -411,4 +414,4 @@ fn record(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

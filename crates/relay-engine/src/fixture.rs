@@ -40,6 +40,7 @@ pub(crate) struct TestLedger {
     pub(crate) assign_answers: Mutex<VecDeque<HoldAnswer>>,
     pub(crate) assignments: Mutex<Vec<Assignment>>,
     pub(crate) settlements: Mutex<Vec<Settlement>>,
+    pub(crate) checkpoints: Mutex<Vec<Checkpoint>>,
 }
 
 impl TestLedger {
@@ -86,6 +87,7 @@ impl Ledger for TestLedger {
     }
 
     async fn checkpoint(&self, checkpoint: &Checkpoint) -> Result<bool, StoreError> {
+        self.checkpoints.lock().unwrap().push(checkpoint.clone());
         self.check()?;
         self.real.checkpoint(checkpoint).await
     }
@@ -163,6 +165,7 @@ impl Bench {
             assign_answers: Mutex::default(),
             assignments: Mutex::default(),
             settlements: Mutex::default(),
+            checkpoints: Mutex::default(),
         });
         stores.ledger = ledger.clone();
         Self { stores, ledger, events: Arc::default(), tasks: TaskTracker::new() }

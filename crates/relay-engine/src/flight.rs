@@ -245,6 +245,8 @@ impl Flight {
         self.record.cost = Some(NanoUsd::ZERO);
         self.record.cost_by_kind = None;
         self.record.charged = Some(NanoUsd::ZERO);
+        // What the store was told of it is to be replaced as soon as the next attempt tells anything.
+        self.next_checkpoint = None;
     }
 
     /// The first content of the answer is about to go to the client.

@@ -40,6 +40,7 @@ mod retry_budget;
 mod roster;
 mod self_service;
 mod settling;
+mod sieved_resolver;
 mod stream;
 mod unkept;
 mod unpriced_models;

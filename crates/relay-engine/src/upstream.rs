@@ -21,8 +21,9 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use relay_domain::ProxyScheme;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::address_family::FamilyResolver;
+use crate::address_family::ProxyNames;
 use crate::connect_timeout::TimedConnector;
+use crate::sieved_resolver::SievedResolver;
 use crate::{EngineConfig, EngineError};
 
 /// A proxy, ready to be used: its password is opened, and stays in memory.
@@ -66,7 +67,7 @@ type Https<C> = TimedConnector<HttpsConnector<C>>;
 type HttpClient<C> = Client<Https<C>, Full<Bytes>>;
 
 /// TCP to a proxy.
-type ProxyTcp = HttpConnector<FamilyResolver>;
+type ProxyTcp = HttpConnector<SievedResolver<ProxyNames>>;
 
 /// A client of one kind of route. All kinds answer with the same future.
 #[derive(Clone)]
@@ -166,7 +167,7 @@ where
 
 fn proxied(config: &EngineConfig, route: &ProxyRoute) -> Result<RoutedClient, EngineError> {
     let proxy = route.address()?;
-    let tcp = tcp(FamilyResolver::new(config.proxy_names));
+    let tcp = tcp(SievedResolver::new(config.proxy_names));
     match route.scheme {
         ProxyScheme::Http => Ok(RoutedClient::Tunnel(build(config, tunnel(proxy, tcp, route)?))),
         ProxyScheme::Https => {

@@ -45,13 +45,16 @@ pub(crate) struct Script {
     digest: String,
 }
 
-/// What stands before a script that reads limits.
+/// What stands before a script that reads what it is given from the front.
+const ARGUMENTS: &str = include_str!("scripts/arguments.lua");
+/// What stands, behind that, before a script that reads limits.
 const LIMITS: &str = include_str!("scripts/limits.lua");
 
 impl Scripts {
     /// Reads the scripts.
     pub(crate) fn new() -> Self {
-        let of_limits = |text| Script::new([LIMITS, text].concat());
+        let reading = |text| Script::new([ARGUMENTS, text].concat());
+        let of_limits = |text| Script::new([ARGUMENTS, LIMITS, text].concat());
         let plain = |text: &str| Script::new(text.to_owned());
         Self {
             admit: of_limits(include_str!("scripts/admit.lua")),
@@ -61,7 +64,7 @@ impl Scripts {
             checkpoint: plain(include_str!("scripts/checkpoint.lua")),
             extend_slot: plain(include_str!("scripts/extend_slot.lua")),
             settle: of_limits(include_str!("scripts/settle.lua")),
-            correct: plain(include_str!("scripts/correct.lua")),
+            correct: reading(include_str!("scripts/correct.lua")),
             standing: of_limits(include_str!("scripts/standing.lua")),
             restart: of_limits(include_str!("scripts/restart.lua")),
             begin_period: of_limits(include_str!("scripts/begin_period.lua")),
@@ -161,7 +164,8 @@ mod tests {
             append_of_the_day,
         ];
         for script in limited.into_iter().chain(others) {
-            let text = script.text.strip_prefix(LIMITS).unwrap_or(&script.text);
+            let text = script.text.strip_prefix(ARGUMENTS).unwrap_or(&script.text);
+            let text = text.strip_prefix(LIMITS).unwrap_or(text);
             let header: String = text.lines().take_while(|line| line.starts_with("--")).collect();
             for word in ["KEYS", "ARGV", "Returns"] {
                 assert!(header.contains(word), "{word} is missing in: {header}");

@@ -14,7 +14,7 @@ use super::error::ApiError;
 
 /// What a budget counts besides what is spent: `soft` what requests in flight usually cost, `hard` what
 /// they may cost at worst.
-#[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum BudgetPolicyName {
     Soft,

@@ -14,6 +14,13 @@ pub(super) enum Patch<T> {
     Set(T),
 }
 
+/// Does to a field that cannot be empty what a change says of it, if it says anything.
+pub(super) fn set<T: Clone>(target: &mut T, said: Option<&T>) {
+    if let Some(said) = said {
+        target.clone_from(said);
+    }
+}
+
 impl<T> Patch<T> {
     /// Does to `target` what it says; `read` turns its value into the target's.
     pub(super) fn apply<U>(&self, target: &mut Option<U>, read: impl FnOnce(&T) -> Option<U>) {

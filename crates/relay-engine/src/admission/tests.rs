@@ -126,7 +126,7 @@ async fn a_key_that_was_recognised_before_others_looked_is_read_again() {
 }
 
 /// A request of the key that is let in and stays in.
-async fn let_in(relay: &Relay, body: &'static str) -> Result<Flight, EngineError> {
+pub(crate) async fn let_in(relay: &Relay, body: &'static str) -> Result<Flight, EngineError> {
     let (headers, bytes) = (HeaderMap::new(), Bytes::from_static(body.as_bytes()));
     let incoming = Incoming {
         endpoint: Endpoint::Messages,
@@ -143,7 +143,8 @@ async fn let_in(relay: &Relay, body: &'static str) -> Result<Flight, EngineError
     admitted.map(|(flight, _)| flight)
 }
 
-const ASKED: &str = r#"{"model":"claude-sonnet-5","messages":[{"role":"user","content":"hi"}]}"#;
+pub(crate) const ASKED: &str =
+    r#"{"model":"claude-sonnet-5","messages":[{"role":"user","content":"hi"}]}"#;
 const UNKNOWN_MODEL: &str =
     r#"{"model":"nobody-knows","messages":[{"role":"user","content":"hi"}]}"#;
 

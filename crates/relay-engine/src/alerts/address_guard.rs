@@ -1,14 +1,10 @@
 //! To which addresses events are sent: checked on the very addresses that are connected to, so that a name
 //! which answers differently the next time leads nowhere else.
 
-use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
-use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
-use tower::Service;
+use crate::sieved_resolver::Sieve;
 
 /// Why an address is told nothing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -113,59 +109,35 @@ fn check_v6(address: Ipv6Addr) -> Result<(), RefusedAddress> {
 fn address_within(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let segments = address.segments();
     let [first, second, third, ..] = segments;
-    let low = |high: u16, low: u16| Ipv4Addr::from_bits((u32::from(high) << 16) | u32::from(low));
-    let last = low(segments[6], segments[7]);
+    let joined =
+        |high: u16, low: u16| Ipv4Addr::from_bits((u32::from(high) << 16) | u32::from(low));
+    let last = joined(segments[6], segments[7]);
     match segments {
         [0, 0, 0, 0, 0, 0 | 0xffff, ..]
         | [0, 0, 0, 0, 0xffff, 0, ..]
         | [0x64, 0xff9b, 0, 0, 0, 0, ..]
         | [0x64, 0xff9b, 1, ..] => Some(last),
-        _ if first == 0x2002 => Some(low(second, third)),
+        _ if first == 0x2002 => Some(joined(second, third)),
         _ => None,
     }
 }
 
-/// The system's resolver; an answer with an address that is refused is refused whole.
-#[derive(Clone)]
-pub(super) struct GuardedResolver {
-    system: GaiResolver,
-    guard: AddressGuard,
-}
-
-impl GuardedResolver {
-    pub(super) fn new(guard: AddressGuard) -> Self {
-        Self { system: GaiResolver::new(), guard }
+impl Sieve for AddressGuard {
+    /// An answer with an address that is refused is refused whole.
+    fn sieve(self, addresses: Vec<SocketAddr>) -> io::Result<Vec<SocketAddr>> {
+        for address in &addresses {
+            self.check(address.ip()).map_err(io::Error::other)?;
+        }
+        Ok(addresses)
     }
-}
-
-impl Service<Name> for GuardedResolver {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Service::poll_ready(&mut self.system, cx)
-    }
-
-    fn call(&mut self, name: Name) -> Self::Future {
-        let (looked_up, guard) = (Service::call(&mut self.system, name), self.guard);
-        Box::pin(async move { sieved(looked_up.await?.collect(), guard) })
-    }
-}
-
-fn sieved(
-    addresses: Vec<SocketAddr>,
-    guard: AddressGuard,
-) -> io::Result<std::vec::IntoIter<SocketAddr>> {
-    for address in &addresses {
-        guard.check(address.ip()).map_err(io::Error::other)?;
-    }
-    Ok(addresses.into_iter())
 }
 
 #[cfg(test)]
 mod tests {
+    use tower::Service as _;
+
     use super::*;
+    use crate::sieved_resolver::SievedResolver;
 
     #[test]
     fn every_form_of_an_address_is_known() {
@@ -224,8 +196,8 @@ mod tests {
         let good: SocketAddr = "93.184.216.34:80".parse().unwrap();
         let bad: SocketAddr = "169.254.169.254:80".parse().unwrap();
         let guard = AddressGuard::new(true);
-        assert_eq!(sieved(vec![good], guard).unwrap().count(), 1);
-        let refused = sieved(vec![good, bad], guard).unwrap_err();
+        assert_eq!(guard.sieve(vec![good]).unwrap().len(), 1);
+        let refused = guard.sieve(vec![good, bad]).unwrap_err();
         let why = refused.get_ref().and_then(|why| why.downcast_ref::<RefusedAddress>());
         assert_eq!(why, Some(&RefusedAddress::Metadata));
     }
@@ -234,7 +206,7 @@ mod tests {
     async fn the_system_reads_numbers_as_addresses_and_they_are_checked() {
         // What is no address to a parser may be one to the system: decimal, octal, hexadecimal.
         for text in ["2852039166", "0xa9fea9fe", "0251.0376.0251.0376"] {
-            let mut resolver = GuardedResolver::new(AddressGuard::new(true));
+            let mut resolver = SievedResolver::new(AddressGuard::new(true));
             let answer = resolver.call(text.parse().unwrap()).await;
             assert!(answer.is_err(), "{text}");
         }

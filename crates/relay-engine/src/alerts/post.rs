@@ -16,8 +16,9 @@ use relay_domain::Timestamp;
 use secrecy::SecretString;
 
 use super::Letter;
-use super::address_guard::{AddressGuard, GuardedResolver, RefusedAddress};
+use super::address_guard::{AddressGuard, RefusedAddress};
 use super::webhook_url::WebhookUrl;
+use crate::sieved_resolver::SievedResolver;
 
 /// How long it may take in all.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -101,7 +102,7 @@ impl Post {
             .header(EVENT_ID, letter.id.to_string())
             .body(Full::<Bytes>::new(letter.body.clone()))
             .map_err(PostError::Unusable)?;
-        let mut tcp = HttpConnector::new_with_resolver(GuardedResolver::new(self.guard));
+        let mut tcp = HttpConnector::new_with_resolver(SievedResolver::new(self.guard));
         tcp.enforce_http(false);
         let connector = HttpsConnectorBuilder::new()
             .with_webpki_roots()

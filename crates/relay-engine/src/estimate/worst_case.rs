@@ -60,11 +60,12 @@ pub(crate) fn worst_case(prices: &PriceBook, prospect: &Prospect<'_>) -> Estimat
     }
     let mut charges = Vec::with_capacity(8 * usages.len());
     let either = |may: bool| if may { &[false, true][..] } else { &[false] };
+    let (fasts, residencies) = (either(says("fast")), either(says("inference_geo")));
     let web_searches = hidden.web_searches;
     for usage in usages {
         for tier in [ServiceTier::Standard, ServiceTier::Priority] {
-            for fast in either(says("fast")) {
-                for us_residency in either(says("inference_geo")) {
+            for fast in fasts {
+                for us_residency in residencies {
                     let (fast, us_residency) = (*fast, *us_residency);
                     charges.push(Charge { tier, fast, us_residency, web_searches, ..usage });
                 }

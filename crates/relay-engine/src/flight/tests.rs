@@ -1,6 +1,11 @@
 use relay_domain::{KeyId, Outcome, Platform, RequestId, RequestTimes, Timestamp};
+use relay_store::contract::fixture::account;
+use relay_testkit::eventually;
 
 use super::*;
+use crate::admission::tests::{ASKED, let_in};
+use crate::fixture::Bench;
+use crate::journey::Relay;
 
 /// The record of a request of the key `key` that has just begun.
 pub(crate) fn record(key: &str, model: &str) -> RequestRecord {
@@ -29,4 +34,27 @@ pub(crate) fn record(key: &str, model: &str) -> RequestRecord {
         edits: Vec::new(),
         decision: Vec::new(),
     }
+}
+
+#[tokio::test]
+async fn what_the_next_attempt_tells_is_kept_at_once() {
+    const START: &[u8] = b"event: message_start\ndata: {\"type\":\"message_start\",\"message\":\
+        {\"id\":\"m\",\"model\":\"claude-sonnet-5\",\"usage\":{\"input_tokens\":9,\"output_tokens\":1}}}\n\n";
+    let bench = Bench::new();
+    bench.key(|_| {}).await;
+    let relay = Relay::new(&bench.engine(None).await);
+    let mut flight = let_in(&relay, ASKED).await.unwrap();
+    for name in ["one", "two"] {
+        flight.attempt_begins(&account(name));
+        let mut tap = StreamTap::default();
+        tap.feed(START);
+        flight.watch(&tap, Tick::now());
+        flight.attempt_failed(AttemptOutcome::BrokeOffMidStream, Some(200));
+    }
+    let told = || -> Vec<String> {
+        let checkpoints = bench.ledger.checkpoints.lock().unwrap();
+        let progress = checkpoints.iter().filter_map(|checkpoint| checkpoint.progress.as_ref());
+        progress.map(|progress| progress.account.to_string()).collect()
+    };
+    eventually("a checkpoint of each attempt", async || told() == ["one", "two"]).await;
 }

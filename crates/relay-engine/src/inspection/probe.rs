@@ -14,10 +14,11 @@ use relay_domain::ProxyScheme;
 use relay_scheduler::Readiness;
 
 use super::timed::{Ended, Steps, Timed};
-use crate::address_family::{FamilyResolver, ProxyNames};
+use crate::address_family::ProxyNames;
 use crate::attempt::Chain;
 use crate::connect_timeout::TimedConnector;
 use crate::roster::{Access, RosterEntry};
+use crate::sieved_resolver::SievedResolver;
 use crate::upstream::{socks, tls, tunnel, with_options};
 use crate::upstream_url::Endpoint;
 use crate::{EngineConfig, EngineError};
@@ -270,7 +271,7 @@ async fn route(
     steps: &Steps,
 ) -> Result<StatusCode, Failure> {
     let names = if access.proxy.is_some() { config.proxy_names } else { ProxyNames::Any };
-    let lookup = Timed::new(ProbeStep::Lookup, steps, FamilyResolver::new(names));
+    let lookup = Timed::new(ProbeStep::Lookup, steps, SievedResolver::new(names));
     let tcp = with_options(HttpConnector::new_with_resolver(lookup));
     let tcp = Timed::new(ProbeStep::Connect, steps, tcp);
     let unusable = |error: EngineError| Failure {

@@ -167,8 +167,10 @@ impl Repricing {
                 };
                 let starts = self.keys.get(&record.key).map(|key| key.starts).unwrap_or_default();
                 // Whatever cannot be corrected has another verdict.
-                corrections.extend(Correction::new(record.clone(), price, starts));
-                corrected.push((record, verdict));
+                if let Ok(correction) = Correction::new(record.clone(), price, starts) {
+                    corrections.push(correction);
+                    corrected.push((record, verdict));
+                }
             }
             let now = self.clock.now();
             let outcomes = self.stores.corrections.correct(&corrections, now).await?;

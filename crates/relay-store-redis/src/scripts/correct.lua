@@ -9,19 +9,6 @@
 -- nano-dollars of all that is spent and of what is spent on Claude models.
 -- Returns {1, what Redis refused of the writes or '', how many statistics wait} when it is done, {0, '', 0} if
 -- the record is another or is gone, with nothing done. Raises an error, with nothing done at all, if Redis takes no writes now.
-local key_at, arg_at = 0, 0
-local function take_key()
-  key_at = key_at + 1
-  return KEYS[key_at]
-end
-local function take_arg()
-  arg_at = arg_at + 1
-  return ARGV[arg_at]
-end
-local function take_number()
-  return tonumber(take_arg())
-end
-
 local records, statistics = take_key(), take_key()
 local id, read, corrected, cells = take_arg(), take_arg(), take_arg(), take_arg()
 if redis.call('HGET', records, id) ~= read then

@@ -9,22 +9,6 @@
 -- window, are v1's: dollars, each under a name of its own. All else is integers, of nano-dollars where it is
 -- money. A number of Lua is a double: amounts are exact below 2^53 nano-dollars, nine million dollars.
 local call = redis.call
-local key_at, arg_at = 0, 0
-
-local function take_key()
-  key_at = key_at + 1
-  return KEYS[key_at]
-end
-
-local function take_arg()
-  arg_at = arg_at + 1
-  return ARGV[arg_at]
-end
-
-local function take_number()
-  return tonumber(take_arg())
-end
-
 local function number(answer)
   return tonumber(answer) or 0
 end

@@ -15,7 +15,7 @@ use super::settings::{
 use crate::admin::error::ApiError;
 use crate::admin::extract::optional_secret;
 use crate::admin::given_limits::{BudgetPolicyName, GivenLimits, minute_of_day, money};
-use crate::admin::patch::Patch;
+use crate::admin::patch::{Patch, set};
 
 account_record! {
     /// What is to be changed of an account. What is left out stays.
@@ -138,27 +138,21 @@ impl ReadChange {
 
 impl Settings {
     fn apply(&self, account: &mut Account) {
-        set(self.name.as_ref(), &mut account.name);
-        set(self.description.as_ref(), &mut account.description);
-        set(self.priority.as_ref(), &mut account.priority);
-        set(self.models.as_ref(), &mut account.models);
-        set(self.rate_limit_minutes.as_ref(), &mut account.rate_limit_minutes);
-        set(self.is_active.as_ref(), &mut account.is_active);
-        set(self.kind.as_ref(), &mut account.kind);
-        set(self.schedulable.as_ref(), &mut account.schedulable);
-        set(self.rate.as_ref(), &mut account.rate);
-        set(self.on_disconnect.as_ref(), &mut account.on_disconnect);
+        set(&mut account.name, self.name.as_ref());
+        set(&mut account.description, self.description.as_ref());
+        set(&mut account.priority, self.priority.as_ref());
+        set(&mut account.models, self.models.as_ref());
+        set(&mut account.rate_limit_minutes, self.rate_limit_minutes.as_ref());
+        set(&mut account.is_active, self.is_active.as_ref());
+        set(&mut account.kind, self.kind.as_ref());
+        set(&mut account.schedulable, self.schedulable.as_ref());
+        set(&mut account.rate, self.rate.as_ref());
+        set(&mut account.on_disconnect, self.on_disconnect.as_ref());
         self.subscription_ends.apply(&mut account.subscription_ends, |end| *end);
-        set(self.error_message.as_ref(), &mut account.error_message);
+        set(&mut account.error_message, self.error_message.as_ref());
         if self.user_agent.is_some() {
             account.user_agent.clone_from(&self.user_agent);
         }
         self.limits.apply(&mut account.limits);
-    }
-}
-
-fn set<T: Clone>(given: Option<&T>, setting: &mut T) {
-    if let Some(given) = given {
-        setting.clone_from(given);
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use relay_domain::{
-    AccountId, BudgetPolicy, ExpiryMode, GroupId, LifetimeUnit, Permissions, Platform,
-    ServiceRates, Timestamp, UnpricedPolicy, WaitQueue,
+    AccountId, ExpiryMode, GroupId, LifetimeUnit, Permissions, Platform, ServiceRates, Timestamp,
+    UnpricedPolicy, WaitQueue,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::admin::dollars::Dollars;
 use crate::admin::error::ApiError;
+use crate::admin::given_limits::BudgetPolicyName;
 use crate::admin::patch::{Patch, given};
 use crate::admin::service_rates::NewRateOfServices;
 
@@ -252,23 +253,6 @@ impl From<PermissionName> for Permissions {
             PermissionName::All => Self::All,
             PermissionName::Claude => Self::Only(vec![Platform::ClaudeConsole]),
             PermissionName::Codex => Self::Only(vec![Platform::Codex]),
-        }
-    }
-}
-
-/// What a request in flight reserves of a budget.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum BudgetPolicyName {
-    Soft,
-    Hard,
-}
-
-impl From<BudgetPolicyName> for BudgetPolicy {
-    fn from(name: BudgetPolicyName) -> Self {
-        match name {
-            BudgetPolicyName::Soft => Self::Soft,
-            BudgetPolicyName::Hard => Self::Hard,
         }
     }
 }

@@ -1,9 +1,7 @@
 //! How far an API key's limits are used, and starting them anew.
 
 use relay_domain::{Actor, ApiKey, GroupId, KeyId, LimitScope, LimitState};
-use serde_json::json;
 
-use crate::operator::audit::Change;
 use crate::operator::{Operator, OperatorError};
 
 /// How far the limits are used that hold for an API key.
@@ -38,24 +36,12 @@ impl Operator {
         id: &KeyId,
     ) -> Result<KeyStanding, OperatorError> {
         let key = self.living_key(id, None).await?;
-        let before = self.standing_of(&key).await?;
-        let scope = LimitScope::Key(id.clone());
-        self.stores.ledger.restart(&scope, self.clock.now()).await?;
-        let after = self.standing_of(&key).await?;
-        let change = Change {
-            action: "key.reset_limits",
-            kind: "key",
-            id: id.to_string(),
-            before: Some(json!({ "limits": before.key })),
-            after: Some(json!({ "limits": after.key })),
-        };
-        self.note(actor, change).await;
-        Ok(after)
+        self.restart_limits(actor, &LimitScope::Key(key.id.clone()), &key.limits).await?;
+        self.standing_of(&key).await
     }
 
     async fn standing_of(&self, key: &ApiKey) -> Result<KeyStanding, OperatorError> {
-        let (ledger, now) = (&self.stores.ledger, self.clock.now());
-        let own = ledger.standing(&LimitScope::Key(key.id.clone()), &key.limits, now).await?;
+        let own = self.standing(&LimitScope::Key(key.id.clone()), &key.limits).await?;
         let group = match &key.group {
             Some(id) => self.stores.groups.get(id).await?,
             None => None,
@@ -63,7 +49,7 @@ impl Operator {
         let group = match group {
             Some(group) => {
                 let scope = LimitScope::Group(group.id.clone());
-                Some((group.id, ledger.standing(&scope, &group.limits, now).await?))
+                Some((group.id, self.standing(&scope, &group.limits).await?))
             }
             None => None,
         };

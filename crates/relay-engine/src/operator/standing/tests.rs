@@ -1,7 +1,10 @@
-use relay_store::AuditQuery;
+use relay_domain::{KeyId, RequestRecord};
+use relay_store::contract::fixture::{admitted, record, settlement};
+use relay_store::{AuditQuery, Settlement};
 use secrecy::SecretString;
 
 use super::*;
+use crate::Clock as _;
 use crate::operator::NewAccount;
 use crate::operator::fixture::{Desk, root};
 
@@ -13,16 +16,35 @@ async fn limits_that_start_anew_leave_a_note() {
     let platform = relay_domain::Platform::Codex;
     let new = NewAccount { limits, ..NewAccount::new(platform, "https://a.example", secret) };
     let account = desk.operator.create_account(&root(), new).await.unwrap();
+    spend(&desk, 3, &account).await;
     let scope = LimitScope::Account(account.id.clone());
     let states = desk.operator.standing(&scope, &account.limits).await.unwrap();
-    assert_eq!((states.len(), states[0].used, states[0].allowed), (1, 0, 5));
+    assert_eq!((states.len(), states[0].used, states[0].allowed), (1, 3, 5));
     assert!(desk.operator.standing(&scope, &Limits::default()).await.unwrap().is_empty());
     let costs = desk.operator.cost_of_day(std::slice::from_ref(&account)).await.unwrap();
-    assert_eq!(costs, [NanoUsd::ZERO]);
+    assert_eq!(costs, [NanoUsd::from_nanos(3)]);
 
     desk.operator.restart_limits(&root(), &scope, &account.limits).await.unwrap();
+    let states = desk.operator.standing(&scope, &account.limits).await.unwrap();
+    assert_eq!(states[0].used, 0);
     let query = AuditQuery { limit: 1, ..AuditQuery::default() };
     let trail = desk.operator.audit(&query).await.unwrap().entries;
     assert_eq!(trail[0].action, "account.reset-limits");
-    assert_eq!(trail[0].before.as_deref(), Some(r#"{"daily_cost":0}"#));
+    assert_eq!(trail[0].before.as_deref(), Some(r#"{"daily_cost":3}"#));
+    assert_eq!(trail[0].after.as_deref(), Some(r#"{"daily_cost":0}"#));
+}
+
+/// A request of a key that costs so many nano-dollars at the account.
+async fn spend(desk: &Desk, nanos: i64, account: &Account) {
+    let (now, cost) = (desk.clock.now(), Some(NanoUsd::from_nanos(nanos)));
+    admitted(&desk.stores, 0, "k", now).await;
+    let record = RequestRecord {
+        key: KeyId::try_from("k").unwrap(),
+        account: Some(account.id.clone()),
+        cost,
+        charged: cost,
+        ..record(0, "k")
+    };
+    let end: Settlement = settlement(record, now);
+    assert!(desk.stores.ledger.settle(&end).await.unwrap().is_first());
 }

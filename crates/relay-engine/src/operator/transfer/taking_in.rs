@@ -29,6 +29,8 @@ pub(super) struct TakingIn<'a> {
     bindings: Vec<(Platform, Rebind)>,
     segments: Vec<StoredSegment>,
     audit: Vec<AuditEntry>,
+    /// Entries of the trail that are new to one that there was.
+    new_audit: Vec<AuditEntry>,
     events: Vec<RecordedEvent>,
     /// Known from the first entry of the trail on.
     trail: Option<Trail>,
@@ -56,6 +58,7 @@ impl<'a> TakingIn<'a> {
             bindings: Vec::new(),
             segments: Vec::new(),
             audit: Vec::new(),
+            new_audit: Vec::new(),
             events: Vec::new(),
             trail: None,
             known_events: None,
@@ -189,9 +192,11 @@ impl<'a> TakingIn<'a> {
                 self.audit.clear();
             }
             Trail::Known(known) => {
-                let before = self.audit.len();
-                self.audit.retain(|entry| !known.contains(&hash_of(entry)));
-                self.report.note(Section::Audit, 0, before - self.audit.len());
+                let (looked_at, before) = (self.audit.len(), self.new_audit.len());
+                let entries = self.audit.drain(..);
+                self.new_audit.extend(entries.filter(|entry| !known.contains(&hash_of(entry))));
+                let new = self.new_audit.len() - before;
+                self.report.note(Section::Audit, 0, looked_at - new);
             }
         }
         self.trail = Some(trail);
@@ -200,8 +205,8 @@ impl<'a> TakingIn<'a> {
 
     /// Appends what is new to a trail that there was, the oldest first.
     async fn append_trail(&mut self) -> Result<(), TransferError> {
-        self.audit.sort_by_key(|entry| entry.seq);
-        for entry in self.audit.drain(..) {
+        self.new_audit.sort_by_key(|entry| entry.seq);
+        for entry in self.new_audit.drain(..) {
             self.operator.stores.audit.append(&entry).await?;
             self.report.note(Section::Audit, 1, 1);
         }

@@ -11,7 +11,7 @@ use relay_engine::operator::NewKey;
 use super::fields::{End, KeyFields};
 use crate::admin::dollars::Dollars;
 use crate::admin::error::ApiError;
-use crate::admin::patch::Patch;
+use crate::admin::patch::{Patch, set};
 
 /// The settings of a key that is, or is to be.
 struct Settings<'a> {
@@ -187,11 +187,5 @@ impl KeyFields {
         }
         self.activated_at.apply(&mut expiry.activated_at, |End(moment)| *moment);
         self.expires_at.apply(&mut expiry.at, |End(moment)| *moment);
-    }
-}
-
-fn set<T: Clone>(target: &mut T, said: Option<&T>) {
-    if let Some(said) = said {
-        target.clone_from(said);
     }
 }
