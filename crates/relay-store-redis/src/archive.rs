@@ -1,6 +1,6 @@
 //! What was used, as a whole: given and taken in a page at a time.
 
-mod bound;
+mod bindings;
 mod limit_facts;
 mod segments;
 
@@ -24,10 +24,11 @@ use crate::guarded_write::GuardedWrite;
 use crate::scan::{self, Kind};
 use crate::shared::Shared;
 use crate::statistics;
+use crate::usage::RedisUsage;
 
 /// How many records are on a page.
 const PAGE: usize = 500;
-/// How long counters are kept after their last change, in seconds: v1's.
+/// How long counters are kept from their first change on, in seconds: v1's.
 const MONTH_FOR_S: &str = "31536000";
 const DAY_FOR_S: &str = "2764800";
 const HOUR_FOR_S: &str = "604800";
@@ -76,18 +77,8 @@ impl Archive for RedisArchive {
         if ids.is_empty() {
             return Ok(ArchivePage { items: Vec::new(), next: None });
         }
-        let mut pipeline = Pipeline::with_capacity(1);
-        pipeline.cmd("HMGET").arg(keyspace.records()).arg(&ids);
-        let forms = pool.send(&pipeline).await?.pop().unwrap_or_default();
-        let forms: Vec<Option<String>> = connection::read(forms, "HMGET")?;
-        let read = |(id, json): (&String, Option<String>)| {
-            let record = serde_json::from_str::<StoredRecord>(&json?).map(RequestRecord::from);
-            Some(record.map_err(|error| StoreError::Corrupt {
-                what: format!("{} {id}", keyspace.records()),
-                why: error.to_string(),
-            }))
-        };
-        let items = ids.iter().zip(forms).filter_map(read).collect::<Result<_, _>>()?;
+        let usage = RedisUsage { shared: Arc::clone(&self.shared) };
+        let items = usage.records(&ids).await?;
         let next = (ids.len() == PAGE).then(|| (first + PAGE).to_string());
         Ok(ArchivePage { items, next })
     }
@@ -110,7 +101,7 @@ impl Archive for RedisArchive {
                 let form = serde_json::to_string(&StoredRecord::from(record.clone()))
                     .map_err(|error| StoreError::Refused(Box::new(error)))?;
                 pipeline.cmd("HSETNX").arg(keyspace.records()).arg(&id).arg(form);
-                let arrival = record.started_at.as_millis();
+                let arrival = record.id.arrived_at().as_millis();
                 pipeline.cmd("ZADD").arg(keyspace.record_index()).arg(arrival).arg(id);
             }
             let answers = self.shared.pool.send(&pipeline).await?;

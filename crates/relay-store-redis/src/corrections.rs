@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use redis::{Pipeline, Value};
+use redis::Pipeline;
 use relay_domain::{Period, PeriodKind, Timestamp};
-use relay_store::statistics::{CommitCells, Hour, State};
+use relay_store::statistics::{CommitCells, Hour};
 use relay_store::{Corrected, Correction, Corrections, StoreError, StoredRecord};
 
 use crate::call::Call;
 use crate::connection;
 use crate::counters::Differences;
-use crate::fault;
 use crate::shared::Shared;
 use crate::statistics;
 use crate::usage::read_record;
@@ -35,7 +34,7 @@ impl Corrections for RedisCorrections {
         corrections: &[Correction],
         now: Timestamp,
     ) -> Result<Vec<Corrected>, StoreError> {
-        let begins = self.statistics_begin().await?;
+        let begins = statistics::begins(&self.shared).await?;
         let mut outcomes = Vec::with_capacity(corrections.len());
         for some in corrections.chunks(SENT_AT_ONCE) {
             let (some, waiting) = self.correct_some(some, begins, now).await?;
@@ -156,29 +155,5 @@ impl RedisCorrections {
         let local = self.shared.calendar.local_millis(moment).div_euclid(60_000);
         let digits = hour.to_string().replace(['-', ':'], "");
         format!("{digits}{:02}", local.rem_euclid(60))
-    }
-
-    /// The first hour that any statistic tells of; `None`: none does.
-    async fn statistics_begin(&self) -> Result<Option<Hour>, StoreError> {
-        let keyspace = &self.shared.keyspace;
-        let mut pipeline = Pipeline::with_capacity(2);
-        pipeline.cmd("GET").arg(keyspace.statistics_state());
-        pipeline.cmd("LRANGE").arg(keyspace.statistics_fresh()).arg(0).arg(-1);
-        let answers = self.shared.pool.send(&pipeline).await?;
-        let [state, waiting]: [Value; 2] =
-            answers.try_into().map_err(|_| fault::unexpected("the statistics"))?;
-        let state: Option<String> = connection::read(state, "the state of the statistics")?;
-        if let Some(state) = state {
-            let state: State = serde_json::from_str(&state).map_err(|why| StoreError::Corrupt {
-                what: keyspace.statistics_state(),
-                why: why.to_string(),
-            })?;
-            return Ok(Some(state.since));
-        }
-        let waiting: Vec<Vec<u8>> = connection::read(waiting, "LRANGE")?;
-        let hour = |element: Vec<u8>| {
-            element.first_chunk().map(|number| Hour::from_number(u32::from_le_bytes(*number)))
-        };
-        Ok(waiting.into_iter().filter_map(hour).min())
     }
 }

@@ -220,6 +220,16 @@ pub(crate) async fn progress(shared: &Shared) -> Result<StatisticsProgress, Stor
     Ok(StatisticsProgress { state, fresh })
 }
 
+/// The first hour that any statistic tells of; `None`: none does.
+pub(crate) async fn begins(shared: &Shared) -> Result<Option<Hour>, StoreError> {
+    let (KnownState { state, .. }, _) = read_waiting(shared, 1).await?;
+    if let Some(state) = state {
+        return Ok(Some(state.since));
+    }
+    let (_, fresh) = read_waiting(shared, usize::MAX).await?;
+    Ok(fresh.iter().map(|fresh| fresh.hour).min())
+}
+
 /// The state, and its text, by which a change of it is told.
 struct KnownState {
     text: String,

@@ -1,6 +1,6 @@
 //! What was used, as a whole: given and taken in a page at a time.
 
-mod bound;
+mod bindings;
 mod limit_facts;
 mod segments;
 
@@ -18,11 +18,12 @@ use relay_store::{
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use crate::audit;
-use crate::batch::{blob, request_id};
+use crate::batch::blob;
 use crate::counters;
 use crate::error::{SqliteError, corrupt};
 use crate::statistics;
 use crate::store::SqliteStore;
+use crate::usage;
 
 /// How many rows are on a page: nobody waits long for one.
 const PAGE: usize = 1_000;
@@ -74,7 +75,7 @@ impl Archive for SqliteStore {
     }
 
     async fn bindings(&self, position: Option<String>) -> Result<ArchivePage<Rebind>, StoreError> {
-        self.core().queue.run(move |connection| bound::page(connection, position)).await
+        self.core().queue.run(move |connection| bindings::page(connection, position)).await
     }
 
     async fn add_bindings(
@@ -85,7 +86,7 @@ impl Archive for SqliteStore {
         let bindings = bindings.to_vec();
         let queue = Arc::clone(&self.core().queue);
         let add = move |connection: &mut Connection| {
-            let added = bound::add(connection, &bindings, now)?;
+            let added = bindings::add(connection, &bindings, now)?;
             let mut state = queue.state();
             for (_, Rebind { affinity, .. }) in &bindings {
                 state.bindings.forget(affinity);
@@ -197,12 +198,8 @@ fn record_page(
     };
     let rows = read().map_err(SqliteError::from)?;
     let next = rows.last().filter(|_| rows.len() == PAGE).map(|(seq, ..)| seq.to_string());
-    let record = |(_, id, record): (i64, [u8; 16], String)| {
-        serde_json::from_str::<StoredRecord>(&record)
-            .map(RequestRecord::from)
-            .map_err(|why| corrupt(format!("the record of {}", request_id(id)), why))
-    };
-    let items = rows.into_iter().map(record).collect::<Result<_, _>>()?;
+    let records = rows.into_iter().map(|(_, id, record)| usage::into_record((id, record)));
+    let items = records.collect::<Result<_, _>>()?;
     Ok(ArchivePage { items, next })
 }
 

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use relay_domain::AuditEntry;
 use relay_store::{AUDIT_AGE, AUDIT_CAPACITY, AuditPage, AuditQuery, AuditRepository, StoreError};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, TransactionBehavior, params};
 
 use crate::error::{SqliteError, corrupt};
 use crate::store::SqliteStore;
@@ -23,7 +23,7 @@ impl AuditRepository for SqliteStore {
 }
 
 fn append(connection: &mut Connection, entry: &AuditEntry) -> Result<u64, SqliteError> {
-    let transaction = connection.transaction()?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute(
         "INSERT INTO audit (at, actor, action, target_kind, target_id, entry)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -56,7 +56,7 @@ pub(crate) fn add(
     connection: &mut Connection,
     entries: &[AuditEntry],
 ) -> Result<usize, SqliteError> {
-    let transaction = connection.transaction()?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut added = 0;
     for entry in entries {
         added += transaction

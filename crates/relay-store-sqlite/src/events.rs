@@ -7,7 +7,7 @@ use relay_domain::{Calendar, Event, EventId, PeriodKind, RecordedEvent, Timestam
 use relay_store::{
     EVENT_CAPACITY, EventPage, EventQuery, EventRepository, MODELS_A_DAY, StoreError, oldest_kept,
 };
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, TransactionBehavior, params};
 
 use crate::error::{SqliteError, corrupt};
 use crate::store::SqliteStore;
@@ -36,7 +36,7 @@ impl EventRepository for SqliteStore {
 }
 
 fn append(connection: &mut Connection, events: &[RecordedEvent]) -> Result<(), SqliteError> {
-    let transaction = connection.transaction()?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     write(&transaction, events)?;
     transaction.commit()?;
     Ok(())
@@ -47,7 +47,7 @@ fn append_of_the_day(
     event: &RecordedEvent,
     calendar: Calendar,
 ) -> Result<bool, SqliteError> {
-    let transaction = connection.transaction()?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let kind = &event.event.kind;
     if let Some(model) = kind.model_of_the_day() {
         let of_day = events_of_day(&transaction, &event.event, calendar)?;

@@ -136,11 +136,13 @@ impl Queue {
     /// Settles a request with the next commit, and waits for it. Its slot is free at once: whoever sends
     /// one request after the other does not wait for the disk in between.
     pub(crate) async fn settle(&self, settlement: &Settlement) -> Result<Settled, StoreError> {
+        // Not while everybody waits for the lock.
+        let own = settlement.clone();
         let settled = self.commit_with(|state, listener| {
-            if !state.holds.end(settlement.record.id) {
+            if !state.holds.end(own.record.id) {
                 return Err(Settled::Before);
             }
-            state.settlements.push((settlement.clone(), listener));
+            state.settlements.push((own, listener));
             Ok(())
         });
         settled.await?.map_or_else(Ok, |Told { own, .. }| own)
