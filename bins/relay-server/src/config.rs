@@ -223,7 +223,7 @@ impl Config {
         sections.cors.validate(&mut objections);
         sections.pricing.validate(&mut objections);
         sections.webhooks.validate(&mut objections);
-        sections.metrics.validate(&mut objections);
+        sections.metrics.validate(sections.server.address(), &mut objections);
         objections.into_problems(|path| self.origin(path).unwrap_or("the default").to_owned())
     }
 }

@@ -8,12 +8,12 @@ mod denial;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use relay_domain::{KeyRefusal, LimitKind, RequestId, Timestamp};
-use relay_engine::{EngineError, LONGEST_RETRY_AFTER_S, RelayBody};
+use relay_domain::{KeyRefusal, LimitKind, LimitState, RequestId, Timestamp};
+use relay_engine::{EngineError, LONGEST_RETRY_AFTER_S, RelayBody, write_own_limits};
 use relay_protocol::anthropic::{ErrorType, error_body_with, error_event};
 use relay_scheduler::Shortage;
 
-use denial::{denial_members, denial_type};
+use denial::{denial_members, denial_type, own_limit};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const RELAY_REQUEST_ID: HeaderName = HeaderName::from_static("x-relay-request-id");
@@ -26,6 +26,8 @@ pub(crate) struct Refusal {
     message: String,
     /// What stands in the body beside the error, for clients that know it: names and JSON values.
     more: Vec<(&'static str, String)>,
+    /// The limit of the key that is in the way, told in headers too.
+    own_limit: Option<LimitState>,
     /// Seconds after which a retry may help; `None`: no retry mends it.
     retry: Retry,
 }
@@ -43,7 +45,8 @@ enum Retry {
 impl Refusal {
     /// A refusal that no retry mends.
     pub(crate) fn new(kind: ErrorType, code: &'static str, message: impl Into<String>) -> Self {
-        Self { kind, code, message: message.into(), more: Vec::new(), retry: Retry::Never }
+        let message = message.into();
+        Self { kind, code, message, more: Vec::new(), own_limit: None, retry: Retry::Never }
     }
 
     /// What a client reads of `error`.
@@ -64,15 +67,16 @@ impl Refusal {
             EngineError::Request(_) | EngineError::NoMessages | EngineError::NotSendable(_) => {
                 fault(ErrorType::InvalidRequest, "invalid_request")
             }
-            EngineError::Denied(denial) => {
+            EngineError::Denied { denial, needed } => {
                 let kind = denial_type(denial.limit);
                 let retry = match (denial.limit, denial.resets_at) {
                     (LimitKind::Concurrency, None) => Retry::After(1),
                     (_, Some(at)) => wait_until(at, now),
                     (_, None) => Retry::Never,
                 };
-                let more = denial_members(denial, now);
-                Self { more, retry, ..fault(kind, denial.limit.code()) }
+                let more = denial_members(denial, *needed, now);
+                let own_limit = own_limit(denial);
+                Self { more, own_limit, retry, ..fault(kind, denial.limit.code()) }
             }
             EngineError::QueueFull { .. } => {
                 Self { retry: Retry::After(1), ..fault(ErrorType::RateLimit, "queue_full") }
@@ -120,6 +124,7 @@ impl Refusal {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         write_id(request_id, headers);
+        write_own_limits(self.own_limit.as_slice(), headers);
         match self.retry {
             Retry::Never => {
                 headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
@@ -205,13 +210,10 @@ mod tests {
     }
 
     fn concurrency() -> EngineError {
-        EngineError::Denied(Denial {
-            scope: LimitScope::Key(KeyId::try_from("k").unwrap()),
-            limit: LimitKind::Concurrency,
-            used: 3,
-            allowed: 3,
-            resets_at: None,
-        })
+        let scope = LimitScope::Key(KeyId::try_from("k").unwrap());
+        let limit = LimitKind::Concurrency;
+        let denial = Denial { scope, limit, used: 3, allowed: 3, resets_at: None };
+        EngineError::Denied { denial, needed: 0 }
     }
 
     fn no_account(shortage: Shortage, retry_at: Option<Timestamp>) -> EngineError {
@@ -227,9 +229,11 @@ mod tests {
             allowed: 10_000_000_000,
             resets_at: Some(at(7_200)),
         };
-        let response =
-            Refusal::of(&EngineError::Denied(denial), NOW).into_response(RequestId::new(NOW, 7));
+        let error = EngineError::Denied { denial, needed: 625_000_000 };
+        let response = Refusal::of(&error, NOW).into_response(RequestId::new(NOW, 7));
         assert_eq!(response.status(), 402);
+        assert_eq!(response.headers()["x-relay-budget-daily-limit"], "10.00");
+        assert_eq!(response.headers()["x-relay-budget-daily-remaining"], "0.50");
         assert_eq!(response.headers()["x-should-retry"], "false");
         let body: serde_json::Value = serde_json::from_str(&body_of(response)).unwrap();
         assert_eq!(body["error"]["type"], "billing_error");
@@ -241,7 +245,7 @@ mod tests {
             body["limit"],
             serde_json::json!({
                 "scope": "key", "kind": "daily_cost", "used": "9.50", "allowed": "10.00",
-                "resetsAt": at(7_200).to_string(),
+                "needed": "0.625", "resetsAt": at(7_200).to_string(),
             })
         );
     }
@@ -249,13 +253,9 @@ mod tests {
     #[test]
     fn denials_have_the_statuses_of_v1() {
         let denied = |limit, resets_at| {
-            EngineError::Denied(Denial {
-                scope: LimitScope::Key(KeyId::try_from("k").unwrap()),
-                limit,
-                used: 5,
-                allowed: 5,
-                resets_at,
-            })
+            let scope = LimitScope::Key(KeyId::try_from("k").unwrap());
+            let denial = Denial { scope, limit, used: 5, allowed: 5, resets_at };
+            EngineError::Denied { denial, needed: 0 }
         };
         let soon = Some(at(30));
         let cases = [

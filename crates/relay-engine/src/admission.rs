@@ -101,7 +101,10 @@ impl Relay {
                     flight.dismiss();
                     is_held = false;
                     let terms = payer.key.queue.filter(|_| denial.limit == LimitKind::Concurrency);
-                    let Some(terms) = terms else { return Err(EngineError::Denied(denial)) };
+                    let Some(terms) = terms else {
+                        let needed = payer.needs(&denial, &request.estimate);
+                        return Err(EngineError::Denied { denial, needed });
+                    };
                     self.queue(&mut flight, &payer, &applicant, terms, &mut place).await?;
                 }
                 // The limit that denied may have been raised: ask again with the present one.

@@ -38,8 +38,14 @@ pub enum EngineError {
     #[error("messages: field required; send at least one message")]
     NoMessages,
     /// A limit of the key or of its group is reached.
-    #[error("{}", in_words(.0))]
-    Denied(Denial),
+    #[error("{}", refusal_in_words(.denial, *.needed))]
+    Denied {
+        /// Which limit, and how it stands.
+        denial: Denial,
+        /// What the request would have had to hold of it, in the limit's unit; nothing where any room is
+        /// enough.
+        needed: u64,
+    },
     /// As many requests of the key wait as may.
     #[error(
         "all requests that this API key may have at once are running, and {max_waiting} more are waiting, which is the most"
@@ -88,8 +94,14 @@ pub enum EngineError {
     Store(#[from] StoreError),
 }
 
-/// What a client is told of a limit that is reached: whose it is, how far it is used, when it gives way.
+/// What a client is told of a limit that leaves no room for more of a running answer.
 pub(crate) fn in_words(denial: &Denial) -> String {
+    refusal_in_words(denial, 0)
+}
+
+/// What a client is told of a limit that is reached: whose it is, how far it is used, what was needed, when it
+/// gives way.
+fn refusal_in_words(denial: &Denial, needed: u64) -> String {
     let whose = match denial.scope {
         LimitScope::Key(_) => "this API key",
         LimitScope::Group(_) => "the group of this API key",
@@ -106,12 +118,14 @@ pub(crate) fn in_words(denial: &Denial) -> String {
         LimitKind::TotalCost => "dollars in all",
         LimitKind::WeeklyClaudeCost => "dollars a week for Claude models",
     };
-    let dollars = |amount| NanoUsd::from_nanos(i64::try_from(amount).unwrap_or(i64::MAX));
-    let (used, allowed) = if denial.limit.is_money() {
-        (dollars(denial.used).to_string(), dollars(denial.allowed).to_string())
-    } else {
-        (denial.used.to_string(), denial.allowed.to_string())
+    let text = |amount: u64| {
+        if denial.limit.is_money() {
+            NanoUsd::from_nanos(i64::try_from(amount).unwrap_or(i64::MAX)).to_string()
+        } else {
+            amount.to_string()
+        }
     };
+    let (used, allowed) = (text(denial.used), text(denial.allowed));
     let besides = match denial.limit {
         LimitKind::Concurrency | LimitKind::WindowRequests => "",
         LimitKind::WindowTokens
@@ -122,8 +136,13 @@ pub(crate) fn in_words(denial: &Denial) -> String {
         | LimitKind::TotalCost
         | LimitKind::WeeklyClaudeCost => ", what running requests hold included",
     };
-    let short =
-        if denial.used < denial.allowed { "; this request may need more than is left" } else { "" };
+    let short = if denial.allowed <= denial.used {
+        String::new()
+    } else if needed == 0 {
+        "; this request may need more than is left".to_owned()
+    } else {
+        format!("; this request may need up to {}, which is more than is left", text(needed))
+    };
     let until = denial.resets_at;
     let until = until.map_or_else(String::new, |at| format!("; the limit starts anew at {at}"));
     format!("{whose} is limited to {allowed} {what}, and {used} are used{besides}{short}{until}")
@@ -145,15 +164,22 @@ mod tests {
             resets_at: Some(Timestamp::EPOCH),
         };
         assert_eq!(
-            EngineError::Denied(denial.clone()).to_string(),
+            in_words(&denial),
             "this API key is limited to 10.00 dollars a day, and 9.50 are used, what running requests hold \
              included; this request may need more than is left; the limit starts anew at 1970-01-01T00:00:00.000Z"
+        );
+        let needed = 625_000_000;
+        assert_eq!(
+            EngineError::Denied { denial, needed }.to_string(),
+            "this API key is limited to 10.00 dollars a day, and 9.50 are used, what running requests hold \
+             included; this request may need up to 0.625, which is more than is left; the limit starts anew \
+             at 1970-01-01T00:00:00.000Z"
         );
         let scope = LimitScope::Group(GroupId::try_from("g").unwrap());
         let limit = LimitKind::Concurrency;
         let busy = Denial { scope, limit, used: 3, allowed: 3, resets_at: None };
         assert_eq!(
-            EngineError::Denied(busy).to_string(),
+            EngineError::Denied { denial: busy, needed: 1 }.to_string(),
             "the group of this API key is limited to 3 requests at once, and 3 are used"
         );
     }

@@ -67,6 +67,7 @@ pub use error::{EngineError, LONGEST_RETRY_AFTER_S};
 pub use events::{EventSink, Unheard};
 pub use journey::{Caller, Incoming, Relay};
 pub use late::{LateBody, Relaying, WaitSign, before_keep_alive};
+pub use own_limits::write as write_own_limits;
 pub use rest_policy::RestPolicy;
 pub use self_service::{KeyOwner, OwnUsage};
 pub use stream::{CutOff, RelayBody, StreamBody};

@@ -17,8 +17,8 @@ macro_rules! names {
     };
 }
 
-/// Writes the headers of `limits`.
-pub(crate) fn write(limits: &[LimitState], headers: &mut HeaderMap) {
+/// Writes the headers that tell a client how `limits` of its key stand.
+pub fn write(limits: &[LimitState], headers: &mut HeaderMap) {
     for state in limits {
         let [limit, remaining, reset] = names(state.limit);
         let left = state.allowed.saturating_sub(state.used).saturating_sub(state.held);

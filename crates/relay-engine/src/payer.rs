@@ -6,6 +6,7 @@ use relay_domain::{
     ApiKey, BudgetPolicy, GroupId, KeyId, LimitScope, Limits, Multiplier, Platform, UnpricedPolicy,
     UnpricedTreatment,
 };
+use relay_store::{Denial, Estimate};
 
 /// Who pays for a request.
 #[derive(Clone)]
@@ -37,6 +38,17 @@ impl Payer {
 
     /// Whether the limits of `scope`, if it is one of the payer's, cannot be passed.
     pub(crate) fn holds_hard(&self, scope: &LimitScope) -> bool {
+        self.policy(scope) == Some(BudgetPolicy::Hard)
+    }
+
+    /// What a request that was denied would have had to hold of the limit, in the limit's unit.
+    pub(crate) fn needs(&self, denial: &Denial, estimate: &Estimate) -> u64 {
+        let policy = self.policy(&denial.scope).unwrap_or_default();
+        estimate.weight_to_enter(denial.limit, &denial.scope, policy)
+    }
+
+    /// The policy of `scope`'s limits, if it is one of the payer's.
+    fn policy(&self, scope: &LimitScope) -> Option<BudgetPolicy> {
         let limits = match scope {
             LimitScope::Key(id) => (self.key.id == *id).then_some(&self.key.limits),
             LimitScope::Group(id) => {
@@ -44,7 +56,7 @@ impl Payer {
             }
             LimitScope::Account(_) => None,
         };
-        limits.is_some_and(|limits| limits.budget_policy == BudgetPolicy::Hard)
+        limits.map(|limits| limits.budget_policy)
     }
 
     /// Those of its budgets whose thresholds are watched.

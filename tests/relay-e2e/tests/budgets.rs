@@ -11,6 +11,7 @@ on_both_stores![
     a_spent_budget_is_explained,
     a_full_window_is_explained,
     a_client_sees_its_own_limits_and_no_others,
+    a_hard_budget_says_what_a_request_would_need,
     a_hard_budget_cuts_a_stream_off,
     an_account_whose_quota_is_spent_is_passed_over,
     a_budgeted_key_is_refused_a_model_without_price,
@@ -94,6 +95,23 @@ async fn a_client_sees_its_own_limits_and_no_others(store: Store) {
         });
         assert_eq!(limits.count(), 0, "{:?}", answer.headers);
     }
+}
+
+async fn a_hard_budget_says_what_a_request_would_need(store: Store) {
+    let relay = Relay::start(store).await;
+    let account = relay.account("a").await;
+    let key = relay.key_with(json!({"dailyCostLimit": 0.001})).await;
+    amend(&relay, &key.id, Amendment::HardBudget);
+    let answer = relay.send(&Request::messages(&key.secret, whole())).await;
+    assert_eq!(answer.status, 402, "{}", answer.text());
+    let told = answer.json();
+    let needed = told["limit"]["needed"].as_str().unwrap_or_default();
+    assert!(needed.parse::<f64>().is_ok_and(|needed| 0.001 < needed), "{told}");
+    let message = told["error"]["message"].as_str().unwrap();
+    assert!(message.contains(&format!("may need up to {needed}")), "{message}");
+    assert_eq!(answer.header("x-relay-budget-daily-limit"), Some("0.001"));
+    assert_eq!(answer.header("x-relay-budget-daily-remaining"), Some("0.001"));
+    assert_eq!(account.received().len(), 0, "it was not sent on");
 }
 
 async fn a_hard_budget_cuts_a_stream_off(store: Store) {

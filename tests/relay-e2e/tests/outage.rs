@@ -1,5 +1,7 @@
 //! The store goes away and comes back: nothing new is let in, what runs ends well, and nothing is lost.
 
+use std::time::{Duration, Instant};
+
 use relay_e2e::{End, Relay, Request, Store};
 use relay_sandbox::{Step, Usage};
 use relay_testkit::eventually;
@@ -7,6 +9,9 @@ use serde_json::{Value, json};
 
 use crate::conversation::{streamed, whole};
 use crate::stored::{Scope, records, totals};
+
+/// How long Redis stays frozen at least.
+const FROZEN: Duration = Duration::from_secs(if cfg!(feature = "chaos") { 30 } else { 0 });
 
 /// Begins a stream that ends by itself while the store is away.
 async fn stream_over_an_outage(relay: &mut Relay) -> (relay_e2e::Account, relay_e2e::ApiKey) {
@@ -17,6 +22,7 @@ async fn stream_over_an_outage(relay: &mut Relay) -> (relay_e2e::Account, relay_
     let mut running = relay.open(&Request::messages(&key.secret, streamed())).await;
     running.read_until("event: content_block_delta", 1).await;
     relay.redis_mut().freeze();
+    let frozen = Instant::now();
 
     let refused = relay.send(&Request::messages(&key.secret, whole())).await;
     assert_eq!(refused.status, 503, "{}", refused.text());
@@ -28,6 +34,11 @@ async fn stream_over_an_outage(relay: &mut Relay) -> (relay_e2e::Account, relay_
     assert_eq!(live.status, 200);
     let ready = relay.send(&Request::get("/readyz")).await;
     assert_eq!((ready.status, &ready.json()["status"]), (503, &json!("the store is away")));
+    while frozen.elapsed() < FROZEN {
+        let refused = relay.send(&Request::messages(&key.secret, whole())).await;
+        assert_eq!(refused.status, 503, "{}", refused.text());
+        assert_eq!(relay.send(&Request::get("/livez")).await.status, 200);
+    }
     let journal = relay.data_dir().join("journal.log");
     eventually("the settlement is in the journal", async || {
         std::fs::metadata(&journal).is_ok_and(|file| file.len() > 100)

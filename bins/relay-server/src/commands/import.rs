@@ -49,12 +49,16 @@ pub(crate) async fn run(arguments: &ImportArgs, config: &Config) -> Result<()> {
     let report = imported.context("the import is not complete; repeat it with --merge")?;
     tell(&report);
     print(format!("state          {} in the file", file.contents().state.to_hex()));
-    if report.is_all_added() {
-        let options = export::options(config, &installation, passphrase);
-        let here = operator.contents(&options).await.context("the store cannot be read")?;
-        let verdict = if here.state == file.contents().state { "the same" } else { "not the same" };
-        print(format!("state          {} in the store: {verdict}", here.state.to_hex()));
-    }
+    let options = export::options(config, &installation, passphrase);
+    let here = operator.contents(&options).await.context("the store cannot be read")?;
+    let verdict = if here.state == file.contents().state {
+        "the same"
+    } else if report.is_all_added() {
+        "not the same"
+    } else {
+        "not the same, as what was left was there before"
+    };
+    print(format!("state          {} in the store: {verdict}", here.state.to_hex()));
     if is_new {
         say(format!(
             "API keys from there were digested with another ENCRYPTION_KEY, which {} now holds: keep it together \

@@ -14,10 +14,19 @@ pub(crate) struct MetricsSection {
 }
 
 impl MetricsSection {
-    pub(super) fn validate(&self, objections: &mut Objections) {
-        if self.listen.is_some() && self.listen().is_none() {
-            let why = "expected an address and a port, such as 127.0.0.1:9464";
-            objections.add("metrics.listen", why);
+    /// `served` is the address of the relay itself.
+    pub(super) fn validate(&self, served: SocketAddr, objections: &mut Objections) {
+        let Some(listen) = self.listen() else {
+            if self.listen.is_some() {
+                let why = "expected an address and a port, such as 127.0.0.1:9464";
+                objections.add("metrics.listen", why);
+            }
+            return;
+        };
+        let is_every = |address: SocketAddr| address.ip().is_unspecified();
+        let overlap = listen.ip() == served.ip() || is_every(listen) || is_every(served);
+        if listen.port() == served.port() && listen.port() != 0 && overlap {
+            objections.add("metrics.listen", format!("the relay itself listens on {served}"));
         }
     }
 
@@ -29,11 +38,13 @@ impl MetricsSection {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use crate::config::{Config, Environment, FileChoice};
 
     #[test]
     fn nobody_reads_unless_an_address_is_given() {
-        let load = |address| {
+        let load = |address: &str| {
             let environment = Environment::from([("RELAY_METRICS_LISTEN", address)]);
             Config::load(&environment, FileChoice::Ignored)
         };
@@ -43,6 +54,11 @@ mod tests {
         for wrong in ["9464", "localhost:9464", ":9464", "127.0.0.1"] {
             let refusal = load(wrong).unwrap_err().to_string();
             assert!(refusal.contains("RELAY_METRICS_LISTEN"), "{wrong}: {refusal}");
+        }
+        let served = load("").unwrap().sections.server.address();
+        for taken in [served, SocketAddr::from(([0, 0, 0, 0], served.port()))] {
+            let refusal = load(&taken.to_string()).unwrap_err().to_string();
+            assert!(refusal.contains("the relay itself listens"), "{taken}: {refusal}");
         }
     }
 }

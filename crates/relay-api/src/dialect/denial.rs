@@ -1,7 +1,7 @@
 //! What a client reads of a limit that is reached: its kind of error, and its numbers under v1's names and
 //! under Relay's own.
 
-use relay_domain::{LimitKind, LimitScope, NanoUsd, Timestamp};
+use relay_domain::{LimitKind, LimitScope, LimitState, NanoUsd, Timestamp};
 use relay_protocol::anthropic::ErrorType;
 use relay_store::Denial;
 
@@ -20,8 +20,20 @@ pub(super) fn denial_type(limit: LimitKind) -> ErrorType {
     }
 }
 
-/// The members beside the error: v1's, and `limit` with all that is known.
-pub(super) fn denial_members(denial: &Denial, now: Timestamp) -> Vec<(&'static str, String)> {
+/// How the limit stands, if it is the key's own: whoever else uses a group is none of the client's business.
+pub(super) fn own_limit(denial: &Denial) -> Option<LimitState> {
+    let LimitScope::Key(_) = denial.scope else { return None };
+    let Denial { limit, used, allowed, resets_at, .. } = *denial;
+    Some(LimitState { limit, used, held: 0, allowed, resets_at })
+}
+
+/// The members beside the error: v1's, and `limit` with all that is known, `needed` included where there
+/// would have been some room.
+pub(super) fn denial_members(
+    denial: &Denial,
+    needed: u64,
+    now: Timestamp,
+) -> Vec<(&'static str, String)> {
     let [current, limit] = match denial.limit {
         LimitKind::Concurrency => ["currentConcurrency", "concurrencyLimit"],
         LimitKind::WindowRequests => ["currentRequests", "requestLimit"],
@@ -56,11 +68,16 @@ pub(super) fn denial_members(denial: &Denial, now: Timestamp) -> Vec<(&'static s
     let exact = |amount: String| {
         if denial.limit.is_money() { format!("\"{amount}\"") } else { amount }
     };
+    let needed = if needed == 0 {
+        String::new()
+    } else {
+        format!(r#","needed":{}"#, exact(amount(denial.limit, needed)))
+    };
     let resets_at = denial.resets_at.map_or("null".to_owned(), |at| format!("\"{at}\""));
     members.push((
         "limit",
         format!(
-            r#"{{"scope":"{scope}","kind":"{kind}","used":{},"allowed":{},"resetsAt":{resets_at}}}"#,
+            r#"{{"scope":"{scope}","kind":"{kind}","used":{},"allowed":{}{needed},"resetsAt":{resets_at}}}"#,
             exact(used),
             exact(allowed),
         ),

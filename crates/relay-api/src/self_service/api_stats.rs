@@ -94,7 +94,7 @@ fn failure(error: &EngineError) -> Failure {
         EngineError::ModelUnpriced(_)
         | EngineError::Request(_)
         | EngineError::NoMessages
-        | EngineError::Denied(_)
+        | EngineError::Denied { .. }
         | EngineError::QueueFull { .. }
         | EngineError::QueueTimeout { .. }
         | EngineError::HoldLost

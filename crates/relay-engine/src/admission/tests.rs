@@ -108,7 +108,7 @@ async fn a_limit_that_was_tightened_holds_for_the_next_request() {
     key.limits.concurrency = Some(1);
     bench.stores.keys.update(&key).await.unwrap();
     let refused = admitted(&relay, known).await;
-    assert!(matches!(refused, Err(EngineError::Denied(_))), "{refused:?}");
+    assert!(matches!(refused, Err(EngineError::Denied { .. })), "{refused:?}");
     assert_eq!(relay.core.airspace.all().len(), 1, "what was held by the old limits is given back");
 }
 
@@ -259,7 +259,7 @@ async fn a_groups_limits_are_its_keys_too_from_the_next_request_on() {
     let first = let_in(&relay, ASKED).await.unwrap();
     assert_eq!(first.record.group.as_ref(), Some(&id));
     let denied = let_in(&relay, ASKED).await.map(drop);
-    let Err(EngineError::Denied(denial)) = denied else { panic!("{denied:?}") };
+    let Err(EngineError::Denied { denial, .. }) = denied else { panic!("{denied:?}") };
     assert_eq!(denial.scope, LimitScope::Group(id.clone()));
 
     group.revision = bench.stores.groups.get(&id).await.unwrap().unwrap().revision;
