@@ -1,19 +1,21 @@
 //! The connections of one worker, HTTP/1.1 or HTTP/2, whichever the client speaks.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, rt};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulConnection;
 use relay_api::Edge;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -26,11 +28,16 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 const PONG_WITHIN: Duration = Duration::from_secs(20);
 /// Requests at once on one HTTP/2 connection.
 const STREAMS: u32 = 256;
+/// What every HTTP/2 connection begins with, and no request of HTTP/1.1 that is served here.
+const HTTP2_BEGINS: [u8; 3] = *b"PRI";
+/// How long to wait for the rest of a beginning that has come in pieces.
+const PIECE_PAUSE: Duration = Duration::from_millis(10);
 
 /// The connections of one worker.
 pub(super) struct Connections {
     edge: Arc<Edge>,
-    http: Arc<auto::Builder<Spawner>>,
+    http1: http1::Builder,
+    http2: http2::Builder<Spawner>,
     open: TaskTracker,
     stop: CancellationToken,
     kill: CancellationToken,
@@ -39,57 +46,51 @@ pub(super) struct Connections {
 impl Connections {
     pub(super) fn new(edge: Edge, lifecycle: &Lifecycle) -> Self {
         let open = TaskTracker::new();
-        let mut http = auto::Builder::new(Spawner(open.clone()));
-        http.http1()
+        let mut http1 = http1::Builder::new();
+        http1
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_WITHIN)
             .keep_alive(true)
             .half_close(false)
             .pipeline_flush(false)
             .writev(true);
-        http.http2()
+        let mut http2 = http2::Builder::new(Spawner(open.clone()));
+        http2
             .timer(TokioTimer::new())
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PONG_WITHIN)
             .max_concurrent_streams(STREAMS);
         let (stop, kill) = (lifecycle.stop_signal(), lifecycle.kill_signal());
-        Self { edge: Arc::new(edge), http: Arc::new(http), open, stop, kill }
+        Self { edge: Arc::new(edge), http1, http2, open, stop, kill }
     }
 
     /// Serves a connection to its end, beside the others.
     pub(super) fn take(&self, stream: TcpStream, peer: IpAddr) {
         // Without it small frames may come late, which is better than not at all.
         stream.set_nodelay(true).ok();
-        let (edge, http) = (Arc::clone(&self.edge), Arc::clone(&self.http));
+        let edge = Arc::clone(&self.edge);
+        let (http1, http2) = (self.http1.clone(), self.http2.clone());
         let (stop, kill) = (self.stop.clone(), self.kill.clone());
         self.open.spawn(async move {
-            // Which HTTP a client speaks is told by its first bytes, and waiting for them has no bound of
-            // its own.
-            let waited = tokio::select! {
+            let spoken = tokio::select! {
                 biased;
-                waited = timeout(HEAD_WITHIN, stream.readable()) => waited.is_ok(),
-                () = stop.cancelled() => false,
+                spoken = timeout(HEAD_WITHIN, spoken_by(&stream)) => spoken.ok().and_then(Result::ok),
+                () = stop.cancelled() => None,
             };
-            if !waited {
-                return;
-            }
             let service = service_fn(move |request: Request<Incoming>| {
                 let edge = Arc::clone(&edge);
                 // Boxed, so that its room is given back when the answer begins: a stream stays small.
                 Box::pin(async move { Ok::<_, Infallible>(edge.serve(request, peer).await) })
             });
-            let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
-            let ended = tokio::select! {
-                biased;
-                ended = connection.as_mut() => Some(ended),
-                () = stop.cancelled() => {
-                    connection.as_mut().graceful_shutdown();
-                    // What is dropped here, in its runtime, still settles its requests.
-                    kill.run_until_cancelled(connection).await
+            let stream = TokioIo::new(stream);
+            match spoken {
+                Some(Spoken::Http1) => {
+                    serve(http1.serve_connection(stream, service), &stop, &kill).await;
                 }
-            };
-            if let Some(Err(error)) = ended {
-                tracing::debug!(%error, "a connection broke off");
+                Some(Spoken::Http2) => {
+                    serve(http2.serve_connection(stream, service), &stop, &kill).await;
+                }
+                None => {}
             }
         });
     }
@@ -98,6 +99,57 @@ impl Connections {
     pub(super) async fn drained(&self) {
         self.open.close();
         self.open.wait().await;
+    }
+}
+
+/// The HTTP that a client speaks.
+enum Spoken {
+    Http1,
+    Http2,
+}
+
+/// Waits for a client's first bytes and tells by them what it speaks. They are left unread: a connection that is
+/// handed a few bytes first has buffers twice as large ever after.
+///
+/// # Errors
+///
+/// Fails if the client leaves before.
+async fn spoken_by(stream: &TcpStream) -> io::Result<Spoken> {
+    let mut begin = [0; HTTP2_BEGINS.len()];
+    loop {
+        let length = stream.peek(&mut begin).await?;
+        let begin = &begin[..length];
+        if begin == HTTP2_BEGINS {
+            return Ok(Spoken::Http2);
+        }
+        if begin.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if !HTTP2_BEGINS.starts_with(begin) {
+            return Ok(Spoken::Http1);
+        }
+        sleep(PIECE_PAUSE).await;
+    }
+}
+
+/// Serves a connection to its end: once `stop` says so, it ends with what is under way; `kill` cuts it off.
+async fn serve(
+    connection: impl GracefulConnection<Error: std::fmt::Display>,
+    stop: &CancellationToken,
+    kill: &CancellationToken,
+) {
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        biased;
+        ended = connection.as_mut() => Some(ended),
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            // What is dropped here, in its runtime, still settles its requests.
+            kill.run_until_cancelled(connection).await
+        }
+    };
+    if let Some(Err(error)) = ended {
+        tracing::debug!(%error, "a connection broke off");
     }
 }
 
@@ -111,5 +163,46 @@ where
 {
     fn execute(&self, work: F) {
         self.0.spawn(work);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::task::Poll;
+
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_is_heard_out_before_it_is_told_what_it_speaks() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        for (piece, rest, is_http2) in [
+            ("P", "OST /v1/messages HTTP/1.1", false),
+            ("PR", "I * HTTP/2.0", true),
+            ("PR", "OPFIND / HTTP/1.1", false),
+            ("GET / HTTP/1.1", "", false),
+        ] {
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (server, _) = listener.accept().await.unwrap();
+            client.write_all(piece.as_bytes()).await.unwrap();
+            server.readable().await.unwrap();
+            let mut spoken = pin!(spoken_by(&server));
+            let first = poll_fn(|cx| Poll::Ready(spoken.as_mut().poll(cx))).await;
+            let spoken = match first {
+                Poll::Ready(spoken) => spoken,
+                Poll::Pending => {
+                    client.write_all(rest.as_bytes()).await.unwrap();
+                    spoken.await
+                }
+            };
+            assert_eq!(matches!(spoken, Ok(Spoken::Http2)), is_http2, "{piece}{rest}");
+        }
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        drop(client);
+        assert!(spoken_by(&server).await.is_err(), "who leaves speaks nothing");
     }
 }

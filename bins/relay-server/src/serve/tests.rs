@@ -4,6 +4,11 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::thread;
 
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::Request;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use relay_domain::{Actor, Outcome, Platform, UsageSource};
 use relay_engine::operator::{NewAccount, NewKey};
 use relay_sandbox::{Sandbox, Script, Step};
@@ -109,4 +114,39 @@ fn what_does_not_end_in_time_is_cut_off_and_settled() {
     let records = crate::runtime().unwrap().block_on(stores.usage.recent(9)).unwrap();
     let ends: Vec<_> = records.iter().map(|record| (record.outcome, record.usage_source)).collect();
     assert_eq!(ends, [(Outcome::ClientGone, UsageSource::Partial)]);
+}
+
+#[test]
+fn a_client_that_speaks_http2_is_answered_in_it() {
+    let slow = Step::new().text("one two three four").deltas(20).delta_ms(5);
+    let (answers, _) = serve_while(slow, "60", |address, key, lifecycle| {
+        crate::runtime().unwrap().block_on(async move {
+            let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            let (executor, stream) = (TokioExecutor::new(), TokioIo::new(stream));
+            let (mut sender, connection) = http2::handshake(executor, stream).await.unwrap();
+            let mut ask = |text: &str| {
+                let body = format!(
+                    r#"{{"model":"claude-sonnet-4-5","max_tokens":9,"stream":true,"messages":[{{"role":"user","content":"{text}"}}]}}"#
+                );
+                let request = Request::post(format!("http://{address}/v1/messages"))
+                    .header("x-api-key", &key)
+                    .body(Full::<Bytes>::from(body));
+                let answer = sender.send_request(request.unwrap());
+                async {
+                    let whole = answer.await.unwrap().into_body().collect().await.unwrap();
+                    String::from_utf8(whole.to_bytes().to_vec()).unwrap()
+                }
+            };
+            // Both at once; the connection ends when they have.
+            let (one, two) = (ask("one"), ask("two"));
+            drop(sender);
+            let (ended, one, two) = tokio::join!(connection, one, two);
+            ended.unwrap();
+            lifecycle.stop();
+            [one, two]
+        })
+    });
+    for answer in answers {
+        assert!(answer.contains("event: message_stop"), "{answer}");
+    }
 }

@@ -39,7 +39,7 @@ impl Operator {
         self.stores.ledger.restart(scope, self.clock.now()).await?;
         let after = self.standing(scope, limits).await?;
         let (action, kind, id) = match scope {
-            LimitScope::Key(id) => ("key.reset_limits", "key", id.to_string()),
+            LimitScope::Key(id) => ("key.reset-limits", "key", id.to_string()),
             LimitScope::Group(id) => ("group.reset-limits", "group", id.to_string()),
             LimitScope::Account(id) => ("account.reset-limits", "account", id.to_string()),
         };

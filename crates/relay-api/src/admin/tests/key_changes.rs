@@ -232,6 +232,6 @@ async fn limits_are_shown_and_started_anew() {
     let reset = office.post(&format!("{path}/reset-limits"), Some(&token), "").await.expect(200);
     assert_eq!(reset.json(), shown);
     let trail = office.operator.audit(&AuditQuery { limit: 1, ..AuditQuery::default() }).await;
-    assert_eq!(trail.unwrap().entries[0].action, "key.reset_limits");
+    assert_eq!(trail.unwrap().entries[0].action, "key.reset-limits");
     office.get(&format!("{KEYS}/none/limits"), Some(&token)).await.expect(404);
 }
