@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redis::{
     Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo,
-    TlsCertificates,
+    TlsCertificates, io::tcp::TcpSettings,
 };
 use relay_domain::Calendar;
 use relay_store::StoreError;
@@ -64,7 +64,9 @@ impl RedisAddress {
     ///
     /// [`StoreError::Refused`] if the address is none, or what is trusted is no certificate.
     pub(crate) fn client(&self) -> Result<Client, StoreError> {
-        let info = self.connection_info()?;
+        // A small request is not to wait until the answer to an earlier one on its connection has come.
+        let at_once = TcpSettings::default().set_nodelay(true);
+        let info = self.connection_info()?.set_tcp_settings(at_once);
         if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
             return Client::open(info).map_err(fault::of_redis);
         }
@@ -104,6 +106,28 @@ impl RedisAddress {
                     ConnectionAddr::Unix(_) | _ => Err(fault::no_tls()),
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_address_makes_a_request_wait_for_another() {
+        let url = RedisAddress::Url("redis://localhost:6379/1".into());
+        let place = Box::new(RedisAddress::Url("redis://localhost:6379/1".into()));
+        let host = RedisAddress::Host {
+            host: "localhost".to_owned(),
+            port: 6379,
+            database: 0,
+            username: None,
+            password: None,
+        };
+        for address in [url, host, RedisAddress::Tls { place, authorities: None }] {
+            let client = address.client().unwrap();
+            assert!(client.get_connection_info().tcp_settings().nodelay());
         }
     }
 }
