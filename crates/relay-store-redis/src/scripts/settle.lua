@@ -71,10 +71,13 @@ local FAMILIES = {
 local holds, records, record_index, keys_by_use, events, statistics =
   take_key(), take_key(), take_key(), take_key(), take_key(), take_key()
 local requests, capacity, ended_by = take_number(), take_number(), take_number()
-local hold_names, ended = {}, {}
+-- As commands take them.
+local hold_names, ids, kept_records, arrivals = {}, {}, {}, {}
 for i = 1, requests do
-  hold_names[i] = take_key()
-  ended[i] = {id = take_arg(), record = take_arg(), arrival = take_arg()}
+  local id = take_arg()
+  hold_names[i], ids[i] = take_key(), id
+  kept_records[2 * i - 1], kept_records[2 * i] = id, take_arg()
+  arrivals[2 * i - 1], arrivals[2 * i] = take_arg(), id
 end
 local scopes, by_id = {}, {}
 for i = 1, take_number() do
@@ -93,7 +96,7 @@ for i = 1, requests do
   local hold = call('HMGET', hold_names[i], 'admitted', 'key', 'group', 'account')
   local held = hold[1]
   if held and ended_by then
-    local lease_end = call('ZSCORE', holds, ended[i].id)
+    local lease_end = call('ZSCORE', holds, ids[i])
     held = lease_end and tonumber(lease_end) <= ended_by
   end
   if not held then
@@ -111,7 +114,7 @@ for i = 1, requests do
         back[1], back[2], back[3] = back[1] + tokens, back[2] + money, back[3] + claude
         scope.has_back = true
         if has_slot then
-          scope.left[#scope.left + 1] = ended[i].id
+          scope.left[#scope.left + 1] = ids[i]
         end
       end
     end
@@ -211,19 +214,18 @@ call = function(...)
   return answer
 end
 
-for i = 1, requests do
-  local id = ended[i].id
-  call('ZREM', holds, id)
-  call('HSET', records, id, ended[i].record)
-  call('ZADD', record_index, ended[i].arrival, id)
-end
+call('ZREM', holds, unpack(ids))
+call('HSET', records, unpack(kept_records))
+call('ZADD', record_index, unpack(arrivals))
 local kept = number(call('ZCARD', record_index))
 if kept > capacity then
   -- More than come in, so that a smaller capacity is reached; not all at once, for nobody else is served.
   local oldest = call('ZPOPMIN', record_index, math.min(kept - capacity, 2 * requests + 100))
+  local gone = {}
   for i = 1, #oldest, 2 do
-    call('HDEL', records, oldest[i])
+    gone[#gone + 1] = oldest[i]
   end
+  call('HDEL', records, unpack(gone))
 end
 
 for _, scope in ipairs(scopes) do
