@@ -5,6 +5,7 @@ mod admission;
 mod assignment;
 mod batch;
 mod crossings;
+mod effort;
 mod hold;
 mod meter;
 mod queue;

@@ -64,6 +64,11 @@ impl Prepared {
         &self.settlement.record
     }
 
+    /// What it counts, if anything.
+    pub(super) fn counted(&self) -> Option<&RequestRecord> {
+        self.counted.is_some().then(|| self.record())
+    }
+
     /// What it spends of the budgets of `scope`.
     pub(super) fn spent(&self, scope: &LimitScope) -> NanoUsd {
         match self.settlement.charge {

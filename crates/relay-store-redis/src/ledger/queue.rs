@@ -6,20 +6,18 @@
 //! is done once, whoever asks.
 
 use std::collections::VecDeque;
-use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::{iter, mem};
 
 use relay_store::{Settled, StoreError};
 use tokio::sync::oneshot;
 
 use super::batch::Prepared;
+use super::effort::Effort;
 use crate::fault;
 
 /// Settlements in one batch.
 const BATCH: usize = 64;
-/// API keys in one batch. Counters of one key are added up before they are written, those of several are not:
-/// this bounds how long Redis, which serves nobody else meanwhile, has to do.
-const KEYS_IN_BATCH: usize = 12;
 
 /// Sends one batch of settlements of different requests.
 pub(super) trait Flush: Send + Sync {
@@ -140,16 +138,16 @@ impl<F: Flush> Queue<F> {
     /// learn that it was done. What does not fit waits too.
     fn take(&self, own: Arc<Prepared>) -> (Vec<Arc<Prepared>>, Vec<oneshot::Sender<Signal<F>>>) {
         let mut state = self.state();
+        let mut effort = Effort::default();
+        effort.admits(own.counted(), iter::empty());
         let (mut batch, mut signals) = (vec![own], Vec::new());
         let mut left = VecDeque::new();
-        let mut keys = 1;
         while let Some(next) = state.waiting.pop_front() {
             let is_other = |known: &Arc<Prepared>| known.request() != next.prepared.request();
-            let key = &next.prepared.record().key;
-            let is_new_key = batch.iter().all(|known| known.record().key != *key);
-            let has_room = !is_new_key || keys < KEYS_IN_BATCH;
-            if batch.len() < BATCH && has_room && batch.iter().all(is_other) {
-                keys += usize::from(is_new_key);
+            let fits = batch.len() < BATCH
+                && batch.iter().all(is_other)
+                && effort.admits(next.prepared.counted(), batch.iter().filter_map(|b| b.counted()));
+            if fits {
                 batch.push(next.prepared);
                 signals.push(next.signal);
             } else {

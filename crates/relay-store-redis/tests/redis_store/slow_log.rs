@@ -1,14 +1,18 @@
-//! What no list, no question and no housekeeping does to Redis: keep everybody else waiting.
+//! What no list, no question, no housekeeping and no settlement does to Redis: keep everybody else waiting.
 
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use relay_domain::{LimitScope, Limits, NanoUsd, Timestamp};
-use relay_store::Stores;
+use relay_domain::{LimitScope, Limits, NanoUsd, RequestId, RequestRecord, Timestamp};
+use relay_store::contract::fixture::{
+    account_id, admit_request, at, group_id, key_id, model, record, settlement,
+};
 use relay_store::contract::history::{self, Shape};
 use relay_store::contract::listing_load;
 use relay_store::statistics::Fresh;
+use relay_store::{AdmitRequest, Settlement, Stores};
 use relay_testkit::{Deadline, RedisServer};
+use tokio::task::JoinSet;
 
 use crate::{raw, store};
 
@@ -85,4 +89,128 @@ async fn no_list_and_no_question_is_in_the_slow_log() {
         stores.ledger.reap(END, 100).await.unwrap();
     };
     until_none_is_slow(&mut raw, round).await;
+}
+
+/// How many requests end at once.
+const BURST: u32 = 80;
+
+/// Whose requests end at once.
+#[derive(Clone, Copy, Debug)]
+enum Mix {
+    /// All of one key, for one model, by one account.
+    Alike,
+    /// Each of another key.
+    Keys,
+    /// Of one key, each for another model by another account.
+    Models,
+    /// Each of another key and another group, for another model by another account.
+    Different,
+}
+
+impl Mix {
+    const ALL: [Self; 4] = [Self::Alike, Self::Keys, Self::Models, Self::Different];
+
+    /// The `number`th request of a round, with budgets of its key and its group, and how it ends.
+    fn request(self, number: u32, round: u64) -> (AdmitRequest, Settlement) {
+        let of = |stem: &str, differs: bool| format!("{stem}-{}", if differs { number } else { 0 });
+        let (keys, models) = match self {
+            Self::Alike => (false, false),
+            Self::Keys => (true, false),
+            Self::Models => (false, true),
+            Self::Different => (true, true),
+        };
+        let budget = Some(NanoUsd::from_nanos(i64::MAX));
+        let limits = Limits { daily_cost: budget, weekly_cost: budget, ..Limits::default() };
+        let group = group_id(&of("group", keys && models));
+        let now = at(round);
+        let id = RequestId::new(now, u128::from(number));
+        let key = of("key", keys);
+        let request = AdmitRequest {
+            request: id,
+            limits,
+            group: Some((group.clone(), limits)),
+            ..admit_request(0, &key, now)
+        };
+        let record = RequestRecord {
+            id,
+            group: Some(group.clone()),
+            served_model: Some(model(&of("model", models))),
+            account: Some(account_id(&of("account", models))),
+            ..record(0, &key)
+        };
+        let scopes = [LimitScope::Key(key_id(&key)), LimitScope::Group(group)];
+        let budgets = scopes.into_iter().map(|scope| (scope, limits)).collect();
+        (request, Settlement { budgets, ..settlement(record, now) })
+    }
+}
+
+/// Lets the requests of a round in. Returns how they end.
+async fn let_in(stores: &Stores, mix: Mix, round: u64) -> Vec<Settlement> {
+    let mut ends = Vec::new();
+    for number in 0..BURST {
+        let (request, end) = mix.request(number, round);
+        assert!(stores.ledger.admit(&request).await.unwrap().decision.is_ok());
+        ends.push(end);
+    }
+    ends
+}
+
+/// Ends requests all at once.
+async fn end(stores: &Stores, ends: Vec<Settlement>) {
+    let mut settling = JoinSet::new();
+    for end in ends {
+        let ledger = stores.ledger.clone();
+        settling.spawn(async move { ledger.settle(&end).await.unwrap().is_first() });
+    }
+    assert!(settling.join_all().await.into_iter().all(|is_first| is_first));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_settlement_is_in_the_slow_log() {
+    let server = RedisServer::tcp();
+    let (stores, mut raw) = (store(&server).await.stores(), raw(&server).await);
+    let mut rounds = 0;
+    for mix in Mix::ALL {
+        let mut slow_log = raw.clone();
+        let round = async || {
+            rounds += 1;
+            let ends = let_in(&stores, mix, rounds).await;
+            let () = redis::cmd("SLOWLOG").arg("RESET").query_async(&mut slow_log).await.unwrap();
+            end(&stores, ends).await;
+        };
+        until_none_is_slow(&mut raw, round).await;
+    }
+}
+
+/// How often each command was called, those of scripts included.
+async fn calls(raw: &mut MultiplexedConnection) -> Vec<(String, u64)> {
+    let info: String = redis::cmd("INFO").arg("commandstats").query_async(raw).await.unwrap();
+    let of_command = |line: &str| {
+        let (name, told) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+        let (calls, _) = told.split_once(',')?;
+        Some((name.to_owned(), calls.parse().ok()?))
+    };
+    info.lines().filter_map(of_command).collect()
+}
+
+/// Time tells little on a machine that others use too: what a script has to do can be counted.
+#[tokio::test]
+async fn a_script_that_settles_has_a_bound_and_takes_along_what_is_alike() {
+    let server = RedisServer::tcp();
+    let (stores, mut raw) = (store(&server).await.stores(), raw(&server).await);
+    for mix in Mix::ALL {
+        // What is the first of its period has more to do.
+        let ends = let_in(&stores, mix, 0).await;
+        end(&stores, ends).await;
+        let ends = let_in(&stores, mix, 1).await;
+        let () = redis::cmd("CONFIG").arg("RESETSTAT").query_async(&mut raw).await.unwrap();
+        end(&stores, ends).await;
+        let calls = calls(&mut raw).await;
+        let scripts = calls.iter().find(|(name, _)| name == "evalsha").unwrap().1;
+        let commands: u64 = calls.iter().map(|(_, calls)| calls).sum();
+        assert!(commands / scripts < 1_500, "{mix:?}: {commands} commands in {scripts} scripts");
+        if matches!(mix, Mix::Alike) {
+            assert!(scripts <= 4, "{scripts} scripts");
+        }
+    }
 }
