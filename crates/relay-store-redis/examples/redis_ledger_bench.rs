@@ -1,4 +1,4 @@
-//! What a request's two trips to the ledger cost the process that makes them, in CPU time.
+//! What a request's two trips to the ledger cost: the process that makes them, and Redis, in CPU time.
 //!
 //! `cargo run --release -p relay-store-redis --example redis_ledger_bench [URL [CONCURRENCY]]`; without a
 //! URL it starts a Redis of its own, and with one it fills that database with test usage. Pin both sides to get steady
@@ -9,6 +9,7 @@
 
 use std::time::{Duration, Instant};
 
+use redis::aio::MultiplexedConnection;
 use relay_domain::{
     AccountId, AffinityKey, AttemptOutcome, AttemptRecord, Calendar, KeyId, LimitScope, Limits,
     ModelName, NanoUsd, Outcome, Platform, RequestId, RequestRecord, RequestTimes, ServedTerms,
@@ -31,6 +32,8 @@ async fn main() {
         let url = server.url().to_owned();
         (Some(server), url)
     };
+    let client = redis::Client::open(url.as_str()).unwrap();
+    let mut redis = client.get_multiplexed_async_connection().await.unwrap();
     let options = RedisOptions {
         address: RedisAddress::Url(url.into()),
         calendar: Calendar::UTC,
@@ -41,8 +44,8 @@ async fn main() {
     };
     let stores = RedisStore::connect(&options).await.unwrap().stores();
     println!(
-        "{:<22} {:>11} {:>12} {:>12}",
-        "requests", "concurrency", "CPU µs each", "wall µs each"
+        "{:<22} {:>11} {:>12} {:>14} {:>12}",
+        "requests", "concurrency", "CPU µs each", "Redis µs each", "wall µs each"
     );
     let slots = Limits { concurrency: Some(1_000), ..Limits::default() };
     let much = Some(NanoUsd::from_nanos(i64::MAX));
@@ -55,11 +58,13 @@ async fn main() {
     ] {
         for concurrency in concurrency.map_or_else(|| vec![1, 16, 64], |given| vec![given]) {
             run(&stores, load, concurrency, WARM_UP).await;
+            let of_redis = redis_time(&mut redis).await;
             let (began, used) = (Instant::now(), cpu_time());
             run(&stores, load, concurrency, ROUNDS).await;
             let each = |time: Duration| time.as_secs_f64() * 1e6 / f64::from(ROUNDS);
             let (cpu, wall) = (each(cpu_time().saturating_sub(used)), each(began.elapsed()));
-            println!("{name:<22} {concurrency:>11} {cpu:>12.1} {wall:>12.1}");
+            let of_redis = each(redis_time(&mut redis).await.saturating_sub(of_redis));
+            println!("{name:<22} {concurrency:>11} {cpu:>12.1} {of_redis:>14.1} {wall:>12.1}");
         }
     }
 }
@@ -168,4 +173,12 @@ fn end_of(request: AdmitRequest) -> Settlement {
 fn cpu_time() -> Duration {
     let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     Duration::from_nanos(told.split(' ').next().unwrap().parse().unwrap())
+}
+
+/// The CPU time of Redis.
+async fn redis_time(redis: &mut MultiplexedConnection) -> Duration {
+    let info: String = redis::cmd("INFO").arg("cpu").query_async(redis).await.unwrap();
+    let fields = info.lines().filter_map(|line| line.split_once(':'));
+    let used = fields.filter(|(name, _)| ["used_cpu_sys", "used_cpu_user"].contains(name));
+    used.map(|(_, seconds)| Duration::from_secs_f64(seconds.parse().unwrap())).sum()
 }
