@@ -1,6 +1,6 @@
 //! What a request's two trips to the ledger cost: the process that makes them, and Redis, in CPU time.
 //!
-//! `cargo run --release -p relay-store-redis --example redis_ledger_bench [URL [CONCURRENCY]]`; without a
+//! `cargo run --release -p relay-store-redis --example redis_ledger_bench [URL [CONCURRENCY [REQUESTS]]]`; without a
 //! URL it starts a Redis of its own, and with one it fills that database with test usage. Pin both sides to get steady
 //! figures: `taskset -c 1 redis-server --port 7777 &`, then `taskset -c 0` and `redis://127.0.0.1:7777`.
 
@@ -20,11 +20,11 @@ use relay_store_redis::{RedisAddress, RedisOptions, RedisStore};
 use relay_testkit::{NOW, RedisServer};
 
 const ROUNDS: u32 = 40_000;
-const WARM_UP: u32 = 4_000;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let concurrency = std::env::args().nth(2).map(|given| given.parse().unwrap());
+    let rounds = std::env::args().nth(3).map_or(ROUNDS, |given| given.parse().unwrap());
     let (_server, url) = if let Some(url) = std::env::args().nth(1) {
         (None, url)
     } else {
@@ -57,11 +57,11 @@ async fn main() {
         ("with budgets, 64 keys", Load { limits: budgets, keys: 64 }),
     ] {
         for concurrency in concurrency.map_or_else(|| vec![1, 16, 64], |given| vec![given]) {
-            run(&stores, load, concurrency, WARM_UP).await;
+            run(&stores, load, concurrency, rounds / 10).await;
             let of_redis = redis_time(&mut redis).await;
             let (began, used) = (Instant::now(), cpu_time());
-            run(&stores, load, concurrency, ROUNDS).await;
-            let each = |time: Duration| time.as_secs_f64() * 1e6 / f64::from(ROUNDS);
+            run(&stores, load, concurrency, rounds).await;
+            let each = |time: Duration| time.as_secs_f64() * 1e6 / f64::from(rounds);
             let (cpu, wall) = (each(cpu_time().saturating_sub(used)), each(began.elapsed()));
             let of_redis = each(redis_time(&mut redis).await.saturating_sub(of_redis));
             println!("{name:<22} {concurrency:>11} {cpu:>12.1} {of_redis:>14.1} {wall:>12.1}");
