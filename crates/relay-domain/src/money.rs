@@ -97,10 +97,14 @@ impl fmt::Display for NanoUsd {
     /// Decimal dollars without a sign for the currency: `0.0105`, at least two decimals.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let magnitude = self.0.unsigned_abs();
-        let fraction = format!("{:09}", magnitude % 1_000_000_000);
-        let kept = fraction.trim_end_matches('0').len().max(2);
+        let (dollars, mut fraction) = (magnitude / 1_000_000_000, magnitude % 1_000_000_000);
+        let mut decimals = 9;
+        while 2 < decimals && fraction.is_multiple_of(10) {
+            fraction /= 10;
+            decimals -= 1;
+        }
         let sign = if self.0 < 0 { "-" } else { "" };
-        write!(f, "{sign}{}.{}", magnitude / 1_000_000_000, &fraction[..kept])
+        write!(f, "{sign}{dollars}.{fraction:0decimals$}")
     }
 }
 
