@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use relay_crypto::affinity;
 use relay_domain::{
-    AccountId, AffinityKey, ApiKey, KeyRefusal, LimitKind, Multiplier, NanoUsd, Outcome, Platform,
-    RequestRecord, RequestTimes, ServedTerms, Timestamp, TokenUsage, UnpricedTreatment,
-    UsageSource, WaitQueue,
+    AccountBinding, AccountId, AffinityKey, ApiKey, KeyRefusal, LimitKind, Multiplier, NanoUsd,
+    Outcome, Platform, RequestRecord, RequestTimes, ServedTerms, Timestamp, TokenUsage,
+    UnpricedTreatment, UsageSource, WaitQueue,
 };
 use relay_protocol::anthropic::RequestScan;
 use relay_protocol::session::{SessionHint, hint};
@@ -25,7 +25,7 @@ use crate::wait_room::Place;
 
 /// Who may serve a request, as far as its key and its conversation say.
 pub(crate) struct Preference {
-    pub(crate) bound: Option<AccountId>,
+    pub(crate) binding: AccountBinding,
     pub(crate) sticky: Option<AccountId>,
 }
 
@@ -317,8 +317,8 @@ impl Relay {
 
 impl Preference {
     fn of(key: &ApiKey, binding: Option<Binding>) -> Self {
-        let bound = key.bound_account(Platform::ClaudeConsole).cloned();
-        Self { bound, sticky: binding.map(|binding| binding.account) }
+        let sticky = binding.map(|binding| binding.account);
+        Self { binding: key.binding(Platform::ClaudeConsole).clone(), sticky }
     }
 }
 

@@ -188,7 +188,7 @@ impl Relay {
             now: self.core.clock.now(),
             day_ends: None,
             tried: &round.tried,
-            bound: preference.bound.as_ref(),
+            binding: &preference.binding,
             sticky: preference.sticky.as_ref(),
         };
         let candidates = roster.candidates(&healths);
@@ -266,6 +266,7 @@ fn status_of(shortage: Shortage) -> u16 {
         Shortage::RateLimited { .. } => 429,
         Shortage::ModelNotServed => 404,
         Shortage::NoAccounts
+        | Shortage::NoMembers
         | Shortage::Overloaded { .. }
         | Shortage::Busy
         | Shortage::Unavailable => 529,
