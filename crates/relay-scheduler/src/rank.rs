@@ -42,10 +42,12 @@ pub fn rank(candidates: &[Candidate<'_>], ask: &Ask<'_>, policy: Policy, rotatio
     }
 
     for (position, index) in order.iter().enumerate() {
-        let why = match ask.binding {
-            AccountBinding::Account(_) => ChosenWhy::Bound,
-            _ if position < n_sticky => ChosenWhy::Sticky,
-            _ => ChosenWhy::Priority,
+        let why = if matches!(ask.binding, AccountBinding::Account(_)) {
+            ChosenWhy::Bound
+        } else if position < n_sticky {
+            ChosenWhy::Sticky
+        } else {
+            ChosenWhy::Priority
         };
         verdicts[*index] = Verdict::Chosen { why, position };
     }

@@ -81,6 +81,7 @@ mod tests {
     use relay_store::contract::fixture::key;
 
     use super::*;
+    use crate::guarded_write::changed;
 
     #[test]
     fn bindings_of_both_predecessors_are_read() {
@@ -105,7 +106,7 @@ mod tests {
             (vec![(OPENAI, "responses:")], None, Some("group:")),
         ];
         for (pairs, claude_text, codex_text) in cases {
-            let hash: Hash = pairs.iter().copied().collect();
+            let hash = hash_of(&pairs);
             assert_eq!(claude(&hash).text().as_deref(), claude_text, "{pairs:?}");
             assert_eq!(codex(&hash).text().as_deref(), codex_text, "{pairs:?}");
         }
@@ -120,31 +121,46 @@ mod tests {
             vec![(CLAUDE, "group:h"), (CLAUDE_CONSOLE, "b"), (OPENAI, "group:h"), (CODEX, "b")],
             vec![(CLAUDE, "group:x:y"), (OPENAI, "responses:b")],
         ];
-        for stored in &before {
-            for text in texts {
-                let mut hash: std::collections::HashMap<_, _> = stored.iter().copied().collect();
-                let read: Hash = hash.iter().map(|(field, text)| (*field, *text)).collect();
-                let old = ApiKey {
-                    claude_binding: claude(&read),
-                    codex_binding: codex(&read),
-                    ..key("k", 1)
-                };
-                let binding = AccountBinding::parse(text);
-                let new = ApiKey {
-                    claude_binding: binding.clone(),
-                    codex_binding: binding.clone(),
-                    ..old.clone()
-                };
-                let mut changes: Vec<_> =
-                    crate::guarded_write::changed(&fields(&old), fields(&new).into());
-                complete(&mut changes, &read, &old, &new);
-                for (field, text) in &changes {
-                    hash.insert(field, text);
-                }
-                let written: Hash = hash.iter().map(|(field, text)| (*field, *text)).collect();
-                assert_eq!(claude(&written), binding, "{stored:?} to {text:?}");
-                assert_eq!(codex(&written), binding, "{stored:?} to {text:?}");
-            }
+        for (stored, text) in before.iter().flat_map(|stored| texts.map(|text| (stored, text))) {
+            let read = hash_of(stored);
+            let bound = |hash: &Hash| (claude(hash), codex(hash));
+            let (claude_binding, codex_binding) = bound(&read);
+            let old = ApiKey { claude_binding, codex_binding, ..key("k", 1) };
+            let binding = AccountBinding::parse(text);
+            let (claude_binding, codex_binding) = (binding.clone(), binding.clone());
+            let new = ApiKey { claude_binding, codex_binding, ..old.clone() };
+            let mut changes = changed(&fields(&old), fields(&new).into());
+            complete(&mut changes, &read, &old, &new);
+            let mut written = stored.clone();
+            written.retain(|(field, _)| !changes.iter().any(|(changed, _)| changed == field));
+            written.extend(changes.iter().map(|(field, text)| (*field, text.as_str())));
+            assert_eq!(
+                bound(&hash_of(&written)),
+                (binding.clone(), binding),
+                "{stored:?} to {text:?}"
+            );
         }
+    }
+
+    #[test]
+    fn a_binding_to_what_relay_does_not_know_stays_until_it_stands_in_the_way() {
+        let read = hash_of(&[(CLAUDE, "oauth"), (OPENAI, "oauth")]);
+        let old = key("k", 1);
+        let bound = |text: &str| {
+            let binding = AccountBinding::parse(text);
+            let new =
+                ApiKey { claude_binding: binding.clone(), codex_binding: binding, ..old.clone() };
+            let mut changes = changed(&fields(&old), fields(&new).into());
+            complete(&mut changes, &read, &old, &new);
+            let changes = changes.into_iter().map(|(field, _)| field);
+            changes.collect::<std::collections::BTreeSet<_>>()
+        };
+        assert_eq!(bound(""), [].into());
+        assert_eq!(bound("a"), [CLAUDE_CONSOLE, OPENAI, CODEX].into());
+        assert_eq!(bound("group:g"), [CLAUDE, OPENAI].into());
+    }
+
+    fn hash_of(pairs: &[(&'static str, &str)]) -> Hash {
+        pairs.iter().map(|(field, text)| (*field, (*text).to_owned())).collect()
     }
 }

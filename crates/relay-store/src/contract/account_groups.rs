@@ -4,36 +4,23 @@ use std::collections::BTreeSet;
 
 use relay_domain::{AccountBinding, AccountGroup, AccountGroupId, ApiKey, Platform};
 
-use super::fixture::{account, account_id, at, at_once, key};
+use super::fixture::{account, account_group, account_id, at, at_once, key};
 use crate::{StoreError, Stores, Update};
-
-fn group(id: &str, members: &[&str]) -> AccountGroup {
-    AccountGroup {
-        id: AccountGroupId::try_from(id).unwrap(),
-        name: format!("组 {id}"),
-        platform: Platform::ClaudeConsole,
-        description: "two\nlines, \"quoted\"".to_owned(),
-        members: members.iter().map(|member| account_id(member)).collect(),
-        created_at: at(3),
-        updated_at: None,
-        revision: 0,
-    }
-}
 
 /// A group reads back with its members, changes by revision, and is gone when it was deleted.
 pub async fn a_group_of_accounts_reads_back_and_changes_by_revision(stores: &Stores) {
     let groups = &stores.account_groups;
-    let one = group("one", &["a", "b"]);
+    let one = account_group("one", &["a", "b"]);
     groups.create(&one).await.unwrap();
     let bare = AccountGroup {
         name: "a".to_owned(),
         description: String::new(),
         platform: Platform::Codex,
         updated_at: Some(at(4)),
-        ..group("bare", &[])
+        ..account_group("bare", &[])
     };
     groups.create(&bare).await.unwrap();
-    let again = groups.create(&group("one", &["z"])).await;
+    let again = groups.create(&account_group("one", &["z"])).await;
     assert!(matches!(again, Err(StoreError::Duplicate { .. })), "{again:?}");
     assert_eq!(groups.get(&one.id).await.unwrap().as_ref(), Some(&one));
     assert_eq!(groups.list().await.unwrap(), [bare.clone(), one.clone()]);
@@ -57,17 +44,17 @@ pub async fn a_group_of_accounts_reads_back_and_changes_by_revision(stores: &Sto
     assert_eq!(groups.delete(&one.id, 0).await.unwrap(), Update::Stale { current: 2 });
     assert!(groups.delete(&one.id, 2).await.unwrap().is_done());
     assert_eq!(groups.delete(&one.id, 2).await.unwrap(), Update::Absent);
-    assert_eq!(groups.update(&group("one", &[])).await.unwrap(), Update::Absent);
+    assert_eq!(groups.update(&account_group("one", &[])).await.unwrap(), Update::Absent);
     assert_eq!(groups.get(&one.id).await.unwrap(), None);
     assert_eq!(groups.list().await.unwrap(), [bare]);
-    groups.create(&group("one", &[])).await.unwrap();
+    groups.create(&account_group("one", &[])).await.unwrap();
     let anew = groups.get(&one.id).await.unwrap().unwrap();
     assert_eq!(anew.members, BTreeSet::new(), "who was in it before is not in it again");
 }
 
 /// Of changes that were decided on the same revision one is made.
 pub async fn of_changes_of_a_group_of_accounts_at_once_one_is_made(stores: &Stores) {
-    let one = group("one", &["a"]);
+    let one = account_group("one", &["a"]);
     stores.account_groups.create(&one).await.unwrap();
     let changes = (0..8).map(|number| {
         let groups = stores.account_groups.clone();
@@ -83,7 +70,7 @@ pub async fn of_changes_of_a_group_of_accounts_at_once_one_is_made(stores: &Stor
 
 /// Who is in a group decides who serves a key: a change of it is one of the accounts.
 pub async fn changes_of_groups_of_accounts_raise_the_version_of_accounts(stores: &Stores) {
-    let one = group("one", &["a"]);
+    let one = account_group("one", &["a"]);
     let mut last = stores.ledger.version().await.unwrap();
     for (step, raises) in
         [("create", true), ("update", true), ("stale", false), ("read", false), ("delete", true)]
@@ -109,8 +96,11 @@ pub async fn a_removed_account_leaves_its_groups(stores: &Stores) {
         stores.accounts.create(&account(id)).await.unwrap();
     }
     let groups = &stores.account_groups;
-    let (one, two, three) =
-        (group("one", &["a", "b"]), group("two", &["a"]), group("three", &["b"]));
+    let (one, two, three) = (
+        account_group("one", &["a", "b"]),
+        account_group("two", &["a"]),
+        account_group("three", &["b"]),
+    );
     for group in [&one, &two, &three] {
         groups.create(group).await.unwrap();
     }

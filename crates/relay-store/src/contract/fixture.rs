@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use relay_domain::{
-    Account, AccountBinding, AccountHealth, AccountId, AccountKind, AffinityKey, ApiKey,
-    AttemptOutcome, AttemptRecord, BudgetPolicy, Calendar, CostBreakdown, Edit, Expiry, ExpiryMode,
-    GroupId, KeyDigest, KeyGroup, KeyId, Lifetime, Limits, ModelMap, ModelName, Multiplier,
-    NanoUsd, OnDisconnect, Outcome, Penalty, PenaltyReason, PeriodStarts, Permissions, Platform,
-    Priority, Proxy, ProxyAuth, ProxyScheme, ProxySetting, RateWindow, RequestId, RequestRecord,
-    RequestTimes, Restriction, RetiringSecret, SealedSecret, ServedTerms, Service, ServiceRates,
-    ServiceTier, Signature, Timestamp, TokenCount, TokenUsage, UnpricedPolicy, UsageSource,
-    VerdictRecord, WaitQueue, WindowCaps,
+    Account, AccountBinding, AccountGroup, AccountGroupId, AccountHealth, AccountId, AccountKind,
+    AffinityKey, ApiKey, AttemptOutcome, AttemptRecord, BudgetPolicy, Calendar, CostBreakdown,
+    Edit, Expiry, ExpiryMode, GroupId, KeyDigest, KeyGroup, KeyId, Lifetime, Limits, ModelMap,
+    ModelName, Multiplier, NanoUsd, OnDisconnect, Outcome, Penalty, PenaltyReason, PeriodStarts,
+    Permissions, Platform, Priority, Proxy, ProxyAuth, ProxyScheme, ProxySetting, RateWindow,
+    RequestId, RequestRecord, RequestTimes, Restriction, RetiringSecret, SealedSecret, ServedTerms,
+    Service, ServiceRates, ServiceTier, Signature, Timestamp, TokenCount, TokenUsage,
+    UnpricedPolicy, UsageSource, VerdictRecord, WaitQueue, WindowCaps,
 };
 use tokio::task::JoinSet;
 
@@ -174,6 +174,20 @@ pub fn rich_key(id: &str, digest: u8) -> ApiKey {
         updated_at: Some(at(5)),
         last_used_at: Some(at(6)),
         ..key(id, digest)
+    }
+}
+
+/// A group of Claude Console accounts.
+pub fn account_group(id: &str, members: &[&str]) -> AccountGroup {
+    AccountGroup {
+        id: AccountGroupId::try_from(id).unwrap(),
+        name: format!("组 {id}"),
+        platform: Platform::ClaudeConsole,
+        description: "two\nlines, \"quoted\"".to_owned(),
+        members: members.iter().map(|member| account_id(member)).collect(),
+        created_at: at(3),
+        updated_at: None,
+        revision: 0,
     }
 }
 

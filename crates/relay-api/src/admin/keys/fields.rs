@@ -194,10 +194,11 @@ pub(super) struct GivenBinding(pub(super) AccountBinding);
 
 impl<'de> Deserialize<'de> for GivenBinding {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match AccountBinding::parse(&String::deserialize(deserializer)?) {
-            AccountBinding::Pool => Err(D::Error::custom("must be an id, or null for none")),
-            binding => Ok(Self(binding)),
+        let text = String::deserialize(deserializer)?;
+        if text.is_empty() {
+            return Err(D::Error::custom("must be an id, or null for none"));
         }
+        Ok(Self(AccountBinding::parse(&text)))
     }
 }
 
