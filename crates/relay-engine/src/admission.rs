@@ -276,17 +276,18 @@ impl Relay {
     }
 
     /// Whether a request that has its hold and has waited since may go on: its key still lets it in. Brings
-    /// the snapshots up to date.
+    /// the snapshots up to date, and returns the accounts that the key may use by now.
     pub(crate) async fn still_welcome(
         &self,
         payer: &Payer,
         flight: &Flight,
-    ) -> Result<(), EngineError> {
+    ) -> Result<AccountBinding, EngineError> {
         self.bring_up_to_date().await?;
         let keys = &self.core.directory.stores.keys;
         let key = keys.get(payer.id()).await?.ok_or(EngineError::UnknownKey)?;
         let (model, now) = (flight.record.model.as_str(), self.core.clock.now());
-        Ok(key.check(Platform::ClaudeConsole, model, now)?)
+        key.check(Platform::ClaudeConsole, model, now)?;
+        Ok(key.binding(Platform::ClaudeConsole).clone())
     }
 
     /// Brings the snapshots up to date, without letting anybody in.

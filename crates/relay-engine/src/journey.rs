@@ -189,6 +189,6 @@ impl Relay {
             Endpoint::Messages => self.admit(caller, incoming, &scan).await?,
             Endpoint::CountTokens => self.wave_through(caller, incoming, &scan).await?,
         };
-        self.deliver(flight, &preference, &call, incoming).await
+        self.deliver(flight, preference, &call, incoming).await
     }
 }
