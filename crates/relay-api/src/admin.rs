@@ -5,6 +5,7 @@
 //! one that forgets to ask for it has nothing to show. Secrets go in and never come out, but for the new
 //! API key's, once.
 
+mod account_groups;
 mod accounts;
 mod answer_headers;
 mod audit;
@@ -161,6 +162,7 @@ pub(crate) fn routes() -> OpenApiRouter<AdminState> {
         .merge(auth::routes())
         .merge(keys::routes())
         .merge(accounts::routes())
+        .merge(account_groups::routes())
         .merge(groups::routes())
         .merge(tokens::routes())
         .merge(audit::routes())

@@ -173,7 +173,7 @@ fn no_account(shortage: Shortage, retry_at: Option<Timestamp>, now: Timestamp) -
         Shortage::Overloaded { .. } | Shortage::Busy => {
             Refusal { retry, ..Refusal::new(ErrorType::Overloaded, "accounts_overloaded", message) }
         }
-        Shortage::NoAccounts | Shortage::Unavailable => {
+        Shortage::NoAccounts | Shortage::NoMembers | Shortage::Unavailable => {
             let message =
                 format!("{message}; the operator of this relay can add one or look at its state");
             Refusal {

@@ -20,6 +20,7 @@ use crate::health;
         (name = "Authentication", description = "Logging in"),
         (name = "API Keys", description = "What clients present"),
         (name = "Accounts", description = "Where requests go"),
+        (name = "Account Groups", description = "Accounts that alone serve the keys that are bound to them"),
         (name = "Groups", description = "API keys that share limits"),
         (name = "Admin Tokens", description = "What automation presents"),
         (name = "Audit", description = "Who changed what"),

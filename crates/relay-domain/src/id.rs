@@ -93,6 +93,11 @@ text_id! {
 }
 
 text_id! {
+    /// Names one group of accounts for its whole life. Not a secret.
+    AccountGroupId, max = 64, allowed = plain
+}
+
+text_id! {
     /// Names one group of API keys, a team, for its whole life. Not a secret.
     GroupId, max = 64, allowed = plain
 }

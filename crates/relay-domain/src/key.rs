@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountId, Expiry, GroupId, KeyDigest, KeyId, Limits, NanoUsd, Platform, RateWindow,
+    AccountBinding, Expiry, GroupId, KeyDigest, KeyId, Limits, NanoUsd, Platform, RateWindow,
     ServiceRates, Timestamp,
 };
 
@@ -38,10 +38,10 @@ pub struct ApiKey {
     pub restricted_models: Restriction,
     /// Clients that alone may use it, by v1's names for them.
     pub allowed_clients: Restriction,
-    /// The Claude Console account that all its requests must use, if it is bound to one.
-    pub bound_claude_account: Option<AccountId>,
-    /// The Codex account that all its requests must use, if it is bound to one.
-    pub bound_codex_account: Option<AccountId>,
+    /// The Claude Console accounts that alone may serve it.
+    pub claude_binding: AccountBinding,
+    /// The Codex accounts that alone may serve it.
+    pub codex_binding: AccountBinding,
     /// The group whose limits it shares.
     pub group: Option<GroupId>,
     /// What it may spend and how fast.
@@ -213,11 +213,11 @@ impl ApiKey {
         Ok(())
     }
 
-    /// The account that requests of this key for `platform` must use, if there is one.
-    pub fn bound_account(&self, platform: Platform) -> Option<&AccountId> {
+    /// The accounts of `platform` that alone may serve this key.
+    pub fn binding(&self, platform: Platform) -> &AccountBinding {
         match platform {
-            Platform::ClaudeConsole => self.bound_claude_account.as_ref(),
-            Platform::Codex => self.bound_codex_account.as_ref(),
+            Platform::ClaudeConsole => &self.claude_binding,
+            Platform::Codex => &self.codex_binding,
         }
     }
 
@@ -265,8 +265,8 @@ mod tests {
             permissions: Permissions::All,
             restricted_models: Restriction::default(),
             allowed_clients: Restriction::default(),
-            bound_claude_account: None,
-            bound_codex_account: None,
+            claude_binding: AccountBinding::Pool,
+            codex_binding: AccountBinding::Pool,
             group: None,
             limits: Limits::default(),
             idle_window: WindowCaps::default(),

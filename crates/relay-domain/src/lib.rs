@@ -4,6 +4,8 @@
 //! carry no serde on purpose, so that a store's layout and the admin API's JSON can change apart.
 
 pub mod account;
+pub mod account_binding;
+pub mod account_group;
 pub mod admin_token;
 pub mod audit;
 pub mod calendar;
@@ -29,6 +31,8 @@ pub use account::{
     Account, AccountKind, ModelMap, OnDisconnect, Platform, Priority, Proxy, ProxyAuth,
     ProxyScheme, ProxySetting, SealedSecret,
 };
+pub use account_binding::AccountBinding;
+pub use account_group::AccountGroup;
 pub use admin_token::{AdminToken, TokenScope};
 pub use audit::{Actor, ActorKind, AuditEntry};
 pub use calendar::{Calendar, Period, PeriodKind};
@@ -38,8 +42,8 @@ pub use expiry::{Expiry, ExpiryMode, Lifetime, LifetimeUnit};
 pub use group::KeyGroup;
 pub use health::{AccountHealth, HealthEvent, Penalty, PenaltyReason, Rest};
 pub use id::{
-    AccountId, AdminTokenId, AffinityKey, GroupId, InvalidId, KeyDigest, KeyId, ModelName,
-    RequestId,
+    AccountGroupId, AccountId, AdminTokenId, AffinityKey, GroupId, InvalidId, KeyDigest, KeyId,
+    ModelName, RequestId,
 };
 pub use key::{
     ApiKey, KeyRefusal, Permissions, Restriction, RetiringSecret, Signature, UnpricedPolicy,

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use relay_crypto::affinity;
 use relay_domain::{
-    AccountId, AffinityKey, ApiKey, KeyRefusal, LimitKind, Multiplier, NanoUsd, Outcome, Platform,
-    RequestRecord, RequestTimes, ServedTerms, Timestamp, TokenUsage, UnpricedTreatment,
-    UsageSource, WaitQueue,
+    AccountBinding, AccountId, AffinityKey, ApiKey, KeyRefusal, LimitKind, Multiplier, NanoUsd,
+    Outcome, Platform, RequestRecord, RequestTimes, ServedTerms, Timestamp, TokenUsage,
+    UnpricedTreatment, UsageSource, WaitQueue,
 };
 use relay_protocol::anthropic::RequestScan;
 use relay_protocol::session::{SessionHint, hint};
@@ -25,7 +25,7 @@ use crate::wait_room::Place;
 
 /// Who may serve a request, as far as its key and its conversation say.
 pub(crate) struct Preference {
-    pub(crate) bound: Option<AccountId>,
+    pub(crate) binding: AccountBinding,
     pub(crate) sticky: Option<AccountId>,
 }
 
@@ -276,17 +276,18 @@ impl Relay {
     }
 
     /// Whether a request that has its hold and has waited since may go on: its key still lets it in. Brings
-    /// the snapshots up to date.
+    /// the snapshots up to date, and returns the accounts that the key may use by now.
     pub(crate) async fn still_welcome(
         &self,
         payer: &Payer,
         flight: &Flight,
-    ) -> Result<(), EngineError> {
+    ) -> Result<AccountBinding, EngineError> {
         self.bring_up_to_date().await?;
         let keys = &self.core.directory.stores.keys;
         let key = keys.get(payer.id()).await?.ok_or(EngineError::UnknownKey)?;
         let (model, now) = (flight.record.model.as_str(), self.core.clock.now());
-        Ok(key.check(Platform::ClaudeConsole, model, now)?)
+        key.check(Platform::ClaudeConsole, model, now)?;
+        Ok(key.binding(Platform::ClaudeConsole).clone())
     }
 
     /// Brings the snapshots up to date, without letting anybody in.
@@ -317,8 +318,8 @@ impl Relay {
 
 impl Preference {
     fn of(key: &ApiKey, binding: Option<Binding>) -> Self {
-        let bound = key.bound_account(Platform::ClaudeConsole).cloned();
-        Self { bound, sticky: binding.map(|binding| binding.account) }
+        let sticky = binding.map(|binding| binding.account);
+        Self { binding: key.binding(Platform::ClaudeConsole).clone(), sticky }
     }
 }
 

@@ -7,12 +7,24 @@ use relay_scheduler::{ChosenWhy, Exclusion, Ranking, Verdict};
 
 use crate::roster::Roster;
 
-/// The verdicts of `ranking`: who was to be tried, in that order, and then who was not. Accounts that were
-/// never meant for the request are left out.
+/// The verdict on an account outside of the key's group of accounts.
+const OUTSIDE: Verdict = Verdict::Excluded(Exclusion::NotInGroup);
+
+/// The verdicts of `ranking`: who was to be tried, in that order, who was not, and who is not in the group of
+/// accounts that the key is bound to. Others that were never meant for the request are left out.
 pub(crate) fn decision(roster: &Roster, ranking: &Ranking) -> Vec<VerdictRecord> {
-    let left_out = (0..ranking.verdicts.len()).filter(|index| meant(&ranking.verdicts[*index]));
+    let all = || 0..ranking.verdicts.len();
+    let left_out = all().filter(|index| meant(&ranking.verdicts[*index]));
+    let outside = all().filter(|index| ranking.verdicts[*index] == OUTSIDE);
     let mut kept = Vec::with_capacity(ranking.verdicts.len().min(RequestRecord::MAX_DECISION));
-    for index in ranking.order.iter().copied().chain(left_out).take(RequestRecord::MAX_DECISION) {
+    for index in ranking
+        .order
+        .iter()
+        .copied()
+        .chain(left_out)
+        .chain(outside)
+        .take(RequestRecord::MAX_DECISION)
+    {
         let (Some(entry), Some(verdict)) = (roster.entries.get(index), ranking.verdicts.get(index))
         else {
             continue;
@@ -33,7 +45,10 @@ fn meant(verdict: &Verdict) -> bool {
         Verdict::Chosen { .. } => false,
         Verdict::Excluded(exclusion) => !matches!(
             exclusion,
-            Exclusion::OtherPlatform | Exclusion::NotBound | Exclusion::Dedicated
+            Exclusion::OtherPlatform
+                | Exclusion::NotBound
+                | Exclusion::NotInGroup
+                | Exclusion::Dedicated
         ),
     }
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use relay_domain::{AccountId, AttemptOutcome, HealthEvent, NanoUsd, Outcome, Platform};
+use relay_domain::{
+    AccountBinding, AccountId, AttemptOutcome, HealthEvent, NanoUsd, Outcome, Platform,
+};
 use relay_scheduler::{Ask, ChosenWhy, Exclusion, Policy, Ranking, Shortage, Verdict, rank};
 use relay_store::{Assignment, Denial, HoldAnswer};
 
@@ -39,21 +41,23 @@ impl Relay {
     pub(crate) async fn deliver(
         &self,
         mut flight: Flight,
-        preference: &Preference,
+        mut preference: Preference,
         call: &Call<'_>,
         incoming: &Incoming<'_>,
     ) -> Result<Response<RelayBody>, EngineError> {
         let mut round = Round::default();
         let mut roster = self.core.directory.roster();
         loop {
-            let ranking = self.rank(&roster, preference, call, &round);
+            let ranking = self.rank(&roster, &preference, call, &round);
             if flight.record.decision.is_empty() {
                 flight.record.decision = decision(&roster, &ranking);
             }
             let Some(index) = ranking.first() else {
                 if ranking.shortage() == Shortage::Busy
-                    && self.wait_for_account(&mut flight, incoming, &mut round).await?
+                    && let Some(binding) =
+                        self.wait_for_account(&mut flight, incoming, &mut round).await?
                 {
+                    preference.binding = binding;
                     roster = self.core.directory.roster();
                     round.full.clear();
                     continue;
@@ -110,7 +114,7 @@ impl Relay {
                 jitter().await;
             }
         }
-        self.give_up(flight, &roster, preference, call, round)
+        self.give_up(flight, &roster, &preference, call, round)
     }
 
     /// Takes the request's place on an account that has limits, or gives back the one that it had on
@@ -154,15 +158,16 @@ impl Relay {
         }
     }
 
-    /// Waits until an account may be free, where the key's requests wait. `false`: they do not.
+    /// Waits until an account may be free, where the key's requests wait, and returns the accounts that the
+    /// key may use by then. `None`: they do not wait.
     async fn wait_for_account(
         &self,
         flight: &mut Flight,
         incoming: &Incoming<'_>,
         round: &mut Round,
-    ) -> Result<bool, EngineError> {
-        let Some(payer) = flight.payer().cloned() else { return Ok(false) };
-        let Some(terms) = payer.key.queue else { return Ok(false) };
+    ) -> Result<Option<AccountBinding>, EngineError> {
+        let Some(payer) = flight.payer().cloned() else { return Ok(None) };
+        let Some(terms) = payer.key.queue else { return Ok(None) };
         let core = &self.core;
         let waited = wait_in_line(flight, incoming, terms, &mut round.place, || {
             core.pool.enter(payer.id(), terms.max_waiting)
@@ -170,8 +175,7 @@ impl Relay {
         waited.await.inspect_err(|_| flight.land(Outcome::NoAccount, None, 429))?;
         // Its key or the accounts may have changed meanwhile.
         let ready = self.still_welcome(&payer, flight).await;
-        ready.inspect_err(|_| flight.land(Outcome::Rejected, None, 0))?;
-        Ok(true)
+        Ok(Some(ready.inspect_err(|_| flight.land(Outcome::Rejected, None, 0))?))
     }
 
     fn rank(
@@ -188,7 +192,7 @@ impl Relay {
             now: self.core.clock.now(),
             day_ends: None,
             tried: &round.tried,
-            bound: preference.bound.as_ref(),
+            binding: &preference.binding,
             sticky: preference.sticky.as_ref(),
         };
         let candidates = roster.candidates(&healths);
@@ -266,6 +270,7 @@ fn status_of(shortage: Shortage) -> u16 {
         Shortage::RateLimited { .. } => 429,
         Shortage::ModelNotServed => 404,
         Shortage::NoAccounts
+        | Shortage::NoMembers
         | Shortage::Overloaded { .. }
         | Shortage::Busy
         | Shortage::Unavailable => 529,

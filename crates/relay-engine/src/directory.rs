@@ -71,7 +71,9 @@ impl Directory {
     ) -> Result<Self, StoreError> {
         let version = stores.ledger.version().await?;
         let accounts = stores.accounts.list().await?;
-        let roster = Roster::build(version.accounts, accounts, &keyring, &Roster::default());
+        let groups = stores.account_groups.list().await?;
+        let unknown = Roster::default();
+        let roster = Roster::build(version.accounts, accounts, &groups, &keyring, &unknown);
         let keys = KeyCache { version: version.keys, by_digest: RwLock::default() };
         Ok(Self {
             stores,
@@ -155,9 +157,11 @@ impl Directory {
         let old = self.roster.load_full();
         if old.version != version.accounts {
             let accounts = self.stores.accounts.list().await?;
+            let groups = self.stores.account_groups.list().await?;
             self.roster.store(Arc::new(Roster::build(
                 version.accounts,
                 accounts,
+                &groups,
                 &self.keyring,
                 &old,
             )));

@@ -3,7 +3,9 @@
 mod probe;
 mod timed;
 
-use relay_domain::{AccountId, AccountKind, LimitScope, LimitState, Timestamp};
+use relay_domain::{
+    AccountBinding, AccountId, AccountKind, ApiKey, LimitScope, LimitState, Timestamp,
+};
 use relay_scheduler::{Ask, Exclusion, Filter};
 use relay_store::StoreError;
 
@@ -49,7 +51,8 @@ impl Availability {
 
 impl Engine {
     /// What the scheduler says of the account with this id, for a request for `model` (for any model, if
-    /// none is named) from a key that may use it. `None`: there is no such account.
+    /// none is named) from `key` (from one that may use it, if none is named). `None`: there is no such
+    /// account.
     ///
     /// # Errors
     ///
@@ -58,6 +61,7 @@ impl Engine {
         &self,
         id: &AccountId,
         model: Option<&str>,
+        key: Option<&ApiKey>,
     ) -> Result<Option<Availability>, StoreError> {
         let core = self.core();
         let stores = &core.directory.stores;
@@ -76,13 +80,18 @@ impl Engine {
                 stores.ledger.standing(&scope, &limits, now).await?
             }
         };
+        let binding = match (key, account.kind) {
+            (Some(key), _) => key.binding(account.platform).clone(),
+            (None, AccountKind::Shared) => AccountBinding::Pool,
+            (None, AccountKind::Dedicated) => AccountBinding::Account(id.clone()),
+        };
         let ask = Ask {
             platform: account.platform,
             model: model.unwrap_or_default(),
             now,
             day_ends: None,
             tried: &[],
-            bound: (account.kind == AccountKind::Dedicated).then_some(id),
+            binding: &binding,
             sticky: None,
         };
         let asked = Filter::ALL.into_iter().filter(|filter| {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use relay_crypto::random_u128;
-use relay_domain::{AccountKind, Platform, RequestId, Timestamp};
+use relay_domain::{Platform, RequestId, Timestamp};
 use relay_protocol::anthropic::{RequestScan, scan_request};
 
 use crate::admission::in_time;
@@ -142,12 +142,14 @@ impl Relay {
         let now = self.core.clock.now();
         // No model has this name, so that all else about the key is checked.
         key.check(Platform::ClaudeConsole, "", now)?;
-        let bound = key.bound_account(Platform::ClaudeConsole);
+        let binding = key.binding(Platform::ClaudeConsole);
         let mut names = BTreeSet::new();
         for entry in &self.core.directory.roster().entries {
             let account = &entry.account;
-            let for_key = bound.map_or(account.kind == AccountKind::Shared, |id| *id == account.id);
-            if !for_key || account.platform != Platform::ClaudeConsole || !account.is_active {
+            if !entry.is_open_to(binding)
+                || account.platform != Platform::ClaudeConsole
+                || !account.is_active
+            {
                 continue;
             }
             if account.models.pairs().is_empty() {
@@ -187,6 +189,6 @@ impl Relay {
             Endpoint::Messages => self.admit(caller, incoming, &scan).await?,
             Endpoint::CountTokens => self.wave_through(caller, incoming, &scan).await?,
         };
-        self.deliver(flight, &preference, &call, incoming).await
+        self.deliver(flight, preference, &call, incoming).await
     }
 }

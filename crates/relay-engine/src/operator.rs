@@ -4,6 +4,7 @@
 //! Nothing here tells a running engine of a change: it learns of it from the store's versions, on every
 //! instance alike.
 
+mod account_groups;
 mod accounts;
 pub(crate) mod audit;
 mod error;
@@ -28,6 +29,7 @@ use tokio::sync::Semaphore;
 
 use crate::Clock;
 
+pub use account_groups::{AccountGroupEdit, NewAccountGroup};
 pub use accounts::{AccountChange, NewAccount, NewProxy, NewProxyAuth, ProxyChange};
 pub use error::OperatorError;
 pub use groups::{GroupEdit, NewGroup};

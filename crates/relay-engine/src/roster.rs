@@ -9,7 +9,8 @@ use http::HeaderValue;
 use http::header::{AUTHORIZATION, HeaderName};
 use relay_crypto::Keyring;
 use relay_domain::{
-    Account, AccountHealth, AccountId, HealthEvent, Multiplier, Proxy, ProxySetting, Timestamp,
+    Account, AccountBinding, AccountGroup, AccountGroupId, AccountHealth, AccountId, AccountKind,
+    HealthEvent, Multiplier, Proxy, ProxySetting, Timestamp,
 };
 use relay_scheduler::{Candidate, Readiness};
 use secrecy::ExposeSecret as _;
@@ -31,6 +32,8 @@ pub(crate) struct Roster {
 /// One account.
 pub(crate) struct RosterEntry {
     pub(crate) account: Account,
+    /// The groups of its platform that it is a member of.
+    pub(crate) groups: Vec<AccountGroupId>,
     pub(crate) live: Arc<AccountLive>,
     /// How it is reached, or why it cannot be.
     pub(crate) access: Result<Access, Readiness>,
@@ -126,10 +129,12 @@ impl Drop for Trial {
 }
 
 impl Roster {
-    /// Prepares `accounts`. What the process knows of an account is carried over from `old`.
+    /// Prepares `accounts` and notes which of `groups` they are in. What the process knows of an account is
+    /// carried over from `old`.
     pub(crate) fn build(
         version: u64,
         accounts: Vec<Account>,
+        groups: &[AccountGroup],
         keyring: &Keyring,
         old: &Self,
     ) -> Self {
@@ -144,7 +149,11 @@ impl Roster {
             if let Err(readiness) = &access {
                 tracing::warn!(account.id = %account.id, ?readiness, "account cannot be used");
             }
-            RosterEntry { account, live, access }
+            let groups = groups.iter().filter(|group| {
+                group.platform == account.platform && group.members.contains(&account.id)
+            });
+            let groups = groups.map(|group| group.id.clone()).collect();
+            RosterEntry { account, groups, live, access }
         });
         Self { version, entries: entries.collect(), dearest_rate }
     }
@@ -169,6 +178,16 @@ impl Roster {
 }
 
 impl RosterEntry {
+    /// Whether a key with this binding may use it.
+    pub(crate) fn is_open_to(&self, binding: &AccountBinding) -> bool {
+        match binding {
+            AccountBinding::Pool => self.account.kind == AccountKind::Shared,
+            AccountBinding::Account(account) => *account == self.account.id,
+            AccountBinding::Group(group) => self.groups.contains(group),
+            AccountBinding::Unusable => false,
+        }
+    }
+
     fn candidate<'a>(&'a self, health: &'a AccountHealth) -> Candidate<'a> {
         let account = &self.account;
         Candidate {
@@ -178,6 +197,7 @@ impl RosterEntry {
             is_active: account.is_active,
             schedulable: account.schedulable,
             kind: account.kind,
+            groups: &self.groups,
             health,
             models: &account.models,
             daily_quota: None,

@@ -2,8 +2,8 @@
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use relay_domain::{
-    AccountHealth, AccountId, AccountKind, HealthEvent, InvalidId, ModelMap, NanoUsd, Platform,
-    Priority, Rest, Timestamp,
+    AccountBinding, AccountHealth, AccountId, AccountKind, HealthEvent, InvalidId, ModelMap,
+    NanoUsd, Platform, Priority, Rest, Timestamp,
 };
 use relay_scheduler::{Ask, Candidate, Policy, Ranking, Readiness, rank};
 
@@ -28,6 +28,7 @@ impl Account {
             is_active: true,
             schedulable: true,
             kind: AccountKind::Shared,
+            groups: &[],
             health: &self.health,
             models: &self.models,
             daily_quota: None,
@@ -49,7 +50,7 @@ fn decide(pool: &[Account], tried: &[AccountId], now: Timestamp) -> Ranking {
         now,
         day_ends: None,
         tried,
-        bound: None,
+        binding: &AccountBinding::Pool,
         sticky: None,
     };
     let ranking = rank(&candidates, &ask, Policy::RoundRobin, 0);

@@ -4,7 +4,8 @@
 //! the clock. There is no secret here, so a test or a simulation needs none.
 
 use relay_domain::{
-    AccountHealth, AccountId, AccountKind, ModelMap, NanoUsd, Platform, Priority, Timestamp,
+    AccountBinding, AccountGroupId, AccountHealth, AccountId, AccountKind, ModelMap, NanoUsd,
+    Platform, Priority, Timestamp,
 };
 
 /// The facts about one account that decide whether and when it is tried.
@@ -22,6 +23,8 @@ pub struct Candidate<'a> {
     pub schedulable: bool,
     /// Whether any key may use it, or only those bound to it.
     pub kind: AccountKind,
+    /// The groups that it is a member of.
+    pub groups: &'a [AccountGroupId],
     /// How it fares.
     pub health: &'a AccountHealth,
     /// Which models it serves.
@@ -69,8 +72,8 @@ pub struct Ask<'a> {
     pub day_ends: Option<Timestamp>,
     /// Accounts that this request has tried already.
     pub tried: &'a [AccountId],
-    /// The only account that the key may use on this platform, if it is bound to one.
-    pub bound: Option<&'a AccountId>,
+    /// The accounts that the key may use on this platform.
+    pub binding: &'a AccountBinding,
     /// The account that served the conversation so far.
     pub sticky: Option<&'a AccountId>,
 }

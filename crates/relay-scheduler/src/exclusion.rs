@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use relay_domain::{AccountKind, NanoUsd, PenaltyReason, Timestamp};
+use relay_domain::{AccountBinding, AccountKind, NanoUsd, PenaltyReason, Timestamp};
 
 use crate::{Ask, Candidate, Readiness};
 
@@ -13,6 +13,8 @@ pub enum Exclusion {
     OtherPlatform,
     /// The key is bound to another account.
     NotBound,
+    /// The key is bound to a group of accounts, and it is not a member.
+    NotInGroup,
     /// It serves only keys that are bound to it, and this key is not.
     Dedicated,
     /// An operator switched it off.
@@ -65,6 +67,7 @@ impl Exclusion {
         match self {
             Self::OtherPlatform => "other_platform",
             Self::NotBound => "not_bound",
+            Self::NotInGroup => "not_in_group",
             Self::Dedicated => "dedicated",
             Self::NotActive => "not_active",
             Self::NotSchedulable => "not_schedulable",
@@ -87,6 +90,7 @@ impl Exclusion {
             Self::Resting { until, .. } | Self::QuotaSpent { until, .. } => *until,
             Self::OtherPlatform
             | Self::NotBound
+            | Self::NotInGroup
             | Self::Dedicated
             | Self::NotActive
             | Self::NotSchedulable
@@ -108,6 +112,9 @@ impl fmt::Display for Exclusion {
         match self {
             Self::OtherPlatform => f.write_str("it speaks for another platform"),
             Self::NotBound => f.write_str("the key is bound to another account"),
+            Self::NotInGroup => {
+                f.write_str("the key is bound to a group of accounts that it is not in")
+            }
             Self::Dedicated => f.write_str("it is dedicated to keys that are bound to it"),
             Self::NotActive => f.write_str("it is switched off"),
             Self::NotSchedulable => f.write_str("it is taken out of scheduling"),
@@ -145,7 +152,8 @@ impl fmt::Display for Exclusion {
 pub enum Filter {
     /// It speaks the request's platform.
     Platform,
-    /// The key may use it: it is the one that the key is bound to, or shared.
+    /// The key may use it: it is the one that the key is bound to, a member of the group that the key is
+    /// bound to, or shared.
     Binding,
     /// An operator has not switched it off.
     Active,
@@ -212,10 +220,16 @@ impl Filter {
             Self::Platform => {
                 (candidate.platform != ask.platform).then_some(Exclusion::OtherPlatform)
             }
-            Self::Binding => match (ask.bound, candidate.kind) {
-                (Some(bound), _) => (bound != candidate.id).then_some(Exclusion::NotBound),
-                (None, AccountKind::Dedicated) => Some(Exclusion::Dedicated),
-                (None, AccountKind::Shared) => None,
+            Self::Binding => match (ask.binding, candidate.kind) {
+                (AccountBinding::Account(bound), _) => {
+                    (bound != candidate.id).then_some(Exclusion::NotBound)
+                }
+                (AccountBinding::Group(group), _) => {
+                    (!candidate.groups.contains(group)).then_some(Exclusion::NotInGroup)
+                }
+                (AccountBinding::Unusable, _) => Some(Exclusion::NotBound),
+                (AccountBinding::Pool, AccountKind::Dedicated) => Some(Exclusion::Dedicated),
+                (AccountBinding::Pool, AccountKind::Shared) => None,
             },
             Self::Active => (!candidate.is_active).then_some(Exclusion::NotActive),
             Self::Schedulable => (!candidate.schedulable).then_some(Exclusion::NotSchedulable),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use relay_domain::{
-    AccountHealth, AccountId, AccountKind, ModelMap, ModelName, NanoUsd, Penalty, PenaltyReason,
-    Platform, Priority, Timestamp,
+    AccountBinding, AccountGroupId, AccountHealth, AccountId, AccountKind, ModelMap, ModelName,
+    NanoUsd, Penalty, PenaltyReason, Platform, Priority, Timestamp,
 };
 
 use crate::{Ask, Candidate, Policy, Ranking, Readiness, rank};
@@ -20,6 +20,11 @@ pub(crate) fn at(seconds: u64) -> Timestamp {
 
 pub(crate) fn id(text: &str) -> AccountId {
     AccountId::try_from(text).expect("test ids are valid")
+}
+
+/// A group of accounts.
+pub(crate) fn group(text: &str) -> AccountGroupId {
+    AccountGroupId::try_from(text).expect("test ids are valid")
 }
 
 /// A map that serves one model under its own name.
@@ -44,7 +49,7 @@ pub(crate) fn ask<'a>() -> Ask<'a> {
         now: NOW,
         day_ends: Some(at(9)),
         tried: &[],
-        bound: None,
+        binding: &AccountBinding::Pool,
         sticky: None,
     }
 }
@@ -67,6 +72,7 @@ pub(crate) struct Member {
     pub(crate) is_active: bool,
     pub(crate) schedulable: bool,
     pub(crate) kind: AccountKind,
+    pub(crate) groups: Vec<AccountGroupId>,
     pub(crate) health: AccountHealth,
     pub(crate) models: ModelMap,
     pub(crate) daily_quota: Option<NanoUsd>,
@@ -88,6 +94,7 @@ impl Member {
             is_active: true,
             schedulable: true,
             kind: AccountKind::Shared,
+            groups: Vec::new(),
             health: AccountHealth::default(),
             models: ModelMap::default(),
             daily_quota: None,
@@ -124,6 +131,7 @@ impl Member {
             is_active: self.is_active,
             schedulable: self.schedulable,
             kind: self.kind,
+            groups: &self.groups,
             health: &self.health,
             models: &self.models,
             daily_quota: self.daily_quota,

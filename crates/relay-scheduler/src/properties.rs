@@ -6,11 +6,11 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use relay_domain::{
-    AccountHealth, AccountId, AccountKind, ModelName, NanoUsd, Penalty, PenaltyReason, Platform,
-    Priority, Timestamp,
+    AccountBinding, AccountGroupId, AccountHealth, AccountId, AccountKind, ModelName, NanoUsd,
+    Penalty, PenaltyReason, Platform, Priority, Timestamp,
 };
 
-use crate::pool::{Member, NOW, ask, candidates, id, model_map};
+use crate::pool::{Member, NOW, ask, candidates, group, id, model_map};
 use crate::{Ask, ChosenWhy, Policy, Ranking, Readiness, Verdict, exclusion, rank};
 
 /// The parts of a request that a decision depends on, owned.
@@ -19,7 +19,7 @@ struct Wish {
     model: &'static str,
     now: Timestamp,
     tried: Vec<AccountId>,
-    bound: Option<AccountId>,
+    binding: AccountBinding,
     sticky: Option<AccountId>,
 }
 
@@ -29,7 +29,7 @@ impl Wish {
             model: self.model,
             now: self.now,
             tried: &self.tried,
-            bound: self.bound.as_ref(),
+            binding: &self.binding,
             sticky: self.sticky.as_ref(),
             ..ask()
         }
@@ -39,6 +39,11 @@ impl Wish {
 /// One of a few ids, so that bindings, stickiness and repetitions happen.
 fn some_id() -> impl Strategy<Value = AccountId> {
     (0..12_u8).prop_map(|n| id(&format!("acc-{n}")))
+}
+
+/// One of a few groups.
+fn some_group() -> impl Strategy<Value = AccountGroupId> {
+    (0..3_u8).prop_map(|n| group(&format!("group-{n}")))
 }
 
 /// Mostly now, sometimes the ends of time.
@@ -77,7 +82,9 @@ fn some_member() -> impl Strategy<Value = Member> {
     let rarely = || prop::bool::weighted(0.1);
     let switches = (rarely(), rarely(), rarely(), rarely(), rarely(), any::<bool>());
     let numbers = (1..4_u8, 0..3_u32, option::of(1..4_u32), option::of(0..3_i64), 0..3_i64);
-    (some_id(), switches, numbers, some_health()).prop_map(|(id, switches, numbers, health)| {
+    let groups = vec(some_group(), 0..3);
+    let facts = (some_id(), switches, numbers, some_health(), groups);
+    facts.prop_map(|(id, switches, numbers, health, groups)| {
         let (codex, dedicated, off, apart, other_model, trial_in_flight) = switches;
         let (priority, in_flight, max_concurrent, quota, spent) = numbers;
         Member {
@@ -87,6 +94,7 @@ fn some_member() -> impl Strategy<Value = Member> {
             is_active: !off,
             schedulable: !apart,
             kind: if dedicated { AccountKind::Dedicated } else { AccountKind::Shared },
+            groups,
             health,
             models: if other_model { model_map("opus") } else { model_map("sonnet") },
             daily_quota: quota.map(NanoUsd::from_nanos),
@@ -102,9 +110,15 @@ fn some_member() -> impl Strategy<Value = Member> {
 
 fn some_wish() -> impl Strategy<Value = Wish> {
     let model = prop_oneof![9 => Just("sonnet"), 1 => Just("")];
-    let bound = option::weighted(0.2, some_id());
-    (model, some_time(), vec(some_id(), 0..3), bound, option::of(some_id()))
-        .prop_map(|(model, now, tried, bound, sticky)| Wish { model, now, tried, bound, sticky })
+    let binding = prop_oneof![
+        6 => Just(AccountBinding::Pool),
+        2 => some_id().prop_map(AccountBinding::Account),
+        3 => some_group().prop_map(AccountBinding::Group),
+        1 => Just(AccountBinding::Unusable),
+    ];
+    (model, some_time(), vec(some_id(), 0..3), binding, option::of(some_id())).prop_map(
+        |(model, now, tried, binding, sticky)| Wish { model, now, tried, binding, sticky },
+    )
 }
 
 fn some_policy() -> impl Strategy<Value = Policy> {
@@ -153,19 +167,39 @@ proptest! {
         let eligible_sticky = found
             .order
             .iter()
-            .filter(|index| wish.bound.is_none() && wish.sticky.as_ref() == Some(&members[**index].id))
+            .filter(|index| !matches!(wish.binding, AccountBinding::Account(_)) && wish.sticky.as_ref() == Some(&members[**index].id))
             .count();
         for (position, index) in found.order.iter().enumerate() {
-            let why = match (&wish.bound, position < eligible_sticky) {
-                (Some(_), _) => ChosenWhy::Bound,
-                (None, true) => ChosenWhy::Sticky,
-                (None, false) => ChosenWhy::Priority,
+            let why = match (&wish.binding, position < eligible_sticky) {
+                (AccountBinding::Account(_), _) => ChosenWhy::Bound,
+                (_, true) => ChosenWhy::Sticky,
+                (_, false) => ChosenWhy::Priority,
             };
             prop_assert_eq!(found.verdicts[*index], Verdict::Chosen { why, position });
         }
         let tiers: Vec<Priority> =
             found.order[eligible_sticky..].iter().map(|index| members[*index].priority).collect();
         prop_assert!(tiers.is_sorted(), "{:?}", tiers);
+    }
+
+    #[test]
+    fn nobody_outside_of_a_binding_is_ever_tried(
+        members in vec(some_member(), 0..20),
+        wish in some_wish(),
+        policy in some_policy(),
+        rotation: u64,
+    ) {
+        let found = decide(&members, &wish, policy, rotation);
+        for index in found.order {
+            let member = &members[index];
+            let is_meant = match &wish.binding {
+                AccountBinding::Pool => member.kind == AccountKind::Shared,
+                AccountBinding::Account(account) => member.id == *account,
+                AccountBinding::Group(group) => member.groups.contains(group),
+                AccountBinding::Unusable => false,
+            };
+            prop_assert!(is_meant, "{:?}", member.id);
+        }
     }
 
     #[test]
@@ -202,7 +236,7 @@ proptest! {
         let members: Vec<Member> =
             (0..n_members).map(|n| Member::new(&format!("acc-{n}"))).collect();
         let wish =
-            Wish { model: "sonnet", now: NOW, tried: vec![], bound: None, sticky: None };
+            Wish { model: "sonnet", now: NOW, tried: vec![], binding: AccountBinding::Pool, sticky: None };
         let mut firsts = vec![0_u64; n_members];
         for turn in 0..rounds * u64::try_from(n_members).expect("a small number") {
             let found = decide(&members, &wish, Policy::RoundRobin, start + turn);
@@ -222,7 +256,7 @@ proptest! {
             .map(|(n, load)| Member::new(&format!("acc-{n}")).with(|m| m.in_flight = *load))
             .collect();
         let wish =
-            Wish { model: "sonnet", now: NOW, tried: vec![], bound: None, sticky: None };
+            Wish { model: "sonnet", now: NOW, tried: vec![], binding: AccountBinding::Pool, sticky: None };
         let found = decide(&members, &wish, Policy::LeastInFlight, rotation);
         let order: Vec<u32> = found.order.iter().map(|index| loads[*index]).collect();
         prop_assert!(order.is_sorted(), "{:?}", order);

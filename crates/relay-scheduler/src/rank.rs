@@ -1,11 +1,14 @@
 //! The decision itself.
 
+use relay_domain::AccountBinding;
+
 use crate::{Ask, Candidate, ChosenWhy, Policy, Ranking, Verdict, exclusion};
 
 /// Orders the candidates that can serve `ask` and gives a verdict on each. Pure and total: the same
 /// arguments give the same ranking, whatever they are and however the candidates are listed.
 ///
-/// A bound key gets its account and no other. Otherwise the sticky account comes first if it passes
+/// A key that is bound to an account gets it and no other, one that is bound to a group its members and no
+/// others. Among those that it may use the sticky account comes first if it passes
 /// the same test as all, then tiers by priority, and inside a tier the order of `policy`.
 ///
 /// `rotation` is whose turn it is: a counter of the caller's, one for each platform, that advances
@@ -39,10 +42,12 @@ pub fn rank(candidates: &[Candidate<'_>], ask: &Ask<'_>, policy: Policy, rotatio
     }
 
     for (position, index) in order.iter().enumerate() {
-        let why = match ask.bound {
-            Some(_) => ChosenWhy::Bound,
-            None if position < n_sticky => ChosenWhy::Sticky,
-            None => ChosenWhy::Priority,
+        let why = if matches!(ask.binding, AccountBinding::Account(_)) {
+            ChosenWhy::Bound
+        } else if position < n_sticky {
+            ChosenWhy::Sticky
+        } else {
+            ChosenWhy::Priority
         };
         verdicts[*index] = Verdict::Chosen { why, position };
     }

@@ -12,6 +12,8 @@ use crate::Exclusion;
 pub enum Shortage {
     /// There is no account of the platform that the key may use.
     NoAccounts,
+    /// The group of accounts that the key is bound to has no account of the platform, or is gone.
+    NoMembers,
     /// No account in service serves the model.
     ModelNotServed,
     /// Limits of the provider, or quotas of the operator, are used up: a 429.
@@ -33,11 +35,18 @@ pub enum Shortage {
 impl Shortage {
     /// The shortage that `exclusions` amount to.
     pub(crate) fn of<'a>(exclusions: impl Iterator<Item = &'a Exclusion>) -> Self {
-        let soonest = exclusions.filter_map(weigh).min_by_key(|(wait, until, _)| {
+        let mut nobody = Self::NoAccounts;
+        let weighed = exclusions.filter_map(|exclusion| {
+            if *exclusion == Exclusion::NotInGroup {
+                nobody = Self::NoMembers;
+            }
+            weigh(exclusion)
+        });
+        let soonest = weighed.min_by_key(|(wait, until, _)| {
             // An end that is not known comes after every end that is.
             (*wait, until.is_none(), *until)
         });
-        soonest.map_or(Self::NoAccounts, |(_, _, shortage)| shortage)
+        soonest.map_or(nobody, |(_, _, shortage)| shortage)
     }
 }
 
@@ -46,6 +55,9 @@ impl fmt::Display for Shortage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (text, until) = match self {
             Self::NoAccounts => ("there is no account for this key and platform", None),
+            Self::NoMembers => {
+                ("the group of accounts that this API key is bound to has no account", None)
+            }
             Self::ModelNotServed => ("no account serves this model", None),
             Self::RateLimited { until } => ("every account has reached a limit", *until),
             Self::Overloaded { until } => ("the provider is overloaded", *until),
@@ -76,7 +88,10 @@ enum Wait {
 fn weigh(exclusion: &Exclusion) -> Option<(Wait, Option<Timestamp>, Shortage)> {
     let until = exclusion.until();
     let (wait, shortage) = match exclusion {
-        Exclusion::OtherPlatform | Exclusion::NotBound | Exclusion::Dedicated => return None,
+        Exclusion::OtherPlatform
+        | Exclusion::NotBound
+        | Exclusion::NotInGroup
+        | Exclusion::Dedicated => return None,
         Exclusion::AtCapacity { .. } | Exclusion::OnTrial => (Wait::Moments, Shortage::Busy),
         Exclusion::QuotaSpent { .. } => (Wait::Rest, Shortage::RateLimited { until }),
         Exclusion::Resting { reason, .. } => match reason {

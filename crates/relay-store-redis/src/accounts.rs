@@ -13,6 +13,7 @@ use redis::Pipeline;
 use relay_domain::{Account, AccountHealth, AccountId, AccountKind, HealthEvent, Timestamp};
 use relay_store::{AccountRepository, AccountSecrets, StoreError, Update};
 
+use crate::account_groups;
 use crate::fault;
 use crate::guarded_write::{ATTEMPTS, GuardedWrite, changed};
 use crate::hash::Hash;
@@ -172,15 +173,22 @@ impl AccountRepository for RedisAccounts {
     }
 
     async fn delete(&self, id: &AccountId) -> Result<bool, StoreError> {
-        let Some(Found { family, name, .. }) = self.find(id).await? else { return Ok(false) };
-        let keyspace = self.keyspace();
-        let mut write = GuardedWrite::default();
-        write.if_present(&name);
-        write.write("DEL", &name, [""; 0]);
-        write.write("SREM", keyspace.account_ids(family), [id.as_str()]);
-        write.write("SREM", keyspace.shared_accounts(family), [id.as_str()]);
-        write.write("INCR", keyspace.account_version(), [""; 0]);
-        Ok(write.run(&self.shared).await?.is_none())
+        for _ in 0..ATTEMPTS {
+            let Some(Found { family, name, .. }) = self.find(id).await? else { return Ok(false) };
+            let groups = account_groups::all(&self.shared).await?;
+            let keyspace = self.keyspace();
+            let mut write = GuardedWrite::default();
+            write.if_present(&name);
+            write.write("DEL", &name, [""; 0]);
+            write.write("SREM", keyspace.account_ids(family), [id.as_str()]);
+            write.write("SREM", keyspace.shared_accounts(family), [id.as_str()]);
+            account_groups::leave(keyspace, &groups, id.as_str(), &mut write);
+            write.write("INCR", keyspace.account_version(), [""; 0]);
+            if write.run(&self.shared).await?.is_none() {
+                return Ok(true);
+            }
+        }
+        Err(fault::contended(format!("account {id}")))
     }
 
     async fn apply_health(

@@ -287,6 +287,42 @@ impl Keyspace {
         (!id.is_empty() && !id.contains(':') && id != "index").then_some(id)
     }
 
+    // Groups of accounts, which are v1's.
+
+    /// The ids of all groups.
+    pub(crate) fn account_group_ids(&self) -> &'static str {
+        "account_groups"
+    }
+
+    pub(crate) fn account_group(&self, id: &str) -> String {
+        format!("account_group:{id}")
+    }
+
+    /// The id in the name of a group.
+    pub(crate) fn account_group_id_of<'a>(&self, name: &'a str) -> Option<&'a str> {
+        name.strip_prefix("account_group:").filter(|id| !id.is_empty())
+    }
+
+    pub(crate) fn account_group_members(&self, id: &str) -> String {
+        format!("account_group_members:{id}")
+    }
+
+    /// The groups that an account is in, by v1's word for its platform.
+    pub(crate) fn groups_of_account(&self, platform: &str, account: &str) -> String {
+        format!("account_groups_reverse:{platform}:{account}")
+    }
+
+    /// Whether a name is that of an account's groups.
+    pub(crate) fn is_groups_of_account(&self, name: &str) -> bool {
+        name.strip_prefix("account_groups_reverse:").is_some_and(|rest| rest.contains(':'))
+    }
+
+    /// Whether a name is that of anything about groups of accounts.
+    pub(crate) fn is_of_account_groups(&self, name: &str) -> bool {
+        let stems = ["account_group:", "account_group_members:", "account_groups_reverse:"];
+        name == self.account_group_ids() || stems.iter().any(|stem| name.starts_with(stem))
+    }
+
     // What tells who was here.
 
     /// What only a v1 writes, or who writes as v1 does.

@@ -14,6 +14,7 @@
 //! Not here on purpose: any use of KEYS, which stops Redis while it looks; and a task of its own: whoever
 //! settles carries the settlements of others along.
 
+mod account_groups;
 mod accounts;
 mod admin;
 mod admin_tokens;
@@ -52,6 +53,7 @@ use tokio::sync::Mutex;
 pub use crate::options::{RedisAddress, RedisOptions};
 pub use crate::takeover::{Repair, Survey, Traces, Unreadable};
 
+use crate::account_groups::RedisAccountGroups;
 use crate::accounts::RedisAccounts;
 use crate::admin::RedisAdmin;
 use crate::admin_tokens::RedisAdminTokens;
@@ -196,6 +198,7 @@ impl RedisStore {
         let stores = Stores {
             keys: Arc::new(RedisKeys { shared: Arc::clone(&shared) }),
             accounts: Arc::new(RedisAccounts { shared: Arc::clone(&shared) }),
+            account_groups: Arc::new(RedisAccountGroups { shared: Arc::clone(&shared) }),
             usage: Arc::new(RedisUsage { shared: Arc::clone(&shared) }),
             admin: Arc::new(RedisAdmin { shared: Arc::clone(&shared) }),
             groups: Arc::new(RedisGroups { shared: Arc::clone(&shared) }),

@@ -96,6 +96,28 @@ pub(crate) async fn members(pool: &ConnectionPool, name: &str) -> Result<Vec<Str
     }
 }
 
+/// The members of small sets, in the order of `names`. What is no set reads as empty.
+pub(crate) async fn sets(
+    pool: &ConnectionPool,
+    names: &[String],
+) -> Result<Vec<BTreeSet<String>>, StoreError> {
+    let mut sets = Vec::with_capacity(names.len());
+    for names in names.chunks(AT_ONCE) {
+        let mut pipeline = Pipeline::with_capacity(names.len());
+        for name in names {
+            pipeline.cmd("SMEMBERS").arg(name);
+        }
+        for answer in pool.send_leniently(&pipeline).await? {
+            sets.push(if is_other(&answer) {
+                BTreeSet::new()
+            } else {
+                connection::read(answer, "SMEMBERS")?
+            });
+        }
+    }
+    if sets.len() == names.len() { Ok(sets) } else { Err(fault::unexpected("SMEMBERS")) }
+}
+
 /// The fields of a hash that is read in steps. A field may come twice.
 pub(crate) async fn fields(
     pool: &ConnectionPool,
@@ -143,7 +165,7 @@ pub(crate) async fn read_fields(
     if hashes.len() == names.len() { Ok(hashes) } else { Err(fault::unexpected("HMGET")) }
 }
 
-/// Whether there is something else than a hash.
+/// Whether there is something else than what was asked for.
 fn is_other(answer: &Value) -> bool {
     matches!(answer, Value::ServerError(error) if error.code() == "WRONGTYPE")
 }

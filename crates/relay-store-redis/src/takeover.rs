@@ -4,6 +4,7 @@
 //! v2 keeps no indexes, and a v1 that comes back finds by them alone. They are compared entry by entry with
 //! the hashes that they tell of; what is right is not touched.
 
+mod account_groups;
 mod account_indexes;
 mod key_indexes;
 mod release;
@@ -14,6 +15,7 @@ use redis::Pipeline;
 use relay_domain::{Account, AccountId, ApiKey};
 use relay_store::StoreError;
 
+use self::account_groups::GroupRepairs;
 use self::account_indexes::AccountRepairs;
 use self::key_indexes::KeyRepairs;
 use crate::accounts::form as account_form;
@@ -58,9 +60,12 @@ pub struct Survey {
     pub keys: usize,
     /// Of them those that are deleted.
     pub deleted_keys: usize,
-    /// Keys that v1 bound to a group of accounts, by their ids, and the group. Relay serves them from the
-    /// whole pool.
-    pub bound_to_groups: Vec<(String, String)>,
+    /// Groups of accounts of the platforms that Relay serves.
+    pub account_groups: usize,
+    /// Keys that are bound to a group of accounts.
+    pub bound_to_groups: usize,
+    /// Of them those whose group is not there, by their ids, and the group. Nothing serves them.
+    pub bound_in_vain: Vec<(String, String)>,
     /// Accounts that can be read, by what their names begin with.
     pub accounts: Vec<(&'static str, usize)>,
     /// Bindings of conversations in v1's form.
@@ -122,6 +127,7 @@ impl Wrongs {
 pub(crate) struct Repairs {
     keys: KeyRepairs,
     accounts: AccountRepairs,
+    groups: GroupRepairs,
 }
 
 /// Who has written into the database, told from a few names.
@@ -152,6 +158,7 @@ pub(crate) async fn survey(shared: &Shared) -> Result<(Survey, Repairs), StoreEr
     let keyspace = &shared.keyspace;
     let mut survey = Survey { traces: traces(shared).await?, ..Survey::default() };
     let (mut key_ids, mut tags, mut bindings) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut group_ids, mut group_names) = (Vec::new(), Vec::new());
     let mut account_ids = AccountFamily::ALL.map(|family| (family, Vec::new()));
     for name in scan::names(&shared.pool).await? {
         if let Some(id) = keyspace.key_id_of(&name) {
@@ -166,6 +173,10 @@ pub(crate) async fn survey(shared: &Shared) -> Result<(Survey, Repairs), StoreEr
             Some((keyspace.account_id_of(*family, &name)?.to_owned(), ids))
         }) {
             ids.push(id);
+        } else if let Some(id) = keyspace.account_group_id_of(&name) {
+            group_ids.push(id.to_owned());
+        } else if keyspace.is_of_account_groups(&name) {
+            group_names.push(name);
         } else if !keyspace.is_own(&name) {
             let stem = name.split(':').next().unwrap_or_default();
             *survey.untouched.entry(stem.to_owned()).or_default() += 1;
@@ -174,6 +185,8 @@ pub(crate) async fn survey(shared: &Shared) -> Result<(Survey, Repairs), StoreEr
     count_bindings(shared, &bindings, &mut survey).await?;
     let mut wrongs = Wrongs::default();
     let keys = keys(shared, &key_ids, &mut survey).await?;
+    let groups = GroupRepairs::of(shared, (&group_ids, &group_names), &mut wrongs).await?;
+    groups.tell(&keys, &mut survey);
     let keys = KeyRepairs::of(shared, (&key_ids, &keys, &tags), &mut wrongs).await?;
     let mut accounts = AccountRepairs::default();
     for (family, ids) in account_ids {
@@ -183,14 +196,15 @@ pub(crate) async fn survey(shared: &Shared) -> Result<(Survey, Repairs), StoreEr
         survey.readable_accounts.extend(readable);
     }
     survey.repairs = wrongs.into_repairs();
-    Ok((survey, Repairs { keys, accounts }))
+    Ok((survey, Repairs { keys, accounts, groups }))
 }
 
 /// Makes the indexes right.
 pub(crate) async fn adopt(shared: &Shared) -> Result<Survey, StoreError> {
-    let (survey, Repairs { keys, accounts }) = survey(shared).await?;
+    let (survey, Repairs { keys, accounts, groups }) = survey(shared).await?;
     keys.make(shared).await?;
     accounts.make(shared).await?;
+    groups.make(shared).await?;
     Ok(survey)
 }
 
@@ -209,8 +223,6 @@ async fn keys(
             match key_form::parse(id, &hash) {
                 Ok(key) => {
                     survey.deleted_keys += usize::from(key.deleted.is_some());
-                    let groups = key_form::account_groups(&hash);
-                    survey.bound_to_groups.extend(groups.map(|group| (id.clone(), group)));
                     keys.push(key);
                     continue;
                 }

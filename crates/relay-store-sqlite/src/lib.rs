@@ -17,6 +17,7 @@
 //! nothing is left, nor of their places in a rate window. The death of the machine may lose the last
 //! commits before it, and damages nothing: the write-ahead log is not flushed with every commit.
 
+mod account_groups;
 mod accounts;
 mod admin;
 mod admin_tokens;

@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0006_events.sql"),
     include_str!("../migrations/0007_uncounted.sql"),
     include_str!("../migrations/0008_transfer.sql"),
+    include_str!("../migrations/0009_account_groups.sql"),
 ];
 
 /// How long a connection waits for a lock of another process.

@@ -101,6 +101,7 @@ impl SqliteStore {
         Stores {
             keys: Arc::new(self.clone()),
             accounts: Arc::new(self.clone()),
+            account_groups: Arc::new(self.clone()),
             usage: Arc::new(self.clone()),
             admin: Arc::new(self.clone()),
             groups: Arc::new(self.clone()),

@@ -76,7 +76,7 @@ pub trait AccountRepository: Send + Sync {
         next: &AccountSecrets,
     ) -> Result<bool, StoreError>;
 
-    /// Removes an account. `false`: there is no such account.
+    /// Removes an account, also from its groups. `false`: there is no such account.
     async fn delete(&self, id: &AccountId) -> Result<bool, StoreError>;
 
     /// Applies [`AccountHealth::on`] to the stored health in one step, so that of two instances that

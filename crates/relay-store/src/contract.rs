@@ -10,6 +10,7 @@
 #![expect(clippy::panic, reason = "a broken promise of a store fails the test")]
 #![expect(clippy::unwrap_used, reason = "a failing store fails the test")]
 
+pub mod account_groups;
 pub mod accounts;
 pub mod admin;
 pub mod admission;
@@ -94,6 +95,11 @@ macro_rules! contract_suite {
             accounts::health_follows_events,
             accounts::events_at_once_all_take_effect,
             accounts::changes_of_accounts_raise_their_version,
+            account_groups::a_group_of_accounts_reads_back_and_changes_by_revision,
+            account_groups::of_changes_of_a_group_of_accounts_at_once_one_is_made,
+            account_groups::changes_of_groups_of_accounts_raise_the_version_of_accounts,
+            account_groups::a_removed_account_leaves_its_groups,
+            account_groups::every_binding_of_a_key_reads_back,
             archive::an_empty_archive_has_no_pages,
             archive::what_was_counted_is_given,
             archive::counters_read_back,

@@ -8,6 +8,7 @@
 //! What no port offers, on purpose: a way to spend without [`Ledger::admit`], or to read a secret in
 //! clear.
 
+mod account_groups;
 mod account_listing;
 mod accounts;
 mod admin;
@@ -37,6 +38,7 @@ mod usage;
 
 use std::sync::Arc;
 
+pub use account_groups::AccountGroupRepository;
 pub use account_listing::{AccountQuery, AccountSort};
 pub use accounts::{AccountRepository, AccountSecrets};
 pub use admin::{AdminCredentials, AdminRepository, PasswordHash};
@@ -70,11 +72,11 @@ pub use update::Update;
 pub use usage::{UsageRepository, UsageScope, UsageTotals};
 #[cfg(feature = "mock")]
 pub use {
-    accounts::MockAccountRepository, admin::MockAdminRepository,
-    admin_tokens::MockAdminTokenRepository, archive::MockArchive, audit::MockAuditRepository,
-    corrections::MockCorrections, events::MockEventRepository, groups::MockGroupRepository,
-    idempotency::MockIdempotencyRepository, keys::MockKeyRepository, ledger::MockLedger,
-    settings::MockSettingsRepository, usage::MockUsageRepository,
+    account_groups::MockAccountGroupRepository, accounts::MockAccountRepository,
+    admin::MockAdminRepository, admin_tokens::MockAdminTokenRepository, archive::MockArchive,
+    audit::MockAuditRepository, corrections::MockCorrections, events::MockEventRepository,
+    groups::MockGroupRepository, idempotency::MockIdempotencyRepository, keys::MockKeyRepository,
+    ledger::MockLedger, settings::MockSettingsRepository, usage::MockUsageRepository,
 };
 
 /// Every port of one store.
@@ -84,6 +86,8 @@ pub struct Stores {
     pub keys: Arc<dyn KeyRepository>,
     /// Upstream accounts.
     pub accounts: Arc<dyn AccountRepository>,
+    /// Groups of accounts.
+    pub account_groups: Arc<dyn AccountGroupRepository>,
     /// What was used, and the records of requests.
     pub usage: Arc<dyn UsageRepository>,
     /// The operator's login.

@@ -3,9 +3,9 @@
 #![expect(clippy::expect_used, reason = "a test that asks for an impossible id is to fail")]
 
 use relay_domain::{
-    Account, AccountHealth, AccountId, AccountKind, ApiKey, Expiry, KeyDigest, KeyId, Limits,
-    ModelMap, Multiplier, OnDisconnect, Permissions, Platform, Priority, ProxySetting, Restriction,
-    SealedSecret, ServiceRates, Timestamp, WindowCaps,
+    Account, AccountBinding, AccountHealth, AccountId, AccountKind, ApiKey, Expiry, KeyDigest,
+    KeyId, Limits, ModelMap, Multiplier, OnDisconnect, Permissions, Platform, Priority,
+    ProxySetting, Restriction, SealedSecret, ServiceRates, Timestamp, WindowCaps,
 };
 
 /// The moment at which tests play: 2026-01-01T00:00:00Z.
@@ -32,8 +32,8 @@ pub fn api_key(id: &str) -> ApiKey {
         permissions: Permissions::All,
         restricted_models: Restriction::default(),
         allowed_clients: Restriction::default(),
-        bound_claude_account: None,
-        bound_codex_account: None,
+        claude_binding: AccountBinding::Pool,
+        codex_binding: AccountBinding::Pool,
         group: None,
         limits: Limits::default(),
         idle_window: WindowCaps::default(),

@@ -1,6 +1,7 @@
 //! Databases that a v1 or v2 left, as they were dumped from running ones: Relay starts on them, everything
 //! is there, and a v1 that comes back finds its own.
 
+mod account_groups;
 mod fixture;
 mod v1_reader;
 

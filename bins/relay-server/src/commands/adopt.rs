@@ -45,14 +45,18 @@ fn tell(
     print(format!("Redis           {}", installation.store_place));
     print(format!("written by      {}", writers(survey.traces)));
     print(format!("API keys        {}, {} of them deleted", survey.keys, survey.deleted_keys));
-    for (id, group) in &survey.bound_to_groups {
-        let (id, group) = (shown(id), shown(group));
-        print(format!(
-            "not obeyed      {id} is bound to the group of accounts {group}: any account may serve it"
-        ));
-    }
     for (family, count) in &survey.accounts {
         print(format!("accounts        {count} {family}"));
+    }
+    print(format!(
+        "account groups  {}, and {} API keys bound to one",
+        survey.account_groups, survey.bound_to_groups
+    ));
+    for (id, group) in &survey.bound_in_vain {
+        let (id, group) = (shown(id), shown(group));
+        print(format!(
+            "not served      {id} is bound to the group of accounts \"{group}\", which is not there"
+        ));
     }
     print(format!("counters        {}", survey.counters));
     print(format!(
@@ -98,7 +102,9 @@ fn described(
         },
         "keys": survey.keys,
         "deletedKeys": survey.deleted_keys,
-        "boundToGroups": survey.bound_to_groups.iter().map(|(id, group)| {
+        "accountGroups": survey.account_groups,
+        "boundToGroups": survey.bound_to_groups,
+        "boundInVain": survey.bound_in_vain.iter().map(|(id, group)| {
             json!({"key": id, "group": group})
         }).collect::<Vec<_>>(),
         "accounts": accounts,

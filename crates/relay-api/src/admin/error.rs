@@ -134,6 +134,7 @@ impl ApiError {
                 OperatorError::NoLogin
                 | OperatorError::AlreadyDeleted
                 | OperatorError::InUse(_)
+                | OperatorError::KeysBound { .. }
                 | OperatorError::InProgress
                 | OperatorError::Store(StoreError::Duplicate { .. }) => {
                     (StatusCode::CONFLICT, None)

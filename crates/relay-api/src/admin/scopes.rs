@@ -8,6 +8,7 @@ const CHANGES: &[(&str, TokenScope)] = &[
     ("/api/v2/keys", TokenScope::KeysWrite),
     ("/api/v2/groups", TokenScope::KeysWrite),
     ("/api/v2/accounts", TokenScope::AccountsWrite),
+    ("/api/v2/account-groups", TokenScope::AccountsWrite),
     ("/api/v2/prices", TokenScope::SettingsWrite),
     ("/api/v2/service-rates", TokenScope::SettingsWrite),
 ];
@@ -37,6 +38,7 @@ mod tests {
             (Method::DELETE, "/api/v2/keys/{id}", TokenScope::KeysWrite),
             (Method::PUT, "/api/v2/groups/{id}", TokenScope::KeysWrite),
             (Method::POST, "/api/v2/accounts/{platform}/{id}/test", TokenScope::AccountsWrite),
+            (Method::DELETE, "/api/v2/account-groups/{id}", TokenScope::AccountsWrite),
             (Method::PUT, "/api/v2/service-rates", TokenScope::SettingsWrite),
             (Method::POST, "/api/v2/keysmith", TokenScope::Admin),
             (Method::POST, "/api/v2/admin-tokens", TokenScope::Admin),

@@ -1,6 +1,7 @@
 //! The admin REST through its router, on a real store in memory.
 
 mod account_changes;
+mod account_groups;
 mod accounts;
 mod automation;
 mod browsers;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use relay_crypto::{LegacySalt, SealFormat};
 use relay_domain::{Account, LimitKind, LimitScope, Limits, SealedSecret, Timestamp};
+use relay_store::contract::fixture::account_group;
 use relay_testkit::account;
 
 use super::*;
@@ -50,6 +51,12 @@ async fn relayed(
     }
     bench.ledger.assign_answers.lock().unwrap().extend(answers);
     let relay = Relay::new(&bench.engine(None).await);
+    let error = refusal(&bench, &relay).await;
+    (bench, error)
+}
+
+/// Why a request is not answered.
+async fn refusal(bench: &Bench, relay: &Relay) -> EngineError {
     let (headers, body) = (HeaderMap::new(), Bytes::from_static(BODY.as_bytes()));
     let incoming = Incoming {
         endpoint: Endpoint::Messages,
@@ -65,7 +72,7 @@ async fn relayed(
     let error = relay.relay(caller, &incoming).await.err().unwrap();
     let tasks = bench.tasks.clone();
     relay_testkit::eventually("it is settled", async || tasks.is_empty()).await;
-    (bench, error)
+    error
 }
 
 fn assigned(bench: &Bench) -> Vec<(String, bool)> {
@@ -74,6 +81,39 @@ fn assigned(bench: &Bench) -> Vec<(String, bool)> {
         (assignment.account.as_str().to_owned(), !assignment.limits.are_none())
     };
     assignments.iter().map(of).collect()
+}
+
+#[tokio::test]
+async fn a_change_of_a_group_of_accounts_holds_from_the_next_request_on() {
+    let bench = Bench::new();
+    let mut group = account_group("g", &[]);
+    bench.key(|key| key.claude_binding = AccountBinding::Group(group.id.clone())).await;
+    for id in ["a", "b", "c"] {
+        bench.stores.accounts.create(&unreachable(id, quota())).await.unwrap();
+        bench.ledger.assign_answers.lock().unwrap().push_back(denied(id));
+    }
+    let groups = &bench.stores.account_groups;
+    groups.create(&group).await.unwrap();
+    let relay = Relay::new(&bench.engine(None).await);
+    let mut asked = Vec::new();
+    for members in [&["a"][..], &[], &["c", "of-v1-alone"], &["b"]] {
+        let ids = members.iter().map(|id| AccountId::try_from(*id).unwrap());
+        group.members = ids.collect();
+        assert!(groups.update(&group).await.unwrap().is_done());
+        group.revision += 1;
+        asked.extend(members.iter().filter(|id| id.len() == 1).map(|id| ((*id).to_owned(), true)));
+        let error = refusal(&bench, &relay).await;
+        let EngineError::NoAccount { shortage, .. } = error else { panic!("{error}") };
+        assert_eq!(shortage == Shortage::NoMembers, members.is_empty(), "{members:?}");
+        assert_eq!(assigned(&bench), asked, "{members:?}");
+    }
+    assert!(groups.delete(&group.id, group.revision).await.unwrap().is_done());
+    let error = refusal(&bench, &relay).await;
+    assert!(
+        matches!(error, EngineError::NoAccount { shortage: Shortage::NoMembers, .. }),
+        "{error}"
+    );
+    assert_eq!(assigned(&bench), asked, "nobody else stands in");
 }
 
 #[tokio::test]

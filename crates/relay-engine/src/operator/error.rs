@@ -9,6 +9,11 @@ pub(super) fn contended(what: &str) -> OperatorError {
     StoreError::Unavailable(format!("{what} was changed by others at every attempt").into()).into()
 }
 
+fn bound_keys(keys: usize) -> String {
+    let them = if keys == 1 { "API key is" } else { "API keys are" };
+    format!("{keys} {them} bound to this group of accounts")
+}
+
 /// Why an operator's wish was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
@@ -38,6 +43,12 @@ pub enum OperatorError {
     /// Something else still needs it.
     #[error("{0}")]
     InUse(&'static str),
+    /// API keys are bound to the group of accounts.
+    #[error("{}", bound_keys(*.keys))]
+    KeysBound {
+        /// How many.
+        keys: usize,
+    },
     /// The same request is being worked on.
     #[error("a request with this Idempotency-Key is being worked on; try again later")]
     InProgress,

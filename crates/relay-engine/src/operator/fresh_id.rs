@@ -1,7 +1,7 @@
 //! New ids: version 4 UUIDs, because v1 serves statistics only to keys with such an id.
 
 use relay_crypto::random_bytes;
-use relay_domain::{AccountId, AdminTokenId, GroupId, KeyId};
+use relay_domain::{AccountGroupId, AccountId, AdminTokenId, GroupId, KeyId};
 
 /// A new key's id.
 #[expect(clippy::expect_used, reason = "hex digits and hyphens make an id of every kind")]
@@ -13,6 +13,12 @@ pub(super) fn key_id() -> KeyId {
 #[expect(clippy::expect_used, reason = "hex digits and hyphens make an id of every kind")]
 pub(super) fn account_id() -> AccountId {
     AccountId::try_from(uuid(random_bytes())).expect("a UUID is an id")
+}
+
+/// A new group of accounts' id.
+#[expect(clippy::expect_used, reason = "hex digits and hyphens make an id of every kind")]
+pub(super) fn account_group_id() -> AccountGroupId {
+    AccountGroupId::try_from(uuid(random_bytes())).expect("a UUID is an id")
 }
 
 /// A new group's id.

@@ -7,7 +7,7 @@ mod standing;
 use std::time::Duration;
 
 use relay_domain::{
-    Account, AccountId, Actor, ApiKey, Expiry, GroupId, KeyDigest, KeyId, Limits, ModelName,
+    AccountBinding, Actor, ApiKey, Expiry, GroupId, KeyDigest, KeyId, Limits, ModelName,
     Permissions, Platform, Restriction, ServiceRates, Timestamp, UnpricedPolicy, WaitQueue,
     WindowCaps,
 };
@@ -41,10 +41,10 @@ pub struct NewKey {
     pub restricted_models: Restriction,
     /// Clients that alone may use it, by v1's names for them.
     pub allowed_clients: Restriction,
-    /// The Claude Console account that all its requests must use.
-    pub bound_claude_account: Option<AccountId>,
-    /// The Codex account that all its requests must use.
-    pub bound_codex_account: Option<AccountId>,
+    /// The Claude Console accounts that alone may serve it.
+    pub claude_binding: AccountBinding,
+    /// The Codex accounts that alone may serve it.
+    pub codex_binding: AccountBinding,
     /// The group whose limits it shares.
     pub group: Option<GroupId>,
     /// What it may spend and how fast. A number of zero means no limit.
@@ -80,8 +80,8 @@ impl Default for NewKey {
             permissions: Permissions::All,
             restricted_models: Restriction::default(),
             allowed_clients: Restriction::default(),
-            bound_claude_account: None,
-            bound_codex_account: None,
+            claude_binding: AccountBinding::Pool,
+            codex_binding: AccountBinding::Pool,
             group: None,
             limits: Limits::default(),
             idle_window: WindowCaps::default(),
@@ -160,8 +160,8 @@ impl Operator {
             permissions: new.permissions,
             restricted_models: new.restricted_models,
             allowed_clients: new.allowed_clients,
-            bound_claude_account: new.bound_claude_account,
-            bound_codex_account: new.bound_codex_account,
+            claude_binding: new.claude_binding,
+            codex_binding: new.codex_binding,
             group: new.group,
             limits: limits::without_zeros(new.limits),
             idle_window: limits::caps_without_zeros(new.idle_window),
@@ -194,23 +194,14 @@ impl Operator {
         now: Timestamp,
     ) -> Result<(), OperatorError> {
         check_fields(old, new, now)?;
-        let bindings = [
-            (
-                "claudeConsoleAccountId",
-                Platform::ClaudeConsole,
-                &new.bound_claude_account,
-                old.and_then(|old| old.bound_claude_account.as_ref()),
-            ),
-            (
-                "codexAccountId",
-                Platform::Codex,
-                &new.bound_codex_account,
-                old.and_then(|old| old.bound_codex_account.as_ref()),
-            ),
+        let fields = [
+            ("claudeConsoleAccountId", Platform::ClaudeConsole),
+            ("codexAccountId", Platform::Codex),
         ];
-        for (field, platform, account, before) in bindings {
-            if let Some(account) = account.as_ref().filter(|account| Some(*account) != before) {
-                self.check_binding(field, platform, account).await?;
+        for (field, platform) in fields {
+            let binding = new.binding(platform);
+            if old.is_none_or(|old| old.binding(platform) != binding) {
+                self.check_binding(field, platform, binding).await?;
             }
         }
         if let Some(group) = &new.group
@@ -222,17 +213,30 @@ impl Operator {
         Ok(())
     }
 
-    /// A binding to an account that cannot serve it would refuse every request of the key.
+    /// A binding to what cannot serve it would refuse every request of the key.
     async fn check_binding(
         &self,
         field: &'static str,
         platform: Platform,
-        account: &AccountId,
+        binding: &AccountBinding,
     ) -> Result<(), OperatorError> {
-        let fits = |account: &Account| account.platform == platform;
-        let found = self.stores.accounts.get(account).await?;
-        let why = "must be the id of an account of its platform";
-        found.filter(fits).map(|_| ()).ok_or(OperatorError::Invalid { field, why })
+        let found = match binding {
+            AccountBinding::Pool => return Ok(()),
+            AccountBinding::Account(id) => {
+                self.stores.accounts.get(id).await?.map(|account| account.platform)
+            }
+            AccountBinding::Group(id) => {
+                self.stores.account_groups.get(id).await?.map(|group| group.platform)
+            }
+            AccountBinding::Unusable => None,
+        };
+        if found == Some(platform) {
+            return Ok(());
+        }
+        Err(invalid(
+            field,
+            "must be the id of an account of its platform, or group: and the id of a group of such accounts",
+        ))
     }
 }
 

@@ -2,8 +2,8 @@
 //! another short fingerprint of what is stored of it.
 
 use relay_domain::{
-    Account, AdminToken, ApiKey, BudgetPolicy, KeyDigest, KeyGroup, Limits, NanoUsd, OnDisconnect,
-    Permissions, ProxySetting, SealedSecret, Signature, Timestamp, WindowCaps,
+    Account, AccountGroup, AdminToken, ApiKey, BudgetPolicy, KeyDigest, KeyGroup, Limits, NanoUsd,
+    OnDisconnect, Permissions, ProxySetting, SealedSecret, Signature, Timestamp, WindowCaps,
 };
 use serde_json::{Map, Value, json};
 
@@ -31,8 +31,8 @@ pub(super) fn key(key: &ApiKey) -> Value {
         "restrictedModels": key.restricted_models.names,
         "enableClientRestriction": key.allowed_clients.is_on,
         "allowedClients": key.allowed_clients.names,
-        "claudeConsoleAccountId": key.bound_claude_account,
-        "codexAccountId": key.bound_codex_account,
+        "claudeConsoleAccountId": key.claude_binding,
+        "codexAccountId": key.codex_binding,
         "group": key.group,
         "limits": limits(&key.limits),
         "windowCaps": window_caps(caps),
@@ -99,6 +99,17 @@ pub(super) fn group(group: &KeyGroup) -> Value {
         "name": group.name,
         "description": group.description,
         "limits": limits(&group.limits),
+        "revision": group.revision,
+    })
+}
+
+/// A group of accounts.
+pub(super) fn account_group(group: &AccountGroup) -> Value {
+    json!({
+        "name": group.name,
+        "platform": group.platform,
+        "description": group.description,
+        "accountIds": group.members,
         "revision": group.revision,
     })
 }

@@ -4,7 +4,7 @@ use relay_domain::AccountKind;
 
 use super::*;
 use crate::Exclusion;
-use crate::pool::{Member, ask, candidates, id, ranking};
+use crate::pool::{Member, ask, candidates, group, id, ranking};
 
 /// The ids in order of a decision over `members`.
 fn order(members: &[Member], ask: &Ask<'_>, policy: Policy, rotation: u64) -> Vec<String> {
@@ -28,8 +28,8 @@ fn a_request_never_returns_to_an_account_that_it_tried() {
 
 #[test]
 fn a_bound_key_gets_its_account_or_none() {
-    let (bound, other) = (id("b"), id("a"));
-    let asked = Ask { bound: Some(&bound), sticky: Some(&other), ..ask() };
+    let (bound, other) = (AccountBinding::Account(id("b")), id("a"));
+    let asked = Ask { binding: &bound, sticky: Some(&other), ..ask() };
     let dedicated = || Member::new("b").with(|m| m.kind = AccountKind::Dedicated);
     let members = [Member::new("a"), dedicated()];
     let found = ranking(&members, &asked);
@@ -42,6 +42,38 @@ fn a_bound_key_gets_its_account_or_none() {
     );
     let off = [Member::new("a"), dedicated().with(|m| m.is_active = false)];
     assert_eq!(ranking(&off, &asked).order, [], "the pool does not stand in");
+}
+
+#[test]
+fn a_key_of_a_group_gets_its_members_or_none() {
+    let binding = AccountBinding::Group(group("g"));
+    let outside = id("a");
+    let asked = Ask { binding: &binding, sticky: Some(&outside), ..ask() };
+    let within =
+        |name, other| Member::new(name).with(|m| m.groups = vec![group(other), group("g")]);
+    let dedicated = within("c", "x").with(|m| m.kind = AccountKind::Dedicated);
+    let members = [
+        Member::new("a").with(|m| m.groups = vec![group("x")]),
+        within("b", "x"),
+        dedicated,
+        within("d", "x").with(|m| m.is_active = false),
+    ];
+    assert_eq!(
+        ranking(&members, &asked).verdicts,
+        [
+            Verdict::Excluded(Exclusion::NotInGroup),
+            Verdict::Chosen { why: ChosenWhy::Priority, position: 0 },
+            Verdict::Chosen { why: ChosenWhy::Priority, position: 1 },
+            Verdict::Excluded(Exclusion::NotActive),
+        ],
+        "stickiness is no way out, and a member need not be shared"
+    );
+    let sticky = id("c");
+    let asked = Ask { sticky: Some(&sticky), ..asked };
+    assert_eq!(order(&members, &asked, Policy::RoundRobin, 0), ["c", "b"]);
+    let tried = [id("b"), id("c")];
+    let asked = Ask { tried: &tried, ..asked };
+    assert_eq!(ranking(&members, &asked).order, [], "the pool does not stand in");
 }
 
 #[test]

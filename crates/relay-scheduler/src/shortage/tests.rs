@@ -1,10 +1,25 @@
 //! What is short, one row a mixture of exclusions.
 
-use relay_domain::{AccountKind, NanoUsd, Platform};
+use relay_domain::{AccountBinding, AccountKind, NanoUsd, Platform};
 
 use super::*;
-use crate::Readiness;
-use crate::pool::{Member, NOW, ask, at, model_map, ranking, rest};
+use crate::pool::{Member, NOW, ask, at, group, model_map, ranking, rest};
+use crate::{Ask, Readiness};
+
+#[test]
+fn a_group_without_accounts_is_told_apart() {
+    let binding = AccountBinding::Group(group("g"));
+    let asked = Ask { binding: &binding, ..ask() };
+    let shortage = |members: &[Member]| ranking(members, &asked).shortage();
+    let outside = Member::new("a");
+    assert_eq!(shortage(std::slice::from_ref(&outside)), Shortage::NoMembers);
+    let resting = Member::new("b").with(|m| {
+        m.groups = vec![group("g")];
+        m.health = rest(PenaltyReason::RateLimited, Some(5));
+    });
+    let limited = Shortage::RateLimited { until: Some(at(5)) };
+    assert_eq!(shortage(&[outside, resting]), limited, "those outside are not looked at");
+}
 
 #[test]
 fn a_shortage_names_what_passes_first() {

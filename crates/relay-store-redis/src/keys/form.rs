@@ -5,13 +5,13 @@
 use std::time::Duration;
 
 use relay_domain::{
-    AccountId, ApiKey, BudgetPolicy, Expiry, ExpiryMode, GroupId, KeyDigest, KeyId, Lifetime,
-    LifetimeUnit, Limits, NanoUsd, PeriodStarts, Permissions, Platform, RateWindow, Restriction,
-    RetiringSecret, Signature, Timestamp, UnpricedPolicy, WaitQueue, WindowCaps,
+    ApiKey, BudgetPolicy, Expiry, ExpiryMode, GroupId, KeyDigest, KeyId, Lifetime, LifetimeUnit,
+    Limits, NanoUsd, PeriodStarts, Permissions, Platform, RateWindow, Restriction, RetiringSecret,
+    Signature, Timestamp, UnpricedPolicy, WaitQueue, WindowCaps,
 };
 use relay_store::StoreError;
 
-use super::service_rates;
+use super::{bindings, service_rates};
 use crate::guarded_write::changed;
 use crate::hash::Hash;
 
@@ -41,8 +41,6 @@ pub(super) const LISTED: [&str; 17] = [
 ];
 /// What stands in a list of permissions that allows nothing: an empty one allows everything.
 const NOTHING: &str = "none";
-/// v1's name of a binding to one of its Codex accounts.
-const RESPONSES: &str = "responses:";
 
 /// Reads a key.
 ///
@@ -72,8 +70,6 @@ pub(crate) fn parse(id: &str, hash: &Hash) -> Result<ApiKey, StoreError> {
         names: hash.list(list),
     };
     let limits = limits(hash);
-    let codex = hash.text("openaiAccountId").and_then(|bound| bound.strip_prefix(RESPONSES));
-    let account = |id: Option<&str>| id.and_then(|id| AccountId::try_from(id).ok());
     Ok(ApiKey {
         id: KeyId::try_from(id).map_err(|_| corrupt("its name holds no id"))?,
         digest,
@@ -88,8 +84,8 @@ pub(crate) fn parse(id: &str, hash: &Hash) -> Result<ApiKey, StoreError> {
         permissions: permissions(hash.text("permissions").unwrap_or_default()),
         restricted_models: restriction("enableModelRestriction", "restrictedModels"),
         allowed_clients: restriction("enableClientRestriction", "allowedClients"),
-        bound_claude_account: account(hash.text("claudeConsoleAccountId")),
-        bound_codex_account: account(codex.or_else(|| hash.text("codexAccountId"))),
+        claude_binding: bindings::claude(hash),
+        codex_binding: bindings::codex(hash),
         group: hash.text(GROUP).and_then(|id| GroupId::try_from(id).ok()),
         idle_window: if limits.window.is_some() { WindowCaps::default() } else { caps(hash) },
         limits,
@@ -109,12 +105,6 @@ pub(crate) fn parse(id: &str, hash: &Hash) -> Result<ApiKey, StoreError> {
         last_used_at: hash.moment("lastUsedAt"),
         revision: revision(hash),
     })
-}
-
-/// The groups of accounts that v1 bound the key to, one a platform.
-pub(crate) fn account_groups(hash: &Hash) -> impl Iterator<Item = String> + use<> {
-    let group = |field| Some(hash.text(field)?.strip_prefix("group:")?.to_owned());
-    ["claudeAccountId", "openaiAccountId"].map(group).into_iter().flatten()
 }
 
 /// Reads a key of a list, in which one that cannot be read must not hide the others.
@@ -137,7 +127,6 @@ pub(super) fn fixed_fields(key: &ApiKey) -> Vec<(&'static str, String)> {
 /// The fields that an operator may change.
 pub(super) fn fields(key: &ApiKey) -> Vec<(&'static str, String)> {
     let is_deleted = key.deleted.is_some();
-    let responses = |id: &AccountId| format!("{RESPONSES}{id}");
     let mut fields = vec![
         ("apiKey", key.digest.to_hex()),
         (RETIRING, key.retiring.map_or_else(String::new, |old| old.digest.to_hex())),
@@ -154,9 +143,6 @@ pub(super) fn fields(key: &ApiKey) -> Vec<(&'static str, String)> {
         ("restrictedModels", list_text(&key.restricted_models.names)),
         ("enableClientRestriction", key.allowed_clients.is_on.to_string()),
         ("allowedClients", list_text(&key.allowed_clients.names)),
-        ("claudeConsoleAccountId", text_or_empty(key.bound_claude_account.as_ref())),
-        ("openaiAccountId", key.bound_codex_account.as_ref().map_or_else(String::new, responses)),
-        ("codexAccountId", text_or_empty(key.bound_codex_account.as_ref())),
         (GROUP, key.group.as_ref().map_or_else(String::new, ToString::to_string)),
         ("serviceRates", service_rates::text(&key.service_rates, None)),
         (UNPRICED, key.unpriced.map_or("", unpriced_text).to_owned()),
@@ -182,6 +168,7 @@ pub(super) fn fields(key: &ApiKey) -> Vec<(&'static str, String)> {
     ];
     fields.extend(signed(["deletedAt", "deletedBy", "deletedByType"], key.deleted.as_ref()));
     fields.extend(signed(["restoredAt", "restoredBy", "restoredByType"], key.restored.as_ref()));
+    fields.extend(bindings::fields(key));
     fields.extend(window_fields(key));
     fields.extend(expiry_fields(key.expiry));
     fields
@@ -196,6 +183,7 @@ pub(super) fn changes(hash: &Hash, old: &ApiKey, new: &ApiKey) -> Vec<(&'static 
             *text = service_rates::text(&new.service_rates, hash.text("serviceRates"));
         }
     }
+    bindings::complete(&mut changes, hash, old, new);
     changes.push((REVISION, new.revision.to_string()));
     changes
 }
@@ -404,10 +392,6 @@ fn dollars(amount: Option<NanoUsd>) -> String {
 
 fn moment_or_empty(moment: Option<Timestamp>) -> String {
     moment.map_or_else(String::new, |moment| moment.to_string())
-}
-
-fn text_or_empty(id: Option<&AccountId>) -> String {
-    id.map_or_else(String::new, ToString::to_string)
 }
 
 fn list_text(items: &[String]) -> String {

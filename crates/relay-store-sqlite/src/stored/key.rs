@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use relay_domain::{
-    AccountId, ApiKey, Expiry, ExpiryMode, GroupId, KeyDigest, KeyId, Lifetime, LifetimeUnit,
+    AccountBinding, ApiKey, Expiry, ExpiryMode, GroupId, KeyDigest, KeyId, Lifetime, LifetimeUnit,
     Multiplier, NanoUsd, Permissions, Platform, Restriction, RetiringSecret, Service, ServiceRates,
     Signature, Timestamp, UnpricedPolicy, WaitQueue, WindowCaps,
 };
@@ -36,8 +36,8 @@ pub(crate) struct KeyForm {
     allowed_clients: Vec<String>,
     #[serde(default)]
     restricts_clients: bool,
-    bound_claude_account: Option<AccountId>,
-    bound_codex_account: Option<AccountId>,
+    bound_claude_account: AccountBinding,
+    bound_codex_account: AccountBinding,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     group: Option<GroupId>,
     limits: StoredLimits,
@@ -129,8 +129,8 @@ impl KeyForm {
             restricts_models: Some(key.restricted_models.is_on),
             allowed_clients: key.allowed_clients.names.clone(),
             restricts_clients: key.allowed_clients.is_on,
-            bound_claude_account: key.bound_claude_account.clone(),
-            bound_codex_account: key.bound_codex_account.clone(),
+            bound_claude_account: key.claude_binding.clone(),
+            bound_codex_account: key.codex_binding.clone(),
             group: key.group.clone(),
             limits: key.limits.into(),
             idle_window: (key.idle_window != WindowCaps::default()).then_some(CapsForm {
@@ -207,8 +207,8 @@ impl KeyForm {
                 is_on: self.restricts_clients,
                 names: self.allowed_clients,
             },
-            bound_claude_account: self.bound_claude_account,
-            bound_codex_account: self.bound_codex_account,
+            claude_binding: self.bound_claude_account,
+            codex_binding: self.bound_codex_account,
             group: self.group,
             limits: self.limits.into(),
             idle_window: self.idle_window.map_or_else(WindowCaps::default, |caps| WindowCaps {

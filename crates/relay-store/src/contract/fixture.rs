@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use relay_domain::{
-    Account, AccountHealth, AccountId, AccountKind, AffinityKey, ApiKey, AttemptOutcome,
-    AttemptRecord, BudgetPolicy, Calendar, CostBreakdown, Edit, Expiry, ExpiryMode, GroupId,
-    KeyDigest, KeyGroup, KeyId, Lifetime, Limits, ModelMap, ModelName, Multiplier, NanoUsd,
-    OnDisconnect, Outcome, Penalty, PenaltyReason, PeriodStarts, Permissions, Platform, Priority,
-    Proxy, ProxyAuth, ProxyScheme, ProxySetting, RateWindow, RequestId, RequestRecord,
-    RequestTimes, Restriction, RetiringSecret, SealedSecret, ServedTerms, Service, ServiceRates,
-    ServiceTier, Signature, Timestamp, TokenCount, TokenUsage, UnpricedPolicy, UsageSource,
-    VerdictRecord, WaitQueue, WindowCaps,
+    Account, AccountBinding, AccountGroup, AccountGroupId, AccountHealth, AccountId, AccountKind,
+    AffinityKey, ApiKey, AttemptOutcome, AttemptRecord, BudgetPolicy, Calendar, CostBreakdown,
+    Edit, Expiry, ExpiryMode, GroupId, KeyDigest, KeyGroup, KeyId, Lifetime, Limits, ModelMap,
+    ModelName, Multiplier, NanoUsd, OnDisconnect, Outcome, Penalty, PenaltyReason, PeriodStarts,
+    Permissions, Platform, Priority, Proxy, ProxyAuth, ProxyScheme, ProxySetting, RateWindow,
+    RequestId, RequestRecord, RequestTimes, Restriction, RetiringSecret, SealedSecret, ServedTerms,
+    Service, ServiceRates, ServiceTier, Signature, Timestamp, TokenCount, TokenUsage,
+    UnpricedPolicy, UsageSource, VerdictRecord, WaitQueue, WindowCaps,
 };
 use tokio::task::JoinSet;
 
@@ -101,8 +101,8 @@ pub fn key(id: &str, digest: u8) -> ApiKey {
         permissions: Permissions::All,
         restricted_models: Restriction::default(),
         allowed_clients: Restriction::default(),
-        bound_claude_account: None,
-        bound_codex_account: None,
+        claude_binding: AccountBinding::Pool,
+        codex_binding: AccountBinding::Pool,
         group: None,
         limits: Limits::default(),
         idle_window: WindowCaps::default(),
@@ -141,8 +141,8 @@ pub fn rich_key(id: &str, digest: u8) -> ApiKey {
         restricted_models: Restriction::of(vec!["claude-opus-4-1".to_owned(), "模型".to_owned()]),
         allowed_clients: Restriction { is_on: false, names: vec!["claude_code".to_owned()] },
         group: Some(group_id("team-one")),
-        bound_claude_account: Some(account_id("account-one")),
-        bound_codex_account: Some(account_id("account-two")),
+        claude_binding: AccountBinding::Account(account_id("account-one")),
+        codex_binding: AccountBinding::Account(account_id("account-two")),
         limits: Limits {
             concurrency: Some(10),
             window: Some(RateWindow {
@@ -174,6 +174,20 @@ pub fn rich_key(id: &str, digest: u8) -> ApiKey {
         updated_at: Some(at(5)),
         last_used_at: Some(at(6)),
         ..key(id, digest)
+    }
+}
+
+/// A group of Claude Console accounts.
+pub fn account_group(id: &str, members: &[&str]) -> AccountGroup {
+    AccountGroup {
+        id: AccountGroupId::try_from(id).unwrap(),
+        name: format!("组 {id}"),
+        platform: Platform::ClaudeConsole,
+        description: "two\nlines, \"quoted\"".to_owned(),
+        members: members.iter().map(|member| account_id(member)).collect(),
+        created_at: at(3),
+        updated_at: None,
+        revision: 0,
     }
 }
 

@@ -34,9 +34,22 @@ impl V1Reader {
     pub(super) fn complaints(&mut self) -> Vec<String> {
         self.keys();
         self.accounts();
+        self.account_groups();
         self.bindings();
         self.usage();
         std::mem::take(&mut self.complaints)
+    }
+
+    /// The accounts of the group that a key is bound to, as v1 chooses among them.
+    pub(super) fn group_of(&mut self, key: &str) -> Option<BTreeSet<String>> {
+        let key = self.hash(&format!("apikey:{key}"));
+        self.members(key.get("claudeAccountId")?.strip_prefix("group:")?)
+    }
+
+    /// The accounts of a group: v1 knows it by its hash.
+    pub(super) fn members(&mut self, group: &str) -> Option<BTreeSet<String>> {
+        let fields = self.hash(&format!("account_group:{group}"));
+        (!fields.is_empty()).then(|| self.set(&format!("account_group_members:{group}")))
     }
 
     fn expect(&mut self, holds: bool, complaint: impl FnOnce() -> String) {
@@ -151,6 +164,32 @@ impl V1Reader {
                 self.expect(there, || format!("{index} has {id}, which is gone"));
             }
         }
+    }
+
+    /// Groups of accounts are listed, whole, and found from their members.
+    fn account_groups(&mut self) {
+        let listed = self.set("account_groups");
+        let names = self.names("account_group:*").into_iter();
+        let ids: BTreeSet<_> =
+            names.map(|name| name.trim_start_matches("account_group:").to_owned()).collect();
+        self.expect(listed == ids, || format!("account_groups has {listed:?} of {ids:?}"));
+        let mut expected = BTreeSet::new();
+        for id in ids {
+            let group = self.hash(&format!("account_group:{id}"));
+            for field in ["id", "name", "platform", "description", "createdAt", "updatedAt"] {
+                self.expect(group.contains_key(field), || format!("group {id} has no {field}"));
+            }
+            let platform = group.get("platform").cloned().unwrap_or_default();
+            for member in self.members(&id).unwrap_or_default() {
+                expected
+                    .insert((format!("account_groups_reverse:{platform}:{member}"), id.clone()));
+            }
+        }
+        let mut found = BTreeSet::new();
+        for name in self.names("account_groups_reverse:*:*") {
+            found.extend(self.set(&name).into_iter().map(|id| (name.clone(), id)));
+        }
+        self.expect(found == expected, || format!("members find {found:?}, not {expected:?}"));
     }
 
     /// Bindings that Relay wrote are texts with an account and its kind. Those of a v2 it leaves alone.

@@ -1,7 +1,7 @@
 //! `GET /api/v2/accounts/{platform}/{id}/availability`
 
 use axum::Json;
-use relay_domain::{AccountId, Platform};
+use relay_domain::{AccountId, KeyId, Platform};
 use relay_engine::inspection::{Availability, FilterVerdict};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -18,6 +18,10 @@ use crate::admin::session::Session;
 pub(super) struct AvailabilityQuery {
     /// A model, by the client's name of it. Left out: no model in particular.
     model: Option<String>,
+    /// The id of an API key. Left out: one that may use the account.
+    #[serde(rename = "keyId")]
+    #[param(rename = "keyId", value_type = Option<String>)]
+    key_id: Option<KeyId>,
 }
 
 /// Whether the scheduler would choose an account now.
@@ -64,7 +68,7 @@ pub(super) struct FilterView {
     ),
     responses(
         (status = 200, body = AvailabilityView),
-        (status = 404, body = ErrorBody, description = "The platform has no such account"),
+        (status = 404, body = ErrorBody, description = "The platform has no such account, or there is no such key"),
         ApiError,
     ),
 )]
@@ -75,7 +79,12 @@ pub(super) async fn account_availability(
 ) -> Result<Json<AvailabilityView>, ApiError> {
     let account = session.operator().account(&id).await?;
     account.filter(|account| account.platform == platform).ok_or(ApiError::NotFound("Account"))?;
-    let found = session.engine().availability(&id, query.model.as_deref()).await?;
+    let key = match &query.key_id {
+        Some(id) => Some(session.operator().key(id).await?.ok_or(ApiError::NotFound("API Key"))?),
+        None => None,
+    };
+    let model = query.model.as_deref();
+    let found = session.engine().availability(&id, model, key.as_ref()).await?;
     Ok(Json(found.ok_or(ApiError::NotFound("Account"))?.into()))
 }
 

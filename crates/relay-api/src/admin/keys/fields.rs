@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use relay_domain::{
-    AccountId, ExpiryMode, GroupId, LifetimeUnit, Permissions, Platform, ServiceRates, Timestamp,
-    UnpricedPolicy, WaitQueue,
+    AccountBinding, ExpiryMode, GroupId, LifetimeUnit, Permissions, Platform, ServiceRates,
+    Timestamp, UnpricedPolicy, WaitQueue,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -57,14 +57,14 @@ pub(super) struct KeyFields {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub(super) activated_at: Patch<End>,
-    /// The account that all its requests on this platform use.
+    /// The account that all its requests on this platform use, or `group:` and the id of a group of accounts.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
-    pub(super) claude_console_account_id: Patch<AccountId>,
-    /// The account that all its requests on this platform use.
+    pub(super) claude_console_account_id: Patch<GivenBinding>,
+    /// The account that all its requests on this platform use, or `group:` and the id of a group of accounts.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
-    pub(super) codex_account_id: Patch<AccountId>,
+    pub(super) codex_account_id: Patch<GivenBinding>,
     /// The group whose limits it shares.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
@@ -185,6 +185,20 @@ impl KeyFields {
             return Err(ApiError::Invalid { field: "expiresAt", why });
         }
         Ok(())
+    }
+}
+
+/// Which accounts may serve a key.
+#[derive(Clone, Debug)]
+pub(super) struct GivenBinding(pub(super) AccountBinding);
+
+impl<'de> Deserialize<'de> for GivenBinding {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.is_empty() {
+            return Err(D::Error::custom("must be an id, or null for none"));
+        }
+        Ok(Self(AccountBinding::parse(&text)))
     }
 }
 

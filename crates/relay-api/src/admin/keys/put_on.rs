@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use relay_domain::{
-    AccountId, ApiKey, Expiry, ExpiryMode, GroupId, Limits, Permissions, RateWindow, Restriction,
-    ServiceRates, Timestamp, UnpricedPolicy, WaitQueue, WindowCaps,
+    AccountBinding, ApiKey, Expiry, ExpiryMode, GroupId, Limits, Permissions, RateWindow,
+    Restriction, ServiceRates, Timestamp, UnpricedPolicy, WaitQueue, WindowCaps,
 };
 use relay_engine::operator::NewKey;
 
@@ -22,8 +22,8 @@ struct Settings<'a> {
     permissions: &'a mut Permissions,
     restricted_models: &'a mut Restriction,
     allowed_clients: &'a mut Restriction,
-    bound_claude_account: &'a mut Option<AccountId>,
-    bound_codex_account: &'a mut Option<AccountId>,
+    claude_binding: &'a mut AccountBinding,
+    codex_binding: &'a mut AccountBinding,
     group: &'a mut Option<GroupId>,
     limits: &'a mut Limits,
     idle_window: &'a mut WindowCaps,
@@ -46,8 +46,8 @@ macro_rules! settings_of {
             permissions: &mut $key.permissions,
             restricted_models: &mut $key.restricted_models,
             allowed_clients: &mut $key.allowed_clients,
-            bound_claude_account: &mut $key.bound_claude_account,
-            bound_codex_account: &mut $key.bound_codex_account,
+            claude_binding: &mut $key.claude_binding,
+            codex_binding: &mut $key.codex_binding,
             group: &mut $key.group,
             limits: &mut $key.limits,
             idle_window: &mut $key.idle_window,
@@ -103,8 +103,9 @@ impl KeyFields {
         set(&mut key.restricted_models.names, self.restricted_models.as_ref());
         set(&mut key.allowed_clients.is_on, self.enable_client_restriction.as_ref());
         set(&mut key.allowed_clients.names, self.allowed_clients.as_ref());
-        self.claude_console_account_id.apply(key.bound_claude_account, |id| Some(id.clone()));
-        self.codex_account_id.apply(key.bound_codex_account, |id| Some(id.clone()));
+        self.claude_console_account_id
+            .apply_or_default(key.claude_binding, |given| given.0.clone());
+        self.codex_account_id.apply_or_default(key.codex_binding, |given| given.0.clone());
         self.group_id.apply(key.group, |id| Some(id.clone()));
         self.put_window(key.limits, key.idle_window);
         self.put_limits(key.limits);

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use relay_domain::{
-    AccountId, ApiKey, ExpiryMode, LifetimeUnit, Multiplier, Permissions, Platform, Signature,
-    Timestamp, UnpricedPolicy, WaitQueue,
+    ApiKey, ExpiryMode, LifetimeUnit, Multiplier, Permissions, Platform, Signature, Timestamp,
+    UnpricedPolicy, WaitQueue,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -100,7 +100,6 @@ impl From<WaitQueue> for QueueView {
 impl From<ApiKey> for KeyView {
     fn from(key: ApiKey) -> Self {
         let moment = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
-        let id = |id: Option<AccountId>| id.map(String::from);
         let caps = key.window_caps();
         let [deleted_at, deleted_by, deleted_by_type] = parts(key.deleted);
         let [restored_at, restored_by, restored_by_type] = parts(key.restored);
@@ -133,8 +132,8 @@ impl From<ApiKey> for KeyView {
                 LifetimeUnit::Hours => "hours",
                 LifetimeUnit::Days => "days",
             },
-            claude_console_account_id: id(key.bound_claude_account),
-            codex_account_id: id(key.bound_codex_account),
+            claude_console_account_id: key.claude_binding.text(),
+            codex_account_id: key.codex_binding.text(),
             group_id: key.group.map(String::from),
             enable_model_restriction: key.restricted_models.is_on,
             restricted_models: key.restricted_models.names,

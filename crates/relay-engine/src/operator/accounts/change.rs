@@ -140,7 +140,7 @@ impl Operator {
         Ok(Account { health, ..new })
     }
 
-    /// Removes an account. Keys that are bound to it stay so, and are refused until they are bound
+    /// Removes an account, also from its groups. Keys that are bound to it stay so, and are refused until they are bound
     /// otherwise.
     ///
     /// # Errors

@@ -64,17 +64,17 @@ async fn a_key_that_cannot_be_is_refused_by_field() {
         ("a nameless tag", NewKey { tags: vec![String::new()], ..key() }, "tags"),
         (
             "bound to an account",
-            NewKey { bound_codex_account: Some(codex.id.clone()), ..key() },
+            NewKey { codex_binding: AccountBinding::Account(codex.id.clone()), ..key() },
             "",
         ),
         (
             "bound to one of another platform",
-            NewKey { bound_claude_account: Some(codex.id), ..key() },
+            NewKey { claude_binding: AccountBinding::Account(codex.id), ..key() },
             "claudeConsoleAccountId",
         ),
         (
             "bound to none",
-            NewKey { bound_codex_account: AccountId::try_from("none").ok(), ..key() },
+            NewKey { codex_binding: AccountBinding::parse("none"), ..key() },
             "codexAccountId",
         ),
     ];

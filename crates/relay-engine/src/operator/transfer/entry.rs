@@ -10,13 +10,14 @@ use serde::{Deserialize, Serialize};
 use super::account_form::AccountForm;
 use super::key_form::KeyForm;
 use super::limit_form::{BindingForm, LimitForm};
-use super::operator_forms::{GroupForm, SettingsForm, TokenForm};
+use super::operator_forms::{AccountGroupForm, GroupForm, SettingsForm, TokenForm};
 use super::statistics_form::{ProgressForm, SegmentForm};
 use super::{Contents, Section};
 
 /// The form of the entries. Raised when there are sections that an older version cannot read, or an entry
-/// changes its meaning. Older forms are read as well: 1 has neither groups nor anything below records.
-pub(super) const FORM: u32 = 2;
+/// changes its meaning. Older forms are read as well: 1 has neither groups nor anything below records,
+/// 2 has no groups of accounts, nor keys that are bound to them.
+pub(super) const FORM: u32 = 3;
 
 /// One line of the file, by its section.
 #[derive(Deserialize, Serialize)]
@@ -34,6 +35,8 @@ pub(super) enum Entry {
     Counter(CounterForm),
     /// The record of a request.
     Record(Box<StoredRecord>),
+    /// A group of accounts.
+    AccountGroup(AccountGroupForm),
     /// A group of API keys.
     Group(GroupForm),
     /// A token of automation.
@@ -115,6 +118,7 @@ impl Entry {
             }
             Self::Counter(_) => Section::Counter,
             Self::Record(_) => Section::Record,
+            Self::AccountGroup(_) => Section::AccountGroup,
             Self::Group(_) => Section::Group,
             Self::Token(_) => Section::Token,
             Self::Settings(_) => Section::Settings,
@@ -140,6 +144,7 @@ impl Entry {
             Self::Login(_)
             | Self::Account(_)
             | Self::Record(_)
+            | Self::AccountGroup(_)
             | Self::Group(_)
             | Self::Limit(_)
             | Self::Binding(_)

@@ -124,6 +124,9 @@ impl Operator {
             configured.platforms.insert(account.id.clone(), account.platform);
             walk.put(&Entry::Account(Box::new(self.opened(account).await)))?;
         }
+        for group in stores.account_groups.list().await? {
+            walk.put(&Entry::AccountGroup(group.into()))?;
+        }
         for group in stores.groups.list().await? {
             configured.limits.push((LimitScope::Group(group.id.clone()), group.limits));
             walk.put(&Entry::Group(group.into()))?;

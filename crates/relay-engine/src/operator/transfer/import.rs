@@ -86,6 +86,7 @@ impl Operator {
         let stores = &self.stores;
         if stores.admin.credentials().await?.is_some()
             || !stores.accounts.list().await?.is_empty()
+            || !stores.account_groups.list().await?.is_empty()
             || !stores.groups.list().await?.is_empty()
             || !stores.keys.list().await?.is_empty()
             || !stores.admin_tokens.list().await?.is_empty()

@@ -7,7 +7,7 @@ use relay_domain::key::{
     Restriction, RetiringSecret, Signature, UnpricedPolicy, WaitQueue, WindowCaps,
 };
 use relay_domain::{
-    AccountId, ApiKey, Expiry, ExpiryMode, GroupId, KeyDigest, KeyId, Lifetime, Multiplier,
+    AccountBinding, ApiKey, Expiry, ExpiryMode, GroupId, KeyDigest, KeyId, Lifetime, Multiplier,
     NanoUsd, Permissions, Platform, Service, ServiceRates, Timestamp,
 };
 use relay_store::StoredLimits;
@@ -31,8 +31,10 @@ pub(super) struct KeyForm {
     platforms: Option<Vec<Platform>>,
     restricted_models: RestrictionForm,
     allowed_clients: RestrictionForm,
-    bound_claude_account: Option<AccountId>,
-    bound_codex_account: Option<AccountId>,
+    #[serde(default)]
+    bound_claude_account: AccountBinding,
+    #[serde(default)]
+    bound_codex_account: AccountBinding,
     group: Option<GroupId>,
     limits: StoredLimits,
     idle_window: CapsForm,
@@ -93,8 +95,8 @@ impl From<ApiKey> for KeyForm {
             permissions,
             restricted_models,
             allowed_clients,
-            bound_claude_account,
-            bound_codex_account,
+            claude_binding,
+            codex_binding,
             group,
             limits,
             idle_window: WindowCaps { requests, tokens, cost },
@@ -129,8 +131,8 @@ impl From<ApiKey> for KeyForm {
             },
             restricted_models: restricted_models.into(),
             allowed_clients: allowed_clients.into(),
-            bound_claude_account,
-            bound_codex_account,
+            bound_claude_account: claude_binding,
+            bound_codex_account: codex_binding,
             group,
             limits: limits.into(),
             idle_window: CapsForm { requests, tokens, cost },
@@ -183,8 +185,8 @@ impl KeyForm {
             permissions: self.platforms.map_or(Permissions::All, Permissions::Only),
             restricted_models: self.restricted_models.into(),
             allowed_clients: self.allowed_clients.into(),
-            bound_claude_account: self.bound_claude_account,
-            bound_codex_account: self.bound_codex_account,
+            claude_binding: self.bound_claude_account,
+            codex_binding: self.bound_codex_account,
             group: self.group,
             limits: self.limits.into(),
             idle_window: WindowCaps { requests, tokens, cost },

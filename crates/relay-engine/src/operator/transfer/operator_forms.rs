@@ -1,8 +1,24 @@
 //! What an operator has made besides keys and accounts, in the file: groups, tokens, settings.
 
-use relay_domain::{AdminToken, AdminTokenId, GroupId, KeyDigest, KeyGroup, Timestamp, TokenScope};
+use std::collections::BTreeSet;
+
+use relay_domain::{
+    AccountGroup, AccountGroupId, AccountId, AdminToken, AdminTokenId, GroupId, KeyDigest,
+    KeyGroup, Platform, Timestamp, TokenScope,
+};
 use relay_store::{SettingsName, StoredLimits};
 use serde::{Deserialize, Serialize};
+
+#[derive(Deserialize, Serialize)]
+pub(super) struct AccountGroupForm {
+    id: AccountGroupId,
+    name: String,
+    platform: Platform,
+    description: String,
+    members: BTreeSet<AccountId>,
+    created_at: Timestamp,
+    updated_at: Option<Timestamp>,
+}
 
 #[derive(Deserialize, Serialize)]
 pub(super) struct GroupForm {
@@ -32,6 +48,31 @@ pub(super) struct TokenForm {
 pub(super) struct SettingsForm {
     name: String,
     document: String,
+}
+
+impl From<AccountGroup> for AccountGroupForm {
+    fn from(group: AccountGroup) -> Self {
+        let AccountGroup {
+            id,
+            name,
+            platform,
+            description,
+            members,
+            created_at,
+            updated_at,
+            // It counts the changes in one store.
+            revision: _,
+        } = group;
+        Self { id, name, platform, description, members, created_at, updated_at }
+    }
+}
+
+impl From<AccountGroupForm> for AccountGroup {
+    fn from(form: AccountGroupForm) -> Self {
+        let AccountGroupForm { id, name, platform, description, members, created_at, updated_at } =
+            form;
+        Self { id, name, platform, description, members, created_at, updated_at, revision: 0 }
+    }
 }
 
 impl From<KeyGroup> for GroupForm {

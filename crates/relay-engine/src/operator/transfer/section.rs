@@ -7,6 +7,8 @@ pub enum Section {
     Login,
     /// An upstream account.
     Account,
+    /// A group of accounts.
+    AccountGroup,
     /// A group of API keys.
     Group,
     /// An API key.
@@ -33,9 +35,10 @@ pub enum Section {
 
 impl Section {
     /// Every section, in the order of the file.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Login,
         Self::Account,
+        Self::AccountGroup,
         Self::Group,
         Self::Key,
         Self::Token,
@@ -55,6 +58,7 @@ impl Section {
         match self {
             Self::Login => "login",
             Self::Account => "accounts",
+            Self::AccountGroup => "account groups",
             Self::Group => "groups",
             Self::Key => "API keys",
             Self::Token => "admin tokens",

@@ -82,6 +82,10 @@ impl<'a> TakingIn<'a> {
                 let account = self.operator.sealed(*form).await?;
                 self.note_created(Section::Account, stores.accounts.create(&account).await)?;
             }
+            Entry::AccountGroup(form) => {
+                let created = stores.account_groups.create(&form.into()).await;
+                self.note_created(Section::AccountGroup, created)?;
+            }
             Entry::Group(form) => {
                 self.note_created(Section::Group, stores.groups.create(&form.into()).await)?;
             }

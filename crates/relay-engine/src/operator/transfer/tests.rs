@@ -2,12 +2,13 @@ use std::sync::Arc;
 
 use relay_crypto::{ApiKeyMinter, CryptoError, KeyHasher, Keyring, SealFormat};
 use relay_domain::{
-    AccountId, AdminToken, AdminTokenId, Calendar, Event, EventId, EventKind, KeyDigest, LimitKind,
-    LimitScope, Limits, NanoUsd, Period, RateWindow, RecordedEvent, SealedSecret, TokenScope,
+    AccountBinding, AccountId, AdminToken, AdminTokenId, Calendar, Event, EventId, EventKind,
+    KeyDigest, LimitKind, LimitScope, Limits, NanoUsd, Period, RateWindow, RecordedEvent,
+    SealedSecret, TokenScope,
 };
 use relay_store::contract::fixture::{
-    account, admit_request, affinity, at, group, key, key_id, model, rebind, record, rich_account,
-    rich_key, rich_record, settlement, usage,
+    account, account_group, admit_request, affinity, at, group, key, key_id, model, rebind, record,
+    rich_account, rich_key, rich_record, settlement, usage,
 };
 use relay_store::{
     AccountSecrets, AdminCredentials, AdmitRequest, Counted, PasswordHash, SettingsChange,
@@ -50,9 +51,10 @@ fn elsewhere() -> (Desk, Operator) {
 }
 
 /// What is in a furnished store.
-const EVERYTHING: [(Section, usize); 13] = [
+const EVERYTHING: [(Section, usize); 14] = [
     (Section::Login, 1),
     (Section::Account, 2),
+    (Section::AccountGroup, 1),
     (Section::Group, 1),
     (Section::Key, 2),
     (Section::Token, 1),
@@ -137,7 +139,10 @@ async fn furnish(desk: &Desk) {
             AccountSecrets { credential: seal(SECRET), proxy_password: Some(seal(PROXY_PASSWORD)) };
         desk.stores.accounts.create(&secrets.put_into(account)).await.unwrap();
     }
-    let limited = relay_domain::ApiKey { limits: limits(), ..key("k", 1) };
+    let group_of_accounts = account_group("pool-one", &["plain", "of-v1-alone"]);
+    desk.stores.account_groups.create(&group_of_accounts).await.unwrap();
+    let claude_binding = AccountBinding::Group(group_of_accounts.id);
+    let limited = relay_domain::ApiKey { limits: limits(), claude_binding, ..key("k", 1) };
     for key in [limited, rich_key("rich", 2)] {
         desk.stores.keys.create(&key).await.unwrap();
     }
@@ -224,6 +229,11 @@ async fn everything_arrives_and_is_sealed_anew() {
         let opened = OpenSecrets::of(&account, &theirs).unwrap();
         assert_eq!(opened.credential.expose_secret(), SECRET);
     }
+    let groups = there.stores.account_groups.list().await.unwrap();
+    assert_eq!(groups, here.stores.account_groups.list().await.unwrap());
+    assert_eq!(groups.len(), 1);
+    let bound = there.stores.keys.get(&key_id("k")).await.unwrap().unwrap();
+    assert_eq!(bound.claude_binding, AccountBinding::Group(groups[0].id.clone()));
     let used = there.stores.usage.totals(&UsageScope::Key(key_id("other")), Period::Total).await;
     assert_eq!(used.unwrap().requests, 3);
 }
@@ -262,7 +272,7 @@ async fn what_is_not_whole_is_refused_before_anything_is_written() {
     assert!(matches!(foreign, TransferError::File(CryptoError::NotASealedFile)), "{foreign:?}");
 
     let mut writer = relay_crypto::SealedWriter::create(Vec::new(), &passphrase()).unwrap();
-    writer.write(b"{\"head\":{\"form\":3,\"relay\":\"9\",\"exported_at\":0,\"offset_minutes\":0,\"encryption_keys\":[]}}\n").unwrap();
+    writer.write(b"{\"head\":{\"form\":4,\"relay\":\"9\",\"exported_at\":0,\"offset_minutes\":0,\"encryption_keys\":[]}}\n").unwrap();
     let later = writer.finish().unwrap();
     let later = checked(later.leak(), passphrase()).err().unwrap();
     assert!(matches!(later, TransferError::UnknownEntry { line: 1 }), "{later:?}");
@@ -332,7 +342,7 @@ async fn a_file_of_the_first_form_is_read() {
     let mut writer = relay_crypto::SealedWriter::create(Vec::new(), &passphrase()).unwrap();
     for line in lines.lines() {
         if first.iter().any(|section| line.starts_with(&format!("{{\"{section}\":"))) {
-            let line = line.replacen("\"form\":2", "\"form\":1", 1);
+            let line = line.replacen("\"form\":3", "\"form\":1", 1);
             writer.write(format!("{line}\n").as_bytes()).unwrap();
         }
     }
@@ -342,7 +352,7 @@ async fn a_file_of_the_first_form_is_read() {
     let report = operator.import(&checked, false).await.unwrap();
     for (section, number) in EVERYTHING {
         let is_old = Section::Key == section
-            || section < Section::Key && section != Section::Group
+            || matches!(section, Section::Login | Section::Account)
             || matches!(section, Section::Counter | Section::Record);
         let added = if is_old { number } else { 0 };
         assert_eq!(report.tally(section), Tally { added, kept: 0 }, "{section:?}");
@@ -356,6 +366,9 @@ async fn a_store_with_anything_in_it_is_not_empty() {
     let (there, operator) = elsewhere();
     assert!(operator.holds_nothing().await.unwrap());
     there.stores.groups.create(&group("team-one")).await.unwrap();
+    assert!(!operator.holds_nothing().await.unwrap());
+    let (there, operator) = elsewhere();
+    there.stores.account_groups.create(&account_group("pool-one", &[])).await.unwrap();
     assert!(!operator.holds_nothing().await.unwrap());
     for name in SettingsName::ALL {
         let (there, operator) = elsewhere();

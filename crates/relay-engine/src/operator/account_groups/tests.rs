@@ -1,0 +1,111 @@
+use relay_domain::{AccountBinding, ApiKey};
+use relay_store::AuditQuery;
+
+use super::*;
+use crate::operator::fixture::{Desk, refused_field, root};
+use crate::operator::{NewAccount, NewKey};
+
+async fn account(desk: &Desk, platform: Platform) -> AccountId {
+    let new = NewAccount::new(platform, "https://api.example.com", "sk-1".into());
+    desk.operator.create_account(&root(), new).await.unwrap().id
+}
+
+fn new_group(members: &[&AccountId]) -> NewAccountGroup {
+    NewAccountGroup {
+        name: "team".to_owned(),
+        platform: Platform::ClaudeConsole,
+        description: String::new(),
+        members: members.iter().map(|member| (*member).clone()).collect(),
+    }
+}
+
+#[tokio::test]
+async fn a_group_holds_accounts_of_its_platform() {
+    let desk = Desk::new();
+    let (claude, codex) =
+        (account(&desk, Platform::ClaudeConsole).await, account(&desk, Platform::Codex).await);
+    let unknown = AccountId::try_from("unknown").unwrap();
+    for (name, new, field) in [
+        ("no members", new_group(&[]), ""),
+        ("one of its platform", new_group(&[&claude]), ""),
+        ("one of another", new_group(&[&claude, &codex]), "accountIds"),
+        ("one that is not there", new_group(&[&unknown]), "accountIds"),
+        ("no name", NewAccountGroup { name: " ".to_owned(), ..new_group(&[]) }, "name"),
+    ] {
+        let made = desk.operator.create_account_group(&root(), new).await;
+        assert_eq!(refused_field(made), field, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_member_that_was_there_stays_though_nobody_knows_it() {
+    let desk = Desk::new();
+    let unknown = AccountId::try_from("of-v1-alone").unwrap();
+    let group = AccountGroup {
+        id: AccountGroupId::try_from("g").unwrap(),
+        name: "old".to_owned(),
+        platform: Platform::ClaudeConsole,
+        description: String::new(),
+        members: BTreeSet::from([unknown.clone()]),
+        created_at: desk.operator.clock.now(),
+        updated_at: None,
+        revision: 0,
+    };
+    desk.stores.account_groups.create(&group).await.unwrap();
+    let member = account(&desk, Platform::ClaudeConsole).await;
+    let edit = |group: &mut AccountGroup| {
+        group.members.insert(member.clone());
+    };
+    let changed =
+        desk.operator.update_account_group(&root(), &group.id, Some(0), &edit).await.unwrap();
+    assert_eq!(changed.members, BTreeSet::from([unknown, member.clone()]));
+    assert_eq!(changed.revision, 1);
+    let stale = desk.operator.update_account_group(&root(), &group.id, Some(0), &edit).await;
+    assert!(matches!(stale, Err(OperatorError::Stale { current: 1 })), "{stale:?}");
+    let trail =
+        desk.stores.audit.page(&AuditQuery { limit: 1, ..AuditQuery::default() }).await.unwrap();
+    assert_eq!(trail.entries[0].action, "account_group.update");
+}
+
+#[tokio::test]
+async fn a_group_that_keys_are_bound_to_stays() {
+    let desk = Desk::new();
+    let group = desk.operator.create_account_group(&root(), new_group(&[])).await.unwrap();
+    let bound =
+        || NewKey { claude_binding: AccountBinding::Group(group.id.clone()), ..NewKey::default() };
+    let (one, _) = desk.operator.create_key(&root(), bound()).await.unwrap();
+    let (two, _) = desk.operator.create_key(&root(), bound()).await.unwrap();
+    let refused =
+        desk.operator.delete_account_group(&root(), &group.id, Some(0)).await.unwrap_err();
+    assert_eq!(refused.to_string(), "2 API keys are bound to this group of accounts");
+    desk.operator.delete_key(&root(), &one.id, None).await.unwrap();
+    let refused = desk.operator.delete_account_group(&root(), &group.id, None).await.unwrap_err();
+    assert_eq!(refused.to_string(), "1 API key is bound to this group of accounts");
+    let unbind = |key: &mut ApiKey| key.claude_binding = AccountBinding::Pool;
+    desk.operator.update_key(&root(), &two.id, None, &unbind).await.unwrap();
+    desk.operator.delete_account_group(&root(), &group.id, None).await.unwrap();
+    assert_eq!(desk.operator.account_groups().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_key_is_bound_to_groups_of_its_platform_alone() {
+    let desk = Desk::new();
+    let group = desk.operator.create_account_group(&root(), new_group(&[])).await.unwrap();
+    let binding = || AccountBinding::Group(group.id.clone());
+    for (name, new, field) in [
+        ("its platform", NewKey { claude_binding: binding(), ..NewKey::default() }, ""),
+        ("another", NewKey { codex_binding: binding(), ..NewKey::default() }, "codexAccountId"),
+        (
+            "no group",
+            NewKey { claude_binding: AccountBinding::parse("group:x"), ..NewKey::default() },
+            "claudeConsoleAccountId",
+        ),
+        (
+            "nothing that could be one",
+            NewKey { claude_binding: AccountBinding::Unusable, ..NewKey::default() },
+            "claudeConsoleAccountId",
+        ),
+    ] {
+        assert_eq!(refused_field(desk.operator.create_key(&root(), new).await), field, "{name}");
+    }
+}

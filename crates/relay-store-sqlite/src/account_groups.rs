@@ -1,0 +1,203 @@
+//! Groups of accounts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use relay_domain::{AccountGroup, AccountGroupId, AccountId, Platform};
+use relay_store::{AccountGroupRepository, StoreError, Update};
+use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
+
+use crate::error::{SqliteError, corrupt, is_taken};
+use crate::store::SqliteStore;
+use crate::stored::{millis, moment, number, whole};
+
+#[async_trait]
+impl AccountGroupRepository for SqliteStore {
+    async fn create(&self, group: &AccountGroup) -> Result<(), StoreError> {
+        let group = group.clone();
+        self.core().queue.run(move |connection| create(connection, &group)).await
+    }
+
+    async fn get(&self, id: &AccountGroupId) -> Result<Option<AccountGroup>, StoreError> {
+        let id = id.clone();
+        let read = move |connection: &mut Connection| {
+            Ok(select(connection, Some(&id))?.into_iter().next())
+        };
+        self.core().queue.run(read).await
+    }
+
+    async fn list(&self) -> Result<Vec<AccountGroup>, StoreError> {
+        self.core().queue.run(|connection| select(connection, None)).await
+    }
+
+    async fn update(&self, group: &AccountGroup) -> Result<Update, StoreError> {
+        let group = group.clone();
+        self.core().queue.run(move |connection| Ok(update(connection, &group)?)).await
+    }
+
+    async fn delete(&self, id: &AccountGroupId, revision: u64) -> Result<Update, StoreError> {
+        let id = id.clone();
+        let write = move |connection: &mut Connection| {
+            let sql = "DELETE FROM account_group WHERE id = ?1 AND revision = ?2";
+            let changed = connection.execute(sql, params![id.as_str(), whole(revision)]);
+            Ok(outcome(connection, &id, changed.map_err(SqliteError::from)?, revision)?)
+        };
+        self.core().queue.run(write).await
+    }
+}
+
+fn create(connection: &mut Connection, group: &AccountGroup) -> Result<(), StoreError> {
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(SqliteError::from)?;
+    let created = transaction.execute(
+        "INSERT INTO account_group
+             (id, name, platform, description, created_at, updated_at, revision)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            group.id.as_str(),
+            group.name,
+            group.platform.as_str(),
+            group.description,
+            millis(group.created_at),
+            group.updated_at.map(millis),
+            whole(group.revision),
+        ],
+    );
+    match created {
+        Ok(_) => {
+            add_members(&transaction, group)?;
+            Ok(transaction.commit().map_err(SqliteError::from)?)
+        }
+        Err(error) if is_taken(&error) => {
+            Err(StoreError::Duplicate { what: format!("account group {}", group.id) })
+        }
+        Err(error) => Err(SqliteError::from(error).into()),
+    }
+}
+
+fn update(connection: &mut Connection, group: &AccountGroup) -> Result<Update, SqliteError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let changed = transaction.execute(
+        "UPDATE account_group
+         SET name = ?3, description = ?4, updated_at = ?5, revision = revision + 1
+         WHERE id = ?1 AND revision = ?2",
+        params![
+            group.id.as_str(),
+            whole(group.revision),
+            group.name,
+            group.description,
+            group.updated_at.map(millis),
+        ],
+    )?;
+    if 0 < changed {
+        let sql = "DELETE FROM account_group_member WHERE account_group = ?1";
+        transaction.execute(sql, [group.id.as_str()])?;
+        add_members(&transaction, group)?;
+    }
+    let outcome = outcome(&transaction, &group.id, changed, group.revision.saturating_add(1))?;
+    transaction.commit()?;
+    Ok(outcome)
+}
+
+fn add_members(connection: &Connection, group: &AccountGroup) -> Result<(), SqliteError> {
+    let sql = "INSERT INTO account_group_member (account_group, account) VALUES (?1, ?2)";
+    let mut add = connection.prepare_cached(sql)?;
+    for member in &group.members {
+        add.execute([group.id.as_str(), member.as_str()])?;
+    }
+    Ok(())
+}
+
+/// What a change of so many rows amounts to. The connection is one thread's: nothing came in between.
+fn outcome(
+    connection: &Connection,
+    id: &AccountGroupId,
+    changed: usize,
+    revision: u64,
+) -> Result<Update, SqliteError> {
+    if 0 < changed {
+        return Ok(Update::Done { revision });
+    }
+    let sql = "SELECT revision FROM account_group WHERE id = ?1";
+    let current = connection.query_row(sql, [id.as_str()], |row| row.get(0)).optional()?;
+    let current = current.map(number);
+    Ok(current.map_or(Update::Absent, |current| Update::Stale { current }))
+}
+
+/// The group with this id, or every one.
+fn select(
+    connection: &Connection,
+    only: Option<&AccountGroupId>,
+) -> Result<Vec<AccountGroup>, StoreError> {
+    let only = only.map(AccountGroupId::as_str);
+    let mut members = members(connection, only)?;
+    let sql = "SELECT id, name, platform, description, created_at, updated_at, revision
+               FROM account_group WHERE ?1 IS NULL OR id = ?1 ORDER BY name, id";
+    let mut read = connection.prepare_cached(sql).map_err(SqliteError::from)?;
+    let found = read.query_map([only], columns).map_err(SqliteError::from)?;
+    let group = |row: rusqlite::Result<Columns>| {
+        let columns = row.map_err(SqliteError::from)?;
+        let members = members.remove(&columns.id).unwrap_or_default();
+        into_group(columns, members)
+    };
+    found.map(group).collect()
+}
+
+/// The members of groups, by the group.
+fn members(
+    connection: &Connection,
+    only: Option<&str>,
+) -> Result<BTreeMap<String, BTreeSet<AccountId>>, StoreError> {
+    let sql = "SELECT account_group, account FROM account_group_member
+               WHERE ?1 IS NULL OR account_group = ?1";
+    let mut read = connection.prepare_cached(sql).map_err(SqliteError::from)?;
+    let pair = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let mut members: BTreeMap<String, BTreeSet<AccountId>> = BTreeMap::new();
+    for found in read.query_map([only], pair).map_err(SqliteError::from)? {
+        let (group, account): (String, String) = found.map_err(SqliteError::from)?;
+        let account = AccountId::try_from(account)
+            .map_err(|why| corrupt(format!("a member of account group {group}"), why))?;
+        members.entry(group).or_default().insert(account);
+    }
+    Ok(members)
+}
+
+struct Columns {
+    id: String,
+    name: String,
+    platform: String,
+    description: String,
+    created_at: i64,
+    updated_at: Option<i64>,
+    revision: i64,
+}
+
+fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
+    Ok(Columns {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        platform: row.get(2)?,
+        description: row.get(3)?,
+        created_at: row.get(4)?,
+        updated_at: row.get(5)?,
+        revision: row.get(6)?,
+    })
+}
+
+fn into_group(columns: Columns, members: BTreeSet<AccountId>) -> Result<AccountGroup, StoreError> {
+    let Columns { id, name, platform, description, created_at, updated_at, revision } = columns;
+    let what = || format!("account group {id}");
+    let of_name = |known: &Platform| known.as_str() == platform;
+    let platform = [Platform::ClaudeConsole, Platform::Codex].into_iter().find(of_name);
+    Ok(AccountGroup {
+        id: AccountGroupId::try_from(id.as_str()).map_err(|why| corrupt(what(), why))?,
+        name,
+        platform: platform.ok_or_else(|| corrupt(what(), "its platform is unknown"))?,
+        description,
+        members,
+        created_at: moment(created_at),
+        updated_at: updated_at.map(moment),
+        revision: number(revision),
+    })
+}

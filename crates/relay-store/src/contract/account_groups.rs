@@ -1,0 +1,161 @@
+//! What groups of accounts owe their callers.
+
+use std::collections::BTreeSet;
+
+use relay_domain::{AccountBinding, AccountGroup, AccountGroupId, ApiKey, Platform};
+
+use super::fixture::{account, account_group, account_id, at, at_once, key};
+use crate::{StoreError, Stores, Update};
+
+/// A group reads back with its members, changes by revision, and is gone when it was deleted.
+pub async fn a_group_of_accounts_reads_back_and_changes_by_revision(stores: &Stores) {
+    let groups = &stores.account_groups;
+    let one = account_group("one", &["a", "b"]);
+    groups.create(&one).await.unwrap();
+    let bare = AccountGroup {
+        name: "a".to_owned(),
+        description: String::new(),
+        platform: Platform::Codex,
+        updated_at: Some(at(4)),
+        ..account_group("bare", &[])
+    };
+    groups.create(&bare).await.unwrap();
+    let again = groups.create(&account_group("one", &["z"])).await;
+    assert!(matches!(again, Err(StoreError::Duplicate { .. })), "{again:?}");
+    assert_eq!(groups.get(&one.id).await.unwrap().as_ref(), Some(&one));
+    assert_eq!(groups.list().await.unwrap(), [bare.clone(), one.clone()]);
+
+    let changed = AccountGroup {
+        name: "new".to_owned(),
+        members: BTreeSet::from([account_id("b"), account_id("c")]),
+        updated_at: Some(at(9)),
+        ..one.clone()
+    };
+    let elsewhere = AccountGroup { platform: Platform::Codex, ..changed.clone() };
+    assert_eq!(groups.update(&elsewhere).await.unwrap(), Update::Done { revision: 1 });
+    assert_eq!(groups.update(&one).await.unwrap(), Update::Stale { current: 1 });
+    let expected = AccountGroup { revision: 1, ..changed };
+    assert_eq!(groups.get(&one.id).await.unwrap().as_ref(), Some(&expected));
+    let empty = AccountGroup { members: BTreeSet::new(), ..expected };
+    assert_eq!(groups.update(&empty).await.unwrap(), Update::Done { revision: 2 });
+    let empty = AccountGroup { revision: 2, ..empty };
+    assert_eq!(groups.get(&one.id).await.unwrap(), Some(empty));
+
+    assert_eq!(groups.delete(&one.id, 0).await.unwrap(), Update::Stale { current: 2 });
+    assert!(groups.delete(&one.id, 2).await.unwrap().is_done());
+    assert_eq!(groups.delete(&one.id, 2).await.unwrap(), Update::Absent);
+    assert_eq!(groups.update(&account_group("one", &[])).await.unwrap(), Update::Absent);
+    assert_eq!(groups.get(&one.id).await.unwrap(), None);
+    assert_eq!(groups.list().await.unwrap(), [bare]);
+    groups.create(&account_group("one", &[])).await.unwrap();
+    let anew = groups.get(&one.id).await.unwrap().unwrap();
+    assert_eq!(anew.members, BTreeSet::new(), "who was in it before is not in it again");
+}
+
+/// Of changes that were decided on the same revision one is made.
+pub async fn of_changes_of_a_group_of_accounts_at_once_one_is_made(stores: &Stores) {
+    let one = account_group("one", &["a"]);
+    stores.account_groups.create(&one).await.unwrap();
+    let changes = (0..8).map(|number| {
+        let groups = stores.account_groups.clone();
+        let member = account_id(&format!("m{number}"));
+        let changed = AccountGroup { members: BTreeSet::from([member]), ..one.clone() };
+        async move { groups.update(&changed).await.unwrap() }
+    });
+    let outcomes = at_once(changes).await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_done()).count(), 1, "{outcomes:?}");
+    let found = stores.account_groups.get(&one.id).await.unwrap().unwrap();
+    assert_eq!((found.revision, found.members.len()), (1, 1));
+}
+
+/// Who is in a group decides who serves a key: a change of it is one of the accounts.
+pub async fn changes_of_groups_of_accounts_raise_the_version_of_accounts(stores: &Stores) {
+    let one = account_group("one", &["a"]);
+    let mut last = stores.ledger.version().await.unwrap();
+    for (step, raises) in
+        [("create", true), ("update", true), ("stale", false), ("read", false), ("delete", true)]
+    {
+        let groups = &stores.account_groups;
+        match step {
+            "create" => groups.create(&one).await.unwrap(),
+            "update" => assert!(groups.update(&one).await.unwrap().is_done()),
+            "stale" => assert!(!groups.update(&one).await.unwrap().is_done()),
+            "read" => assert_eq!(groups.list().await.unwrap().len(), 1),
+            _ => assert!(groups.delete(&one.id, 1).await.unwrap().is_done()),
+        }
+        let version = stores.ledger.version().await.unwrap();
+        assert_eq!(last.accounts < version.accounts, raises, "{step}");
+        assert_eq!(last.keys, version.keys, "{step}");
+        last = version;
+    }
+}
+
+/// An account that is removed leaves its groups, and comes back into none.
+pub async fn a_removed_account_leaves_its_groups(stores: &Stores) {
+    for id in ["a", "b"] {
+        stores.accounts.create(&account(id)).await.unwrap();
+    }
+    let groups = &stores.account_groups;
+    let (one, two, three) = (
+        account_group("one", &["a", "b"]),
+        account_group("two", &["a"]),
+        account_group("three", &["b"]),
+    );
+    for group in [&one, &two, &three] {
+        groups.create(group).await.unwrap();
+    }
+    assert!(stores.accounts.delete(&account_id("a")).await.unwrap());
+    let left = |group: &AccountGroup, revision, members: &[&str]| AccountGroup {
+        members: members.iter().map(|member| account_id(member)).collect(),
+        revision,
+        ..group.clone()
+    };
+    for (group, revision, members) in
+        [(&one, 1, &["b"][..]), (&two, 1, &[][..]), (&three, 0, &["b"][..])]
+    {
+        let found = groups.get(&group.id).await.unwrap();
+        assert_eq!(found, Some(left(group, revision, members)), "{}", group.id);
+    }
+    stores.accounts.create(&account("a")).await.unwrap();
+    assert_eq!(groups.get(&two.id).await.unwrap().unwrap().members, BTreeSet::new());
+    assert_eq!(
+        groups.update(&one).await.unwrap(),
+        Update::Stale { current: 1 },
+        "what was decided on the members before is not made"
+    );
+}
+
+/// Every kind of binding of a key reads back, also after it was another one.
+pub async fn every_binding_of_a_key_reads_back(stores: &Stores) {
+    let group = || AccountBinding::Group(AccountGroupId::try_from("one").unwrap());
+    let single = || AccountBinding::Account(account_id("a"));
+    let pairs = [
+        (AccountBinding::Pool, AccountBinding::Pool),
+        (group(), single()),
+        (single(), group()),
+        (group(), group()),
+        (AccountBinding::Unusable, AccountBinding::Unusable),
+        (AccountBinding::Pool, AccountBinding::Pool),
+        (single(), single()),
+        (AccountBinding::Pool, group()),
+        (group(), AccountBinding::Pool),
+    ];
+    let mut known = ApiKey { revision: 0, ..key("k", 1) };
+    stores.keys.create(&known).await.unwrap();
+    for (number, (claude_binding, codex_binding)) in pairs.into_iter().enumerate() {
+        let wanted = ApiKey { claude_binding, codex_binding, ..known };
+        assert!(stores.keys.update(&wanted).await.unwrap().is_done());
+        known = stores.keys.get(&wanted.id).await.unwrap().unwrap();
+        assert_eq!(known.claude_binding, wanted.claude_binding, "{number}");
+        assert_eq!(known.codex_binding, wanted.codex_binding, "{number}");
+        let id = format!("k{number}");
+        let made = ApiKey { revision: 0, ..key(&id, 100 + u8::try_from(number).unwrap()) };
+        let made = ApiKey {
+            claude_binding: wanted.claude_binding,
+            codex_binding: wanted.codex_binding,
+            ..made
+        };
+        stores.keys.create(&made).await.unwrap();
+        assert_eq!(stores.keys.get(&made.id).await.unwrap(), Some(made));
+    }
+}
