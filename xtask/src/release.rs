@@ -6,6 +6,7 @@
 
 mod build;
 pub(crate) mod image;
+mod notices;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -36,7 +37,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         [flag, source] if flag == "--source" => Some(source.clone()),
         _ => bail!("release takes --source URL, where the code is to be read"),
     };
-    let facts = facts(source)?;
+    let mut facts = facts(source)?;
     // Before the long builds: what cannot be started here must not be released from here.
     QEMU.ensure()?;
     let folder = workspace::target_directory()?.join("release-files");
@@ -45,8 +46,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     }
     fs::create_dir_all(&folder)?;
 
+    let built = build::all()?;
+    facts.notices = notices::collect(&built.c_library)?;
     let mut binaries = Vec::new();
-    for (machine, path) in build::all()? {
+    for (machine, path) in built.binaries {
         let wanted = ["--static", "--platform", machine.platform()].map(str::to_owned);
         check_binary::run(&[&[path.display().to_string()], &wanted[..]].concat())?;
         binaries.push((machine, fs::read(path)?));
@@ -54,7 +57,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let mut files = Vec::new();
     for (machine, binary) in &binaries {
         let name = format!("relay-server-{VERSION}-linux-{}", machine.image_architecture());
-        files.push((format!("{name}.tar.gz"), packed(&name, binary, facts.modified)?));
+        files.push((format!("{name}.tar.gz"), packed(&name, binary, &facts)?));
     }
     let image = format!("relay-server-{VERSION}-image.tar");
     files.push((image.clone(), image::archive(&binaries, &facts)?));
@@ -83,17 +86,21 @@ fn facts(source: Option<String>) -> Result<Facts> {
     let mut words = told.split_whitespace().map(str::to_owned);
     let mut next = || words.next().context("git tells nothing of the commit");
     let (revision, modified, created) = (next()?, next()?.parse()?, next()?);
-    Ok(Facts { version: VERSION.to_owned(), revision, created, modified, source })
+    let (version, notices) = (VERSION.to_owned(), Vec::new());
+    Ok(Facts { version, revision, created, modified, source, notices })
 }
 
 /// The archive of one platform: a folder with the binary and what an operator sets it up with.
-fn packed(name: &str, binary: &[u8], modified: u64) -> Result<Vec<u8>> {
-    let mut tarball = Tarball::new(modified);
+fn packed(name: &str, binary: &[u8], facts: &Facts) -> Result<Vec<u8>> {
+    let mut tarball = Tarball::new(facts.modified);
     tarball.folder(name, 0o755, ROOT)?;
     for path in BESIDE {
         let content = fs::read(workspace::root().join(path)).context(path)?;
         let file = path.rsplit('/').next().unwrap_or(path);
         tarball.file(&format!("{name}/{file}"), 0o644, &content)?;
+    }
+    for (file, text) in &facts.notices {
+        tarball.file(&format!("{name}/{file}"), 0o644, text)?;
     }
     tarball.file(&format!("{name}/relay-server"), 0o755, binary)?;
     gzip(&tarball.finish()?)
@@ -119,19 +126,23 @@ mod tests {
 
     #[test]
     fn what_is_packed_is_there_and_the_compose_file_names_this_version() {
-        let packed = packed("relay", b"program", 0).unwrap();
+        let facts = Facts {
+            version: VERSION.to_owned(),
+            revision: String::new(),
+            created: String::new(),
+            modified: 0,
+            source: None,
+            notices: vec![("NOTICES.txt".to_owned(), b"By others.".to_vec())],
+        };
+        let packed = packed("relay", b"program", &facts).unwrap();
         let plain = flate2::read::GzDecoder::new(&packed[..]);
         let mut archive = tar::Archive::new(plain);
         let paths = archive.entries().unwrap();
         let paths: Vec<_> =
             paths.map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect();
-        let expected = [
-            "relay/",
-            "relay/README.md",
-            "relay/nginx.conf",
-            "relay/relay.service",
-            "relay/relay-server",
-        ];
+        let expected =
+            ["", "README.md", "nginx.conf", "relay.service", "NOTICES.txt", "relay-server"];
+        let expected = expected.map(|file| format!("relay/{file}"));
         assert_eq!(paths, expected);
 
         let compose = fs::read_to_string(workspace::root().join("deploy/compose.yaml")).unwrap();

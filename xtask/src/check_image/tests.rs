@@ -16,6 +16,7 @@ fn facts() -> Facts {
         created: "2026-01-02T03:04:05Z".to_owned(),
         modified: 1_767_323_045,
         source: None,
+        notices: vec![("NOTICES.txt".to_owned(), b"By others.".to_vec())],
     }
 }
 

@@ -20,12 +20,20 @@ const ZIGBUILD: Package = Package {
     version: "0.24.0",
 };
 
-/// Builds `relay-server` for every machine, and returns where each lies.
+/// What was built.
+pub(super) struct Built {
+    /// Where the binary for each machine lies.
+    pub(super) binaries: [(Machine, PathBuf); Machine::ALL.len()],
+    /// Where the licence of the C library lies that is in them.
+    pub(super) c_library: PathBuf,
+}
+
+/// Builds `relay-server` for every machine.
 ///
 /// # Errors
 ///
 /// Fails if a tool cannot be installed, or something does not compile.
-pub(super) fn all() -> Result<Vec<(Machine, PathBuf)>> {
+pub(super) fn all() -> Result<Built> {
     let tools = packages::install(&[&ZIGBUILD])?.join(ZIGBUILD.folder).join("bin");
     let targets = Machine::ALL.map(Machine::static_target);
     CommandLine::new("rustup target add").args(&targets.map(str::to_owned)).run()?;
@@ -43,11 +51,15 @@ pub(super) fn all() -> Result<Vec<(Machine, PathBuf)>> {
         build = build.arg("--target").arg(target);
     }
     build.run()?;
+    let zig = CommandLine::program(&tools.join("python"))
+        .args(&["-c", "import ziglang; print(ziglang.__path__[0])"].map(str::to_owned))
+        .output()?;
+    let c_library = Path::new(zig.trim()).join("lib/libc/musl/COPYRIGHT");
     let folder = workspace::target_directory()?;
     let binary = |machine: Machine| {
         (machine, folder.join(machine.static_target()).join("release").join("relay-server"))
     };
-    Ok(Machine::ALL.map(binary).into())
+    Ok(Built { binaries: Machine::ALL.map(binary), c_library })
 }
 
 /// In place of the flags of whoever builds: the plainest processor of each kind, which is Rust's default, and

@@ -2,7 +2,7 @@
 //!
 //! The archive is an OCI image layout, and also lists its images in the older way that Docker's own image
 //! store reads. Relay needs nothing of a system but a kernel: certificates and time zones are in the binary.
-//! So there is one layer, with the binary and two folders to write to.
+//! So there is one layer, with the binary, the licences of what it is made of, and two folders to write to.
 
 use std::collections::BTreeMap;
 
@@ -34,6 +34,8 @@ pub(crate) struct Facts {
     pub(crate) modified: u64,
     /// Where the code is to be read.
     pub(crate) source: Option<String>,
+    /// The licences that have to travel along, by file name.
+    pub(crate) notices: Vec<(String, Vec<u8>)>,
 }
 
 /// The archive with the image of these binaries.
@@ -46,7 +48,7 @@ pub(crate) fn archive(binaries: &[(Machine, Vec<u8>)], facts: &Facts) -> Result<
     let mut manifests = Vec::new();
     let mut for_docker = Vec::new();
     for (machine, binary) in binaries {
-        let layer = layer(binary, facts.modified)?;
+        let layer = layer(binary, facts)?;
         let config = blobs.document(CONFIG, &config(*machine, digest(&layer), facts))?;
         let layers = vec![blobs.add(LAYER, gzip(&layer)?)?];
         let tag = format!("{NAME}:{}-{}", facts.version, machine.image_architecture());
@@ -107,8 +109,8 @@ fn index(manifests: Vec<Descriptor>) -> Index {
     Index { schema_version: 2, media_type: INDEX.to_owned(), manifests }
 }
 
-fn layer(binary: &[u8], modified: u64) -> Result<Vec<u8>> {
-    let mut layer = Tarball::new(modified);
+fn layer(binary: &[u8], facts: &Facts) -> Result<Vec<u8>> {
+    let mut layer = Tarball::new(facts.modified);
     // A new volume gets the owner and mode of the folder that it covers.
     layer.folder("data", 0o700, USER)?;
     layer.folder("tmp", 0o1777, ROOT)?;
@@ -116,6 +118,12 @@ fn layer(binary: &[u8], modified: u64) -> Result<Vec<u8>> {
         layer.folder(folder, 0o755, ROOT)?;
     }
     layer.file("usr/local/bin/relay-server", 0o755, binary)?;
+    for folder in ["usr/local/share", "usr/local/share/relay-server"] {
+        layer.folder(folder, 0o755, ROOT)?;
+    }
+    for (name, text) in &facts.notices {
+        layer.file(&format!("usr/local/share/relay-server/{name}"), 0o644, text)?;
+    }
     layer.finish()
 }
 
