@@ -44,7 +44,7 @@ impl Machine {
     /// without AVX and SSE 4, and one without ARMv8.1's atomics.
     pub(crate) fn emulator(self) -> &'static str {
         match self {
-            Self::Amd64 => "qemu-x86_64-static -cpu qemu64,-ssse3,-sse4.1,-sse4.2,-popcnt",
+            Self::Amd64 => "qemu-x86_64-static -cpu Opteron_G1",
             Self::Arm64 => "qemu-aarch64-static -cpu cortex-a53",
         }
     }
