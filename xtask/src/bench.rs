@@ -28,6 +28,7 @@ use crate::{machine, workspace};
 use candidate::Candidates;
 use options::Options;
 use results::Results;
+pub(crate) use server::free_address;
 
 /// The hidden task that the load process runs.
 pub(crate) const LOAD_TASK: &str = "bench-load";

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::command::CommandLine;
 use crate::elf::{Executable, Machine};
+use crate::trial::Way;
 
 const USAGE: &str =
     "check-binary takes a file, --platform linux/amd64 or linux/arm64, and --static";
@@ -20,8 +20,8 @@ struct Wanted<'a> {
     is_static: bool,
 }
 
-/// Reads the head of a binary, compares it with what is wanted, and runs it with `--version` if it is for
-/// this machine.
+/// Reads the head of a binary, compares it with what is wanted, and starts it in every way that this machine
+/// has.
 ///
 /// # Errors
 ///
@@ -32,14 +32,26 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {path}"))?;
     let found = Executable::parse(&bytes).with_context(|| format!("{path} cannot be shipped"))?;
     compare(&wanted, found)?;
+    start(Path::new(path), found)
+}
+
+/// Starts a binary in every way that this machine has, and says what it found.
+///
+/// # Errors
+///
+/// Fails if it does not run in one of them.
+pub(crate) fn start(path: &Path, found: Executable) -> Result<()> {
     let linking = if found.is_static { "static" } else { "dynamic" };
-    println!("{path}: {}, {linking}", found.machine.platform());
-    if found.machine.architecture() == std::env::consts::ARCH {
-        let version = CommandLine::program(Path::new(path)).arg("--version").output()?;
-        ensure!(!version.trim().is_empty(), "{path} --version says nothing");
-        println!("{}", version.trim());
-    } else {
-        println!("not run: it is for another machine than this one");
+    println!("{}: {}, {linking}", path.display(), found.machine.platform());
+    let ways = Way::all(found);
+    if ways.is_empty() {
+        println!(
+            "  not run: it is for another machine than this one, and there is no emulator for it"
+        );
+    }
+    for way in ways {
+        let version = way.try_out(path).with_context(|| format!("it does not run {way}"))?;
+        println!("  {version} runs {way}");
     }
     Ok(())
 }

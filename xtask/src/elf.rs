@@ -24,6 +24,31 @@ impl Machine {
         }
     }
 
+    /// Its name among container images' architectures.
+    pub(crate) fn image_architecture(self) -> &'static str {
+        match self {
+            Self::Amd64 => "amd64",
+            Self::Arm64 => "arm64",
+        }
+    }
+
+    /// The target of Rust that makes static binaries for it.
+    pub(crate) fn static_target(self) -> &'static str {
+        match self {
+            Self::Amd64 => "x86_64-unknown-linux-musl",
+            Self::Arm64 => "aarch64-unknown-linux-musl",
+        }
+    }
+
+    /// The command that runs its binaries on any machine, on the plainest processor of its kind: one
+    /// without AVX and SSE 4, and one without ARMv8.1's atomics.
+    pub(crate) fn emulator(self) -> &'static str {
+        match self {
+            Self::Amd64 => "qemu-x86_64-static -cpu Opteron_G1",
+            Self::Arm64 => "qemu-aarch64-static -cpu cortex-a53",
+        }
+    }
+
     /// Its name in Rust's targets.
     pub(crate) fn architecture(self) -> &'static str {
         match self {
@@ -92,25 +117,26 @@ fn at<const N: usize>(bytes: &[u8], offset: usize) -> Result<[u8; N]> {
     Ok(found.try_into()?)
 }
 
+/// The head of a file for this machine, with segments of these types.
+#[cfg(test)]
+pub(crate) fn head(machine: u16, segments: &[u32]) -> Vec<u8> {
+    let mut bytes = vec![0; 64];
+    bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");
+    bytes[16] = 3;
+    bytes[18..20].copy_from_slice(&machine.to_le_bytes());
+    bytes[32] = 64;
+    bytes[54] = 56;
+    bytes[56] = u8::try_from(segments.len()).unwrap();
+    for segment in segments {
+        bytes.extend(segment.to_le_bytes());
+        bytes.extend([0; 52]);
+    }
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The head of a file for this machine, with segments of these types.
-    fn head(machine: u16, segments: &[u32]) -> Vec<u8> {
-        let mut bytes = vec![0; 64];
-        bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");
-        bytes[16] = 3;
-        bytes[18..20].copy_from_slice(&machine.to_le_bytes());
-        bytes[32] = 64;
-        bytes[54] = 56;
-        bytes[56] = u8::try_from(segments.len()).unwrap();
-        for segment in segments {
-            bytes.extend(segment.to_le_bytes());
-            bytes.extend([0; 52]);
-        }
-        bytes
-    }
 
     #[test]
     fn the_machine_and_the_loader_are_read() {

@@ -31,6 +31,12 @@ pub(crate) const NODE: Tool = Tool { probe: "npm --version", packages: "nodejs n
 pub(crate) const PYTHON: Tool =
     Tool { probe: "python3 -c 'import venv,ensurepip'", packages: "python3 python3-venv" };
 
+/// Runs binaries for the machines that this one is not, and on plainer processors than this one has.
+pub(crate) const QEMU: Tool = Tool {
+    probe: "qemu-aarch64-static --version && qemu-x86_64-static --version",
+    packages: "qemu-user-static",
+};
+
 impl Tool {
     /// Installs the program if it is missing and this process may; otherwise says how.
     ///

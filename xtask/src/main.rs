@@ -2,14 +2,19 @@
 
 mod bench;
 mod check_binary;
+mod check_image;
 mod ci;
 mod clients;
 mod command;
 mod elf;
 mod machine;
+mod oci;
 mod openapi;
 mod packages;
+mod release;
 mod suite;
+mod tarball;
+mod trial;
 mod workspace;
 
 use std::process::ExitCode;
@@ -28,6 +33,8 @@ Usage: cargo xtask <task>
   openapi [--check]                   writes docs/openapi.json, or compares it with the code
   check-binary FILE [--platform linux/amd64|linux/arm64] [--static]
                                       whether a binary is for that machine, and runs
+  check-image FILE                    whether an image archive is whole, and its binaries run
+  release [--source URL]              static binaries for every platform, their image, checked
 ";
 
 #[expect(
@@ -54,6 +61,8 @@ fn run(arguments: &[String]) -> Result<()> {
         bench::LOAD_TASK => bench::run_load(rest),
         "openapi" => openapi::run(rest),
         "check-binary" => check_binary::run(rest),
+        "check-image" => check_image::run(rest),
+        "release" => release::run(rest),
         unknown => bail!("unknown task `{unknown}`\n\n{USAGE}"),
     }
 }
