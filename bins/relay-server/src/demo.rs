@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::DemoArgs;
 use crate::config::{Config, Environment, FileChoice};
 use crate::installation::{Access, Installation};
-use crate::serve::{self, Server};
+use crate::serve::{self, Server, Signals};
 use crate::terminal::{print, say};
 
 /// The sandbox's name for the account that the demo makes.
@@ -94,9 +94,10 @@ async fn play(arguments: DemoArgs, config: &Config) -> Result<()> {
         stage.address
     ));
 
+    let signals = Signals::new()?;
     let provider = CancellationToken::new();
     let serving = async {
-        let ended = server.run().await;
+        let ended = server.run(signals).await;
         provider.cancel();
         ended
     };

@@ -31,8 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use counting::Counting;
-pub(crate) use lifecycle::Lifecycle;
-use lifecycle::Signals;
+pub(crate) use lifecycle::{Lifecycle, Signals};
 use metrics_listener::MetricsListener;
 use waiting::Waiting;
 
@@ -82,7 +81,21 @@ pub(crate) async fn serve(config: &Config) -> Result<()> {
     // Before the store, which may come later than Relay, and before orphans are settled: of two servers, the
     // one that cannot listen touches nothing.
     let listeners = bind(config)?;
+    // Before anybody is answered: who sees that Relay lives may ask it to end.
+    let mut signals = Signals::new()?;
     let waiting = Waiting::begin(&listeners)?;
+    let server = tokio::select! {
+        server = open(config, listeners, waiting) => server?,
+        () = signals.next() => {
+            tracing::info!("asked to end before the store was open");
+            return Ok(());
+        }
+    };
+    server.run(signals).await
+}
+
+/// Opens the store, sees to what it holds, and is ready to serve in the place of `waiting`.
+async fn open(config: &Config, listeners: Vec<TcpListener>, waiting: Waiting) -> Result<Server> {
     let installation = Installation::open(config, Access::Serve).await?;
     take_over_login(config, &installation).await?;
     let password = initialise_admin(config, &installation).await?;
@@ -90,8 +103,7 @@ pub(crate) async fn serve(config: &Config) -> Result<()> {
     let server = Server::prepare(config, &installation, listeners).await?;
     waiting.end().await;
     introduce(config, &installation, &server, password.as_deref()).await?;
-    drop(password);
-    server.run().await
+    Ok(server)
 }
 
 /// Takes the address that `config` names, with a socket for each worker.
@@ -211,16 +223,15 @@ impl Server {
         self.plan.lifecycle.clone()
     }
 
-    /// Serves until it is told to stop, by a signal or by its [`Lifecycle`], and until what it has begun
-    /// has ended.
+    /// Serves until it is told to stop, by one of `signals` or by its [`Lifecycle`], and until what it has
+    /// begun has ended.
     ///
     /// # Errors
     ///
     /// Fails if a worker cannot start.
-    pub(crate) async fn run(self) -> Result<()> {
+    pub(crate) async fn run(self, signals: Signals) -> Result<()> {
         let Self { plan, prices, alerts, listeners, drain, tasks, draining, metrics, address: _ } =
             self;
-        let signals = Signals::new().context("signals cannot be received")?;
         let lifecycle = plan.lifecycle.clone();
         let beside = TaskTracker::new();
         let house_closed = CancellationToken::new();

@@ -123,3 +123,12 @@ async fn a_redis_that_starts_after_the_gateway_is_waited_for() {
     let answer = relay.send(&Request::messages(&key.secret, whole())).await;
     assert_eq!(answer.status, 200, "without a restart: {}", answer.text());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_that_waits_for_its_redis_ends_when_it_is_asked_to() {
+    let mut relay = Relay::with(Store::Redis).prepare();
+    relay.redis_mut().kill();
+    relay.begin().await;
+    assert_eq!(relay.send(&Request::get("/livez")).await.status, 200);
+    assert!(relay.stop(), "it is no failure: {}", relay.printed());
+}

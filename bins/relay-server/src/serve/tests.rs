@@ -52,7 +52,10 @@ fn serve_while<T: Send + 'static>(
         let client = thread::spawn(move || client(address, key, lifecycle));
         let provider = CancellationToken::new();
         let serving = async {
-            tokio::time::timeout(PATIENCE, server.run()).await.unwrap().unwrap();
+            tokio::time::timeout(PATIENCE, server.run(Signals::new().unwrap()))
+                .await
+                .unwrap()
+                .unwrap();
             provider.cancel();
         };
         tokio::join!(serving, sandbox.serve(provider.clone()));
