@@ -1,6 +1,6 @@
 //! API keys, in v1's hashes, with v1's indexes.
 
-mod bindings;
+pub(crate) mod bindings;
 pub(crate) mod form;
 mod listing;
 mod service_rates;

@@ -20,7 +20,7 @@ use self::account_indexes::AccountRepairs;
 use self::key_indexes::KeyRepairs;
 use crate::accounts::form as account_form;
 use crate::connection;
-use crate::keys::form as key_form;
+use crate::keys::{bindings, form as key_form};
 use crate::keyspace::AccountFamily;
 use crate::scan;
 use crate::shared::Shared;
@@ -66,6 +66,9 @@ pub struct Survey {
     pub bound_to_groups: usize,
     /// Of them those whose group is not there, by their ids, and the group. Nothing serves them.
     pub bound_in_vain: Vec<(String, String)>,
+    /// Keys that v1 bound to an account that Relay does not know, by their ids, and the account. All accounts
+    /// serve them.
+    pub bound_elsewhere: Vec<(String, String)>,
     /// Accounts that can be read, by what their names begin with.
     pub accounts: Vec<(&'static str, usize)>,
     /// Bindings of conversations in v1's form.
@@ -222,6 +225,9 @@ async fn keys(
         } else {
             match key_form::parse(id, &hash) {
                 Ok(key) => {
+                    let elsewhere = bindings::to_unknown_accounts(&hash);
+                    let elsewhere = elsewhere.map(|account| (id.clone(), account.to_owned()));
+                    survey.bound_elsewhere.extend(elsewhere);
                     survey.deleted_keys += usize::from(key.deleted.is_some());
                     keys.push(key);
                     continue;

@@ -58,6 +58,12 @@ fn tell(
             "not served      {id} is bound to the group of accounts \"{group}\", which is not there"
         ));
     }
+    for (id, account) in &survey.bound_elsewhere {
+        let (id, account) = (shown(id), shown(account));
+        print(format!(
+            "served by all   {id} is bound to the account \"{account}\", of a kind that Relay does not know"
+        ));
+    }
     print(format!("counters        {}", survey.counters));
     print(format!(
         "conversations   {} bound by v1, {} by v2: each is bound anew when it goes on",
@@ -106,6 +112,9 @@ fn described(
         "boundToGroups": survey.bound_to_groups,
         "boundInVain": survey.bound_in_vain.iter().map(|(id, group)| {
             json!({"key": id, "group": group})
+        }).collect::<Vec<_>>(),
+        "boundElsewhere": survey.bound_elsewhere.iter().map(|(id, account)| {
+            json!({"key": id, "account": account})
         }).collect::<Vec<_>>(),
         "accounts": accounts,
         "counters": survey.counters,

@@ -35,6 +35,12 @@ pub(super) fn codex(hash: &Hash) -> AccountBinding {
     AccountBinding::parse(group.or_else(|| hash.text(CODEX)).unwrap_or_default())
 }
 
+/// The accounts of v1's that Relay does not know, to which a key is bound that the pool serves in their place.
+pub(crate) fn to_unknown_accounts(hash: &Hash) -> impl Iterator<Item = &str> {
+    let unknown = |field, binding| hash.text(field).filter(|_| binding == AccountBinding::Pool);
+    [unknown(CLAUDE, claude(hash)), unknown(OPENAI, codex(hash))].into_iter().flatten()
+}
+
 /// The fields of a key's bindings.
 pub(super) fn fields(key: &ApiKey) -> [(&'static str, String); 4] {
     let [claude, console] = match key.claude_binding.text() {
@@ -110,6 +116,18 @@ mod tests {
             assert_eq!(claude(&hash).text().as_deref(), claude_text, "{pairs:?}");
             assert_eq!(codex(&hash).text().as_deref(), codex_text, "{pairs:?}");
         }
+    }
+
+    #[test]
+    fn accounts_that_relay_does_not_know_are_named_where_the_pool_serves() {
+        let named = |pairs: &[_]| {
+            let hash = hash_of(pairs);
+            to_unknown_accounts(&hash).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(named(&[(CLAUDE, "one"), (OPENAI, "two")]), ["one", "two"]);
+        assert!(named(&[(CLAUDE, "one"), (CLAUDE_CONSOLE, "a")]).is_empty());
+        assert!(named(&[(CLAUDE, "group:g"), (OPENAI, "responses:b")]).is_empty());
+        assert!(named(&[(CLAUDE, ""), (OPENAI, "group:")]).is_empty());
     }
 
     #[test]

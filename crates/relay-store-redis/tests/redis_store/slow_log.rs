@@ -165,23 +165,6 @@ async fn end(stores: &Stores, ends: Vec<Settlement>) {
     assert!(settling.join_all().await.into_iter().all(|is_first| is_first));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_settlement_is_in_the_slow_log() {
-    let server = RedisServer::tcp();
-    let (stores, mut raw) = (store(&server).await.stores(), raw(&server).await);
-    let mut rounds = 0;
-    for mix in Mix::ALL {
-        let mut slow_log = raw.clone();
-        let round = async || {
-            rounds += 1;
-            let ends = let_in(&stores, mix, rounds).await;
-            let () = redis::cmd("SLOWLOG").arg("RESET").query_async(&mut slow_log).await.unwrap();
-            end(&stores, ends).await;
-        };
-        until_none_is_slow(&mut raw, round).await;
-    }
-}
-
 /// How often each command was called, those of scripts included.
 async fn calls(raw: &mut MultiplexedConnection) -> Vec<(String, u64)> {
     let info: String = redis::cmd("INFO").arg("commandstats").query_async(raw).await.unwrap();

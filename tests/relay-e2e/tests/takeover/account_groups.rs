@@ -162,4 +162,9 @@ async fn a_key_of_a_group_that_is_not_there_is_told_so_and_served_by_nobody() {
         assert!(relay.stop(), "{}", relay.printed());
     }
     assert_eq!(count(&outside), 0);
+
+    bind(&mut client, "an-oauth-account");
+    let survey = command(&relay, &["adopt", "--dry-run", "--json"]).await;
+    let elsewhere = json!([{"key": V1_KEY_ID, "account": "an-oauth-account"}]);
+    assert_eq!((&survey["boundElsewhere"], &survey["boundInVain"]), (&elsewhere, &json!([])));
 }
