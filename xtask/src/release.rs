@@ -1,7 +1,7 @@
 //! `cargo xtask release`: a static binary for every platform, one archive for each, an image for all, and
 //! their checksums, each checked before anything is said to be done.
 //!
-//! Who releases the same commit with the same tools gets the same bytes.
+//! Nothing of the time or the machine goes into them, so that the same commit gives the same bytes.
 #![expect(clippy::print_stdout, reason = "a developer wants to see what was made")]
 
 mod build;

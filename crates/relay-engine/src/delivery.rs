@@ -113,8 +113,29 @@ impl Relay {
             if judgement.outcome == AttemptOutcome::Overloaded {
                 jitter().await;
             }
+            self.look_again(&mut flight, &mut preference).await?;
+            roster = self.core.directory.roster();
         }
         self.give_up(flight, &roster, &preference, call, round)
+    }
+
+    /// Before another account is asked: the attempt that failed may have taken long, and its key may have been
+    /// revoked or bound to others meanwhile. While the store is away, what was known holds.
+    async fn look_again(
+        &self,
+        flight: &mut Flight,
+        preference: &mut Preference,
+    ) -> Result<(), EngineError> {
+        let Some(payer) = flight.payer().cloned() else { return Ok(()) };
+        match self.still_welcome(&payer, flight).await {
+            Ok(binding) => preference.binding = binding,
+            Err(EngineError::Store(_)) => {}
+            Err(refusal) => {
+                flight.land(Outcome::Rejected, None, 0);
+                return Err(refusal);
+            }
+        }
+        Ok(())
     }
 
     /// Takes the request's place on an account that has limits, or gives back the one that it had on

@@ -2,7 +2,7 @@
 //! each member a set of its groups.
 //!
 //! v1 has groups of platforms that Relay does not serve, and members that are accounts of kinds that Relay
-//! does not know. Neither are touched.
+//! does not know. Neither are touched, but an account of Relay's that is removed leaves whatever group it is in.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

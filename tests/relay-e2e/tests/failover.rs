@@ -14,6 +14,7 @@ on_both_stores![
     another_account_takes_over_a_stream,
     another_account_takes_over_a_whole_answer,
     an_account_that_cannot_be_reached_is_passed_by,
+    who_takes_over_is_decided_by_what_holds_then,
     after_three_deltas_nobody_takes_over,
     a_cut_within_a_frame_leaks_no_broken_frame,
     the_clients_own_fault_is_passed_through,
@@ -162,6 +163,27 @@ async fn an_account_that_cannot_be_reached_is_passed_by(store: Store) {
     assert_eq!((answer.status, answer.text()), (200, expected.text()));
     let record = the_record(&relay).await;
     assert_eq!(attempts(&record), [(a.id.as_str(), "unreachable"), (b.id.as_str(), "answered")]);
+}
+
+async fn who_takes_over_is_decided_by_what_holds_then(store: Store) {
+    let relay = Relay::start(store).await;
+    let (a, b) = pair(&relay, MODEL).await;
+    let group = |members: &[&str]| json!({"name": "group", "platform": "claude-console", "accountIds": members});
+    let both = group(&[&a.id, &b.id]);
+    let made = relay.admin("POST", "/api/v2/account-groups", &both).await.json();
+    let id = made["group"]["id"].as_str().unwrap();
+    let key = relay.key_with(json!({"claudeConsoleAccountId": format!("group:{id}")})).await;
+    a.script(Step::failing(500, "api_error", "no").delay_head_ms(3_000));
+    let request = Request::messages(&key.secret, whole());
+    let leave = async {
+        a.holds(1).await;
+        let path = format!("/api/v2/account-groups/{id}");
+        let changed = relay.admin("PUT", &path, &json!({"accountIds": [a.id]})).await;
+        assert_eq!(changed.status, 200, "{}", changed.text());
+    };
+    let (answer, ()) = tokio::join!(relay.send(&request), leave);
+    assert_eq!(answer.status, 500, "{}", answer.text());
+    assert_eq!(b.received().len(), 0, "it had left the group");
 }
 
 async fn after_three_deltas_nobody_takes_over(store: Store) {

@@ -11,6 +11,7 @@ on_both_stores![
     who_waits_gets_in_when_another_ends,
     who_waits_in_vain_is_told_so_with_a_code_of_its_own,
     a_stream_that_waits_gets_signs_of_life,
+    who_waits_for_an_account_is_served_by_those_that_the_key_is_bound_to_then,
 ];
 
 async fn who_waits_gets_in_when_another_ends(store: Store) {
@@ -80,4 +81,26 @@ async fn a_stream_that_waits_gets_signs_of_life(store: Store) {
     assert_eq!(answer.count_of("content_block_delta"), 3);
     assert_eq!(answer.count_of("message_stop"), 1);
     assert!(answer.header("x-relay-request-id").is_some());
+}
+
+async fn who_waits_for_an_account_is_served_by_those_that_the_key_is_bound_to_then(store: Store) {
+    let relay = Relay::with(store).env("RELAY_KEEP_ALIVE_SECONDS", "1").start().await;
+    let one_at_a_time =
+        |name| relay_e2e::AccountSettings::new(name).with("maxConcurrentTasks", json!(1));
+    let (a, b) = (relay.account(one_at_a_time("a")).await, relay.account("b").await);
+    let key = relay.key_with(json!({"claudeConsoleAccountId": a.id})).await;
+    amend(&relay, &key.id, Amendment::Queue(5, 60_000));
+    a.script(Step::new().deltas(9).silence_after_frame(4, 60_000));
+    let mut first = relay.open(&Request::messages(&key.secret, streamed())).await;
+    first.read_until("event: content_block_delta", 1).await;
+    a.script(Step::new());
+    let mut waiting = relay.open(&Request::messages(&key.secret, streamed())).await;
+    waiting.read_until("event: ping", 1).await;
+    let bound = json!({"claudeConsoleAccountId": b.id});
+    let changed = relay.admin("PUT", &format!("/api/v2/keys/{}", key.id), &bound).await;
+    assert_eq!(changed.status, 200, "{}", changed.text());
+    drop(first);
+    let answer = waiting.finish().await;
+    assert_eq!(answer.count_of("message_stop"), 1, "{}", answer.text());
+    assert_eq!((a.received().len(), b.received().len()), (1, 1));
 }

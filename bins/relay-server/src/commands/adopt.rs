@@ -55,7 +55,7 @@ fn tell(
     for (id, group) in &survey.bound_in_vain {
         let (id, group) = (shown(id), shown(group));
         print(format!(
-            "not served      {id} is bound to the group of accounts \"{group}\", which is not there"
+            "not served      {id} is bound to the group of accounts \"{group}\", and there is none such that Relay serves"
         ));
     }
     for (id, account) in &survey.bound_elsewhere {

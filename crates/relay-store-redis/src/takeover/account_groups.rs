@@ -74,7 +74,9 @@ impl GroupRepairs {
         for (set, there) in sets.iter().zip(scan::sets(pool, &sets).await?) {
             let wanted = wanted.remove(set).unwrap_or_default();
             let missing = wanted.difference(&there).map(|id| ("SADD", id));
-            let stale = there.difference(&wanted).filter(|id| found.groups.contains_key(*id));
+            // Those of other platforms are not Relay's to judge.
+            let is_ours = |id: &&String| found.groups.contains_key(*id) || !present.contains(*id);
+            let stale = there.difference(&wanted).filter(is_ours);
             for (command, group) in missing.chain(stale.map(|id| ("SREM", id))) {
                 found.changes.push(Change { group: group.clone(), command, set: set.clone() });
             }
@@ -95,7 +97,7 @@ impl GroupRepairs {
         if 0 < self.others {
             *survey.untouched.entry("account_group".to_owned()).or_default() += self.others;
         }
-        for key in keys {
+        for key in keys.iter().filter(|key| key.deleted.is_none()) {
             for platform in [Platform::ClaudeConsole, Platform::Codex] {
                 let (group, is_there) = match key.binding(platform) {
                     AccountBinding::Pool | AccountBinding::Account(_) => continue,
