@@ -14,7 +14,7 @@ use relay_store::{ConfigVersion, StoreError, Stores};
 use tokio::sync::Mutex;
 
 use crate::payer::Payer;
-use crate::roster::Roster;
+use crate::roster::{Known, Roster};
 
 /// Keys kept in memory. Beyond it the cache starts afresh: one more look-up for each key in use.
 const MAX_CACHED_KEYS: usize = 20_000;
@@ -72,8 +72,7 @@ impl Directory {
         let version = stores.ledger.version().await?;
         let accounts = stores.accounts.list().await?;
         let groups = stores.account_groups.list().await?;
-        let unknown = Roster::default();
-        let roster = Roster::build(version.accounts, accounts, &groups, &keyring, &unknown);
+        let roster = Roster::build(version.accounts, accounts, &groups, &keyring, Known::default());
         let keys = KeyCache { version: version.keys, by_digest: RwLock::default() };
         Ok(Self {
             stores,
@@ -156,6 +155,7 @@ impl Directory {
         let version = self.stores.ledger.version().await?;
         let old = self.roster.load_full();
         if old.version != version.accounts {
+            let known = old.known();
             let accounts = self.stores.accounts.list().await?;
             let groups = self.stores.account_groups.list().await?;
             self.roster.store(Arc::new(Roster::build(
@@ -163,7 +163,7 @@ impl Directory {
                 accounts,
                 &groups,
                 &self.keyring,
-                &old,
+                known,
             )));
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
@@ -56,7 +56,12 @@ pub(crate) struct AccountLive {
     health: ArcSwap<AccountHealth>,
     /// Events that this process knows of and the store does not yet.
     untold: AtomicU32,
+    /// Raised with every event that the store was told of, so that what was read before is known to be old.
+    tellings: AtomicU64,
 }
+
+/// What a process knows of its accounts: as it was before something was read from the store.
+pub(crate) type Known = HashMap<AccountId, (Arc<AccountLive>, u64)>;
 
 impl AccountLive {
     /// Takes a health event at once, ahead of the store's word. Until [`told`](Self::told) the store's word
@@ -68,15 +73,17 @@ impl AccountLive {
 
     /// The store knows of an event, or never will. `health` is what it says now.
     pub(crate) fn told(&self, health: Option<AccountHealth>) {
+        self.tellings.fetch_add(1, Ordering::AcqRel);
         let others = self.untold.fetch_sub(1, Ordering::AcqRel) > 1;
         if let Some(health) = health.filter(|_| !others) {
             self.health.store(Arc::new(health));
         }
     }
 
-    /// Takes over what the store says, unless this process knows more.
-    fn hear(&self, health: &AccountHealth) {
-        if self.untold.load(Ordering::Acquire) == 0 {
+    /// Takes over what the store has said since `tellings`, unless this process knows more.
+    fn hear(&self, health: &AccountHealth, tellings: u64) {
+        let is_told = self.untold.load(Ordering::Acquire) == 0;
+        if is_told && self.tellings.load(Ordering::Acquire) == tellings {
             self.health.store(Arc::new(health.clone()));
         }
     }
@@ -129,22 +136,20 @@ impl Drop for Trial {
 }
 
 impl Roster {
-    /// Prepares `accounts` and notes which of `groups` they are in. What the process knows of an account is
-    /// carried over from `old`.
+    /// Prepares `accounts` and notes which of `groups` they are in. `known`: what the process knew of them
+    /// before they were read.
     pub(crate) fn build(
         version: u64,
         accounts: Vec<Account>,
         groups: &[AccountGroup],
         keyring: &Keyring,
-        old: &Self,
+        mut known: Known,
     ) -> Self {
-        let known: HashMap<&AccountId, &Arc<AccountLive>> =
-            old.entries.iter().map(|entry| (&entry.account.id, &entry.live)).collect();
         let rates = accounts.iter().map(|account| account.rate);
         let dearest_rate = rates.fold(Multiplier::ONE, Multiplier::max);
         let entries = accounts.into_iter().map(|account| {
-            let live = known.get(&account.id).map_or_else(Arc::default, |live| Arc::clone(live));
-            live.hear(&account.health);
+            let (live, tellings) = known.remove(&account.id).unwrap_or_default();
+            live.hear(&account.health, tellings);
             let access = access(&account, keyring);
             if let Err(readiness) = &access {
                 tracing::warn!(account.id = %account.id, ?readiness, "account cannot be used");
@@ -156,6 +161,15 @@ impl Roster {
             RosterEntry { account, groups, live, access }
         });
         Self { version, entries: entries.collect(), dearest_rate }
+    }
+
+    /// What is known of the accounts at this moment.
+    pub(crate) fn known(&self) -> Known {
+        let known = |entry: &RosterEntry| {
+            let tellings = entry.live.tellings.load(Ordering::Acquire);
+            (entry.account.id.clone(), (Arc::clone(&entry.live), tellings))
+        };
+        self.entries.iter().map(known).collect()
     }
 
     /// The healths at this moment, to be borrowed by [`Roster::candidates`].
@@ -240,4 +254,24 @@ fn credential(secret: &str) -> Option<(HeaderName, HeaderValue)> {
     let mut value = value.ok().filter(|_| !secret.is_empty())?;
     value.set_sensitive(true);
     Some((name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_before_the_store_was_told_does_not_count() {
+        let (now, live) = (Timestamp::EPOCH, AccountLive::default());
+        let event = HealthEvent::Unreachable;
+        let (before, read) = (live.tellings.load(Ordering::Acquire), AccountHealth::default());
+        live.learn(&event, now);
+        live.hear(&read, before);
+        assert!(live.is_marked(), "the store does not know it yet");
+        live.told(Some(read.clone().on(event, now)));
+        live.hear(&read, before);
+        assert!(live.is_marked(), "what was read is older");
+        live.hear(&read, before + 1);
+        assert!(!live.is_marked(), "this is newer");
+    }
 }

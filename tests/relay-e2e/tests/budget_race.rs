@@ -144,7 +144,7 @@ async fn exactly_ten(kind: Kind, limits: Value, refusal: (u16, &str)) {
     assert_eq!((running.len(), refused.len()), (10, 10), "all ten dollars are there");
     drop(running);
     let trail = site.first.admin("GET", "/api/v2/audit", &Value::Null).await.text();
-    assert!(trail.contains("key.reset_limits") && trail.contains(&key.id), "{trail}");
+    assert!(trail.contains("key.reset-limits") && trail.contains(&key.id), "{trail}");
     account.holds(0).await;
     settled(&site.first, 26).await;
     assert_eq!(holds(&site.first), 0);
