@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountBinding, Expiry, GroupId, KeyDigest, KeyId, Limits, NanoUsd, Platform, RateWindow,
-    ServiceRates, Timestamp,
+    AccountBinding, AccountGroupId, Expiry, GroupId, KeyDigest, KeyId, Limits, NanoUsd, Platform,
+    RateWindow, ServiceRates, Timestamp,
 };
 
 /// One API key. The secret itself is not here: only its digest is ever kept.
@@ -219,6 +219,18 @@ impl ApiKey {
             Platform::ClaudeConsole => &self.claude_binding,
             Platform::Codex => &self.codex_binding,
         }
+    }
+
+    /// The groups of accounts that it is bound to where `old` was bound otherwise; without one, all of them.
+    pub fn newly_bound_groups<'a>(
+        &'a self,
+        old: Option<&'a ApiKey>,
+    ) -> impl Iterator<Item = &'a AccountGroupId> {
+        [Platform::ClaudeConsole, Platform::Codex].into_iter().filter_map(move |platform| {
+            let binding = self.binding(platform);
+            let is_new = old.is_none_or(|old| old.binding(platform) != binding);
+            binding.group().filter(|_| is_new)
+        })
     }
 
     /// Whether a secret with one of `digests` is this key's at `now`: the present one, or the one before

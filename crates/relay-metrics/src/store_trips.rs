@@ -109,7 +109,7 @@ impl Drop for UnderWay<'_> {
 fn failure(error: &StoreError) -> Failure {
     match error {
         StoreError::Unavailable(_) => Failure::Unavailable,
-        StoreError::Refused(_) => Failure::Refused,
+        StoreError::Refused(_) | StoreError::Missing { .. } => Failure::Refused,
         StoreError::Corrupt { .. } => Failure::Corrupt,
         StoreError::Duplicate { .. } => Failure::Duplicate,
     }

@@ -9,17 +9,21 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use relay_domain::{AccountGroup, AccountGroupId, AccountId, Platform, Timestamp};
-use relay_store::{AccountGroupRepository, StoreError, Update};
+use relay_store::{AccountGroupRemoval, AccountGroupRepository, StoreError, Update};
 
 use crate::fault;
 use crate::guarded_write::{ATTEMPTS, GuardedWrite, changed};
 use crate::hash::Hash;
+use crate::keys::RedisKeys;
 use crate::keyspace::Keyspace;
 use crate::scan;
 use crate::shared::Shared;
 
 /// The field of the revision, on which changes are decided.
 const REVISION: &str = "relayRevision";
+
+/// How often the keys are looked through anew, because one was changed before a group could be removed.
+const LOOKS_AT_KEYS: usize = 16;
 
 /// Groups of accounts.
 pub(crate) struct RedisAccountGroups {
@@ -123,28 +127,35 @@ impl RedisAccountGroups {
         Ok(stored.and_then(|stored| stored.parse().map(|group| (stored, group))))
     }
 
-    /// Writes what `decide` says of the group as it is stored, which returns the revision that it makes.
-    async fn change(
+    /// The writes that remove a group, which happen only if neither it nor any key has been changed since;
+    /// or why it stays.
+    async fn removal(
         &self,
         id: &AccountGroupId,
         revision: u64,
-        decide: impl Fn(&StoredGroup, &AccountGroup, &mut GuardedWrite) -> u64,
-    ) -> Result<Update, StoreError> {
+    ) -> Result<Result<GuardedWrite, AccountGroupRemoval>, StoreError> {
         let keyspace = &self.shared.keyspace;
-        for _ in 0..ATTEMPTS {
-            let Some((stored, old)) = self.find(id).await? else { return Ok(Update::Absent) };
-            if old.revision != revision {
-                return Ok(Update::Stale { current: old.revision });
-            }
-            let mut write = GuardedWrite::default();
-            stored.guard(keyspace, &mut write);
-            let revision = decide(&stored, &old, &mut write);
-            write.write("INCR", keyspace.account_version(), [""; 0]);
-            if write.run(&self.shared).await?.is_none() {
-                return Ok(Update::Done { revision });
-            }
+        let Some((stored, old)) = self.find(id).await? else {
+            return Ok(Err(AccountGroupRemoval::Absent));
+        };
+        if old.revision != revision {
+            return Ok(Err(AccountGroupRemoval::Stale { current: old.revision }));
         }
-        Err(fault::contended(format!("account group {id}")))
+        let mut write = GuardedWrite::default();
+        stored.guard(keyspace, &mut write);
+        let keys = RedisKeys { shared: Arc::clone(&self.shared) };
+        match keys.count_bound(&old, &mut write).await? {
+            0 => {}
+            keys => return Ok(Err(AccountGroupRemoval::Bound { keys })),
+        }
+        for member in &stored.members {
+            write.write("SREM", stored.groups_of(keyspace, member), [id.as_str()]);
+        }
+        write.write("DEL", keyspace.account_group_members(&stored.id), [""; 0]);
+        write.write("DEL", keyspace.account_group(&stored.id), [""; 0]);
+        write.write("SREM", keyspace.account_group_ids(), [id.as_str()]);
+        write.write("INCR", keyspace.account_version(), [""; 0]);
+        Ok(Ok(write))
     }
 }
 
@@ -193,10 +204,18 @@ impl AccountGroupRepository for RedisAccountGroups {
 
     async fn update(&self, group: &AccountGroup) -> Result<Update, StoreError> {
         let keyspace = &self.shared.keyspace;
-        let decide = |stored: &StoredGroup, old: &AccountGroup, write: &mut GuardedWrite| {
+        for _ in 0..ATTEMPTS {
+            let Some((stored, old)) = self.find(&group.id).await? else {
+                return Ok(Update::Absent);
+            };
+            if old.revision != group.revision {
+                return Ok(Update::Stale { current: old.revision });
+            }
+            let mut write = GuardedWrite::default();
+            stored.guard(keyspace, &mut write);
             let revision = old.revision.saturating_add(1);
             let new = AccountGroup { created_at: old.created_at, ..group.clone() };
-            let mut fields = changed(&fields(old), fields(&new));
+            let mut fields = changed(&fields(&old), fields(&new));
             fields.push((REVISION, revision.to_string()));
             write.set_fields(&keyspace.account_group(&stored.id), &fields);
             let members = keyspace.account_group_members(&stored.id);
@@ -211,23 +230,29 @@ impl AccountGroupRepository for RedisAccountGroups {
                     write.write(command, groups, [stored.id.as_str()]);
                 }
             }
-            revision
-        };
-        self.change(&group.id, group.revision, decide).await
+            write.write("INCR", keyspace.account_version(), [""; 0]);
+            if write.run(&self.shared).await?.is_none() {
+                return Ok(Update::Done { revision });
+            }
+        }
+        Err(fault::contended(format!("account group {}", group.id)))
     }
 
-    async fn delete(&self, id: &AccountGroupId, revision: u64) -> Result<Update, StoreError> {
-        let keyspace = &self.shared.keyspace;
-        let decide = |stored: &StoredGroup, old: &AccountGroup, write: &mut GuardedWrite| {
-            for member in &stored.members {
-                write.write("SREM", stored.groups_of(keyspace, member), [id.as_str()]);
+    async fn delete(
+        &self,
+        id: &AccountGroupId,
+        revision: u64,
+    ) -> Result<AccountGroupRemoval, StoreError> {
+        for _ in 0..LOOKS_AT_KEYS {
+            let write = match self.removal(id, revision).await? {
+                Ok(write) => write,
+                Err(stays) => return Ok(stays),
+            };
+            if write.run(&self.shared).await?.is_none() {
+                return Ok(AccountGroupRemoval::Done);
             }
-            write.write("DEL", keyspace.account_group_members(&stored.id), [""; 0]);
-            write.write("DEL", keyspace.account_group(&stored.id), [""; 0]);
-            write.write("SREM", keyspace.account_group_ids(), [id.as_str()]);
-            old.revision
-        };
-        self.change(id, revision, decide).await
+        }
+        Err(fault::contended(format!("account group {id}")))
     }
 }
 
@@ -248,3 +273,6 @@ fn platform_text(platform: Platform) -> &'static str {
         Platform::Codex => "openai",
     }
 }
+
+#[cfg(test)]
+mod tests;

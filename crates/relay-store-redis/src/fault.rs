@@ -103,9 +103,10 @@ pub(crate) fn of_batch(error: &Arc<StoreError>) -> StoreError {
     let cause = Box::new(Fault::Batch(Arc::clone(error)));
     match **error {
         StoreError::Unavailable(_) => StoreError::Unavailable(cause),
-        StoreError::Refused(_) | StoreError::Corrupt { .. } | StoreError::Duplicate { .. } => {
-            StoreError::Refused(cause)
-        }
+        StoreError::Refused(_)
+        | StoreError::Corrupt { .. }
+        | StoreError::Duplicate { .. }
+        | StoreError::Missing { .. } => StoreError::Refused(cause),
     }
 }
 

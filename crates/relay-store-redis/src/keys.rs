@@ -1,6 +1,7 @@
 //! API keys, in v1's hashes, with v1's indexes.
 
 pub(crate) mod bindings;
+mod bound;
 pub(crate) mod form;
 mod listing;
 mod service_rates;
@@ -11,7 +12,7 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use redis::Pipeline;
-use relay_domain::{ApiKey, Expiry, ExpiryMode, KeyDigest, KeyId, Timestamp};
+use relay_domain::{AccountGroupId, ApiKey, Expiry, ExpiryMode, KeyDigest, KeyId, Timestamp};
 use relay_store::{KeyQuery, KeyRepository, Page, StoreError, Update};
 
 use crate::connection;
@@ -82,8 +83,13 @@ impl RedisKeys {
 }
 
 impl RedisKeys {
-    /// Adds so few keys that Redis is held up for a moment only, all or none of them.
-    async fn create_few(&self, keys: &[ApiKey]) -> Result<(), StoreError> {
+    /// Adds so few keys that Redis is held up for a moment only, all or none of them, if these groups of
+    /// accounts are there.
+    async fn create_few(
+        &self,
+        keys: &[ApiKey],
+        groups: &[&AccountGroupId],
+    ) -> Result<(), StoreError> {
         let keyspace = self.keyspace();
         let mut write = GuardedWrite::default();
         for key in keys {
@@ -92,6 +98,8 @@ impl RedisKeys {
         for digest in keys.iter().flat_map(secrets) {
             self.guard_digest(&mut write, digest);
         }
+        let on_groups = write.guard_count();
+        self.guard_groups(&mut write, groups);
         for key in keys {
             let name = keyspace.key(key.id.as_str());
             write.set_fields(&name, &form::fixed_fields(key));
@@ -102,9 +110,17 @@ impl RedisKeys {
         }
         match write.run(&self.shared).await? {
             None => Ok(()),
+            Some(position) if on_groups <= position => Err(missing(groups, position - on_groups)),
             Some(position) => Err(keys.get(position).map_or_else(secret_is_taken, |key| {
                 StoreError::Duplicate { what: format!("the API key {}", key.id) }
             })),
+        }
+    }
+
+    /// Only if these groups of accounts are there.
+    fn guard_groups(&self, write: &mut GuardedWrite, groups: &[&AccountGroupId]) {
+        for group in groups {
+            write.if_present(self.keyspace().account_group(group.as_str()));
         }
     }
 
@@ -120,14 +136,19 @@ impl RedisKeys {
 #[async_trait]
 impl KeyRepository for RedisKeys {
     async fn create(&self, key: &ApiKey) -> Result<(), StoreError> {
-        self.create_few(std::slice::from_ref(key)).await
+        self.create_many(std::slice::from_ref(key)).await
     }
 
     async fn create_many(&self, keys: &[ApiKey]) -> Result<(), StoreError> {
         for keys in keys.chunks(CREATED_AT_ONCE) {
-            self.create_few(keys).await?;
+            let groups: Vec<_> = keys.iter().flat_map(|key| key.newly_bound_groups(None)).collect();
+            self.create_few(keys, &groups).await?;
         }
         Ok(())
+    }
+
+    async fn import(&self, key: &ApiKey) -> Result<(), StoreError> {
+        self.create_few(std::slice::from_ref(key), &[]).await
     }
 
     async fn get(&self, id: &KeyId) -> Result<Option<ApiKey>, StoreError> {
@@ -188,12 +209,18 @@ impl KeyRepository for RedisKeys {
             for digest in secrets(&new).filter(|digest| !known.contains(&Some(*digest))) {
                 self.guard_digest(&mut write, digest);
             }
+            let on_groups = write.guard_count();
+            let groups: Vec<_> = new.newly_bound_groups(Some(&old)).collect();
+            self.guard_groups(&mut write, &groups);
             write.set_fields(&name, &form::changes(&hash, &old, &new));
             write.write("EXPIRE", &name, [LIFETIME_S]);
             index(&mut write, keyspace, Some(&old), &new);
             listing::announce(&mut write, keyspace, key.id.as_str());
             match write.run(&self.shared).await? {
                 None => return Ok(Update::Done { revision }),
+                Some(position) if on_groups <= position => {
+                    return Err(missing(&groups, position - on_groups));
+                }
                 Some(position) if has_changed <= position => return Err(secret_is_taken()),
                 Some(_) => {}
             }
@@ -279,6 +306,12 @@ fn secrets(key: &ApiKey) -> impl Iterator<Item = KeyDigest> {
 
 fn secret_is_taken() -> StoreError {
     StoreError::Duplicate { what: "an API key with this secret".to_owned() }
+}
+
+/// The group of accounts at this position is not there.
+fn missing(groups: &[&AccountGroupId], position: usize) -> StoreError {
+    let id = groups.get(position).map_or("", |group| group.as_str());
+    StoreError::Missing { what: format!("account group {id}") }
 }
 
 /// Brings the indexes from what `old` needs to what `new` needs.

@@ -303,6 +303,7 @@ fn reason(error: StoreError) -> String {
         StoreError::Corrupt { why, .. } => why,
         error @ (StoreError::Unavailable(_)
         | StoreError::Refused(_)
-        | StoreError::Duplicate { .. }) => error.to_string(),
+        | StoreError::Duplicate { .. }
+        | StoreError::Missing { .. }) => error.to_string(),
     }
 }

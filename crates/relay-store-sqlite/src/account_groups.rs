@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use relay_domain::{AccountGroup, AccountGroupId, AccountId, Platform};
-use relay_store::{AccountGroupRepository, StoreError, Update};
+use relay_store::{AccountGroupRemoval, AccountGroupRepository, StoreError, Update};
 use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
 
 use crate::error::{SqliteError, corrupt, is_taken};
+use crate::keys::count_bound;
 use crate::store::SqliteStore;
 use crate::stored::{millis, moment, number, whole};
 
@@ -35,14 +36,13 @@ impl AccountGroupRepository for SqliteStore {
         self.core().queue.run(move |connection| Ok(update(connection, &group)?)).await
     }
 
-    async fn delete(&self, id: &AccountGroupId, revision: u64) -> Result<Update, StoreError> {
+    async fn delete(
+        &self,
+        id: &AccountGroupId,
+        revision: u64,
+    ) -> Result<AccountGroupRemoval, StoreError> {
         let id = id.clone();
-        let write = move |connection: &mut Connection| {
-            let sql = "DELETE FROM account_group WHERE id = ?1 AND revision = ?2";
-            let changed = connection.execute(sql, params![id.as_str(), whole(revision)]);
-            Ok(outcome(connection, &id, changed.map_err(SqliteError::from)?, revision)?)
-        };
-        self.core().queue.run(write).await
+        self.core().queue.run(move |connection| remove(connection, &id, revision)).await
     }
 }
 
@@ -98,6 +98,32 @@ fn update(connection: &mut Connection, group: &AccountGroup) -> Result<Update, S
     let outcome = outcome(&transaction, &group.id, changed, group.revision.saturating_add(1))?;
     transaction.commit()?;
     Ok(outcome)
+}
+
+fn remove(
+    connection: &mut Connection,
+    id: &AccountGroupId,
+    revision: u64,
+) -> Result<AccountGroupRemoval, StoreError> {
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(SqliteError::from)?;
+    let Some(group) = select(&transaction, Some(id))?.into_iter().next() else {
+        return Ok(AccountGroupRemoval::Absent);
+    };
+    if group.revision != revision {
+        return Ok(AccountGroupRemoval::Stale { current: group.revision });
+    }
+    match count_bound(&transaction, &group)? {
+        0 => {}
+        keys => return Ok(AccountGroupRemoval::Bound { keys }),
+    }
+    let write = || {
+        transaction.execute("DELETE FROM account_group WHERE id = ?1", [id.as_str()])?;
+        transaction.commit()
+    };
+    write().map_err(SqliteError::from)?;
+    Ok(AccountGroupRemoval::Done)
 }
 
 fn add_members(connection: &Connection, group: &AccountGroup) -> Result<(), SqliteError> {

@@ -3,7 +3,10 @@
 mod listing;
 
 use async_trait::async_trait;
-use relay_domain::{ApiKey, Expiry, ExpiryMode, KeyDigest, KeyId, RetiringSecret, Timestamp};
+use relay_domain::{
+    AccountBinding, AccountGroup, AccountGroupId, ApiKey, Expiry, ExpiryMode, KeyDigest, KeyId,
+    Platform, RetiringSecret, Timestamp,
+};
 use relay_store::{KeyQuery, KeyRepository, Page, StoreError, Update};
 use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
 
@@ -27,9 +30,27 @@ impl KeyRepository for SqliteStore {
     async fn create_many(&self, keys: &[ApiKey]) -> Result<(), StoreError> {
         for keys in keys.chunks(CREATED_AT_ONCE) {
             let keys = keys.to_vec();
-            self.core().queue.run(move |connection| create(connection, &keys)).await?;
+            let create = move |connection: &mut Connection| {
+                let transaction = begin(connection)?;
+                for key in &keys {
+                    check_groups(&transaction, key.newly_bound_groups(None))?;
+                    insert(&transaction, key)?;
+                }
+                Ok(transaction.commit().map_err(SqliteError::from)?)
+            };
+            self.core().queue.run(create).await?;
         }
         Ok(())
+    }
+
+    async fn import(&self, key: &ApiKey) -> Result<(), StoreError> {
+        let key = key.clone();
+        let create = move |connection: &mut Connection| {
+            let transaction = begin(connection)?;
+            insert(&transaction, &key)?;
+            Ok(transaction.commit().map_err(SqliteError::from)?)
+        };
+        self.core().queue.run(create).await
     }
 
     async fn get(&self, id: &KeyId) -> Result<Option<ApiKey>, StoreError> {
@@ -91,42 +112,39 @@ impl KeyRepository for SqliteStore {
     }
 }
 
-fn create(connection: &mut Connection, keys: &[ApiKey]) -> Result<(), StoreError> {
-    let transaction = begin(connection)?;
-    for key in keys {
-        check_digests(&transaction, key)?;
-        let settings = serde_json::to_string(&KeyForm::of(key)).map_err(SqliteError::from)?;
-        let created = transaction.execute(
-            "INSERT INTO api_key (id, digest, created_at, last_used_at, settings, revision,
-                 retiring_digest, retiring_until)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            params![
-                key.id.as_str(),
-                key.digest.as_bytes(),
-                millis(key.created_at),
-                key.last_used_at.map(millis),
-                settings,
-                whole(key.revision),
-                key.retiring.map(|retiring| *retiring.digest.as_bytes()),
-                key.retiring.map(|retiring| millis(retiring.until)),
-            ],
-        );
-        match created {
-            Ok(_) => {}
-            Err(error) if is_taken(&error) => return Err(duplicate(key)),
-            Err(error) => return Err(SqliteError::from(error).into()),
-        }
+fn insert(connection: &Connection, key: &ApiKey) -> Result<(), StoreError> {
+    check_digests(connection, key)?;
+    let settings = serde_json::to_string(&KeyForm::of(key)).map_err(SqliteError::from)?;
+    let created = connection.execute(
+        "INSERT INTO api_key (id, digest, created_at, last_used_at, settings, revision,
+             retiring_digest, retiring_until)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![
+            key.id.as_str(),
+            key.digest.as_bytes(),
+            millis(key.created_at),
+            key.last_used_at.map(millis),
+            settings,
+            whole(key.revision),
+            key.retiring.map(|retiring| *retiring.digest.as_bytes()),
+            key.retiring.map(|retiring| millis(retiring.until)),
+        ],
+    );
+    match created {
+        Ok(_) => Ok(()),
+        Err(error) if is_taken(&error) => Err(duplicate(key)),
+        Err(error) => Err(SqliteError::from(error).into()),
     }
-    Ok(transaction.commit().map_err(SqliteError::from)?)
 }
 
 fn update(connection: &mut Connection, key: &ApiKey) -> Result<Update, StoreError> {
     let transaction = begin(connection)?;
-    match revision_of(&transaction, &key.id)? {
-        None => return Ok(Update::Absent),
-        Some(current) if current != key.revision => return Ok(Update::Stale { current }),
-        Some(_) => check_digests(&transaction, key)?,
+    let Some(old) = read(&transaction, &key.id)? else { return Ok(Update::Absent) };
+    if old.revision != key.revision {
+        return Ok(Update::Stale { current: old.revision });
     }
+    check_digests(&transaction, key)?;
+    check_groups(&transaction, key.newly_bound_groups(Some(&old)))?;
     let settings = serde_json::to_string(&KeyForm::of(key)).map_err(SqliteError::from)?;
     let revision = key.revision.saturating_add(1);
     let write = || {
@@ -221,6 +239,40 @@ fn check_digests(connection: &Connection, key: &ApiKey) -> Result<(), StoreError
         read.query_row(columns, |row| row.get::<_, bool>(0))
     };
     if taken().map_err(SqliteError::from)? { Err(duplicate(key)) } else { Ok(()) }
+}
+
+/// Whether groups of accounts that a key is to be bound to are there.
+fn check_groups<'a>(
+    connection: &Connection,
+    groups: impl Iterator<Item = &'a AccountGroupId>,
+) -> Result<(), StoreError> {
+    for group in groups {
+        let is_there = || {
+            let sql = "SELECT EXISTS (SELECT 1 FROM account_group WHERE id = ?1)";
+            let mut read = connection.prepare_cached(sql)?;
+            read.query_row([group.as_str()], |row| row.get::<_, bool>(0))
+        };
+        if !is_there().map_err(SqliteError::from)? {
+            return Err(StoreError::Missing { what: format!("account group {group}") });
+        }
+    }
+    Ok(())
+}
+
+/// How many keys that are not deleted are bound to a group of accounts.
+pub(crate) fn count_bound(
+    connection: &Connection,
+    group: &AccountGroup,
+) -> Result<usize, SqliteError> {
+    let field = match group.platform {
+        Platform::ClaudeConsole => "$.bound_claude_account",
+        Platform::Codex => "$.bound_codex_account",
+    };
+    let sql = "SELECT count(*) FROM api_key
+               WHERE settings ->> ?1 = ?2 AND settings ->> '$.deleted' IS NULL";
+    let binding = AccountBinding::Group(group.id.clone()).text();
+    let count = connection.query_row(sql, params![field, binding], |row| row.get(0))?;
+    Ok(usize::try_from(number(count)).unwrap_or(usize::MAX))
 }
 
 fn duplicate(key: &ApiKey) -> StoreError {

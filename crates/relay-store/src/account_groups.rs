@@ -5,6 +5,32 @@ use relay_domain::{AccountGroup, AccountGroupId};
 
 use crate::{StoreError, Update};
 
+/// What became of the removal of a group of accounts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AccountGroupRemoval {
+    /// It was removed.
+    Done,
+    /// It was changed since it was looked at, and stays.
+    Stale {
+        /// Its revision by now.
+        current: u64,
+    },
+    /// There is no such group.
+    Absent,
+    /// Keys are bound to it, and it stays.
+    Bound {
+        /// How many that are not deleted.
+        keys: usize,
+    },
+}
+
+impl AccountGroupRemoval {
+    /// Whether it was removed.
+    pub fn is_done(self) -> bool {
+        self == Self::Done
+    }
+}
+
 /// Groups of accounts. Who is in one decides which accounts serve a key: every change raises
 /// [`ConfigVersion::accounts`](crate::ConfigVersion::accounts) in the same step.
 ///
@@ -34,7 +60,11 @@ pub trait AccountGroupRepository: Send + Sync {
     /// and raises it.
     async fn update(&self, group: &AccountGroup) -> Result<Update, StoreError>;
 
-    /// Removes a group, if its stored revision still is `revision`. Keys that are bound to it are then served
-    /// by nobody.
-    async fn delete(&self, id: &AccountGroupId, revision: u64) -> Result<Update, StoreError>;
+    /// Removes a group, if its stored revision still is `revision` and no key is bound to it, whoever binds
+    /// one meanwhile. Deleted keys do not count: one that is restored is then served by nobody.
+    async fn delete(
+        &self,
+        id: &AccountGroupId,
+        revision: u64,
+    ) -> Result<AccountGroupRemoval, StoreError>;
 }

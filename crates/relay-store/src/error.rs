@@ -26,4 +26,10 @@ pub enum StoreError {
         /// What exists.
         what: String,
     },
+    /// What was to be written names something that is not there.
+    #[error("there is no {what}")]
+    Missing {
+        /// What is not there.
+        what: String,
+    },
 }

@@ -38,7 +38,7 @@ mod usage;
 
 use std::sync::Arc;
 
-pub use account_groups::AccountGroupRepository;
+pub use account_groups::{AccountGroupRemoval, AccountGroupRepository};
 pub use account_listing::{AccountQuery, AccountSort};
 pub use accounts::{AccountRepository, AccountSecrets};
 pub use admin::{AdminCredentials, AdminRepository, PasswordHash};

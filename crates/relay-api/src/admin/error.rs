@@ -136,7 +136,7 @@ impl ApiError {
                 | OperatorError::InUse(_)
                 | OperatorError::KeysBound { .. }
                 | OperatorError::InProgress
-                | OperatorError::Store(StoreError::Duplicate { .. }) => {
+                | OperatorError::Store(StoreError::Duplicate { .. } | StoreError::Missing { .. }) => {
                     (StatusCode::CONFLICT, None)
                 }
                 OperatorError::Store(StoreError::Refused(_) | StoreError::Corrupt { .. })

@@ -3,8 +3,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::HeaderMap;
 use relay_crypto::{LegacySalt, SealFormat};
-use relay_domain::{Account, LimitKind, LimitScope, Limits, SealedSecret, Timestamp};
-use relay_store::contract::fixture::account_group;
+use relay_domain::{Account, ApiKey, LimitKind, LimitScope, Limits, SealedSecret, Timestamp};
+use relay_store::contract::fixture::{account_group, signature};
 use relay_testkit::account;
 
 use super::*;
@@ -87,13 +87,13 @@ fn assigned(bench: &Bench) -> Vec<(String, bool)> {
 async fn a_change_of_a_group_of_accounts_holds_from_the_next_request_on() {
     let bench = Bench::new();
     let mut group = account_group("g", &[]);
-    bench.key(|key| key.claude_binding = AccountBinding::Group(group.id.clone())).await;
+    let groups = &bench.stores.account_groups;
+    groups.create(&group).await.unwrap();
+    let key = bench.key(|key| key.claude_binding = AccountBinding::Group(group.id.clone())).await;
     for id in ["a", "b", "c"] {
         bench.stores.accounts.create(&unreachable(id, quota())).await.unwrap();
         bench.ledger.assign_answers.lock().unwrap().push_back(denied(id));
     }
-    let groups = &bench.stores.account_groups;
-    groups.create(&group).await.unwrap();
     let relay = Relay::new(&bench.engine(None).await);
     let mut asked = Vec::new();
     for members in [&["a"][..], &[], &["c", "of-v1-alone"], &["b"]] {
@@ -107,7 +107,12 @@ async fn a_change_of_a_group_of_accounts_holds_from_the_next_request_on() {
         assert_eq!(shortage == Shortage::NoMembers, members.is_empty(), "{members:?}");
         assert_eq!(assigned(&bench), asked, "{members:?}");
     }
+    // While the key is deleted it does not keep its group.
+    let deleted = ApiKey { deleted: Some(signature(RESET, "admin")), ..key.clone() };
+    assert!(bench.stores.keys.update(&deleted).await.unwrap().is_done());
     assert!(groups.delete(&group.id, group.revision).await.unwrap().is_done());
+    let restored = ApiKey { revision: 1, ..key };
+    assert!(bench.stores.keys.update(&restored).await.unwrap().is_done());
     let error = refusal(&bench, &relay).await;
     assert!(
         matches!(error, EngineError::NoAccount { shortage: Shortage::NoMembers, .. }),

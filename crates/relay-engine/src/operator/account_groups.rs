@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use relay_domain::{AccountGroup, AccountGroupId, AccountId, Actor, Platform};
-use relay_store::Update;
+use relay_store::{AccountGroupRemoval, Update};
 
 use super::audit::Change;
 use super::error::contended;
@@ -131,20 +131,14 @@ impl Operator {
         expected: Option<u64>,
     ) -> Result<(), OperatorError> {
         let old = self.account_group_at(id, expected).await?;
-        let keys = self.stores.keys.list().await?.into_iter();
-        let bound = keys
-            .filter(|key| key.deleted.is_none() && key.binding(old.platform).group() == Some(id));
-        match bound.count() {
-            0 => {}
-            keys => return Err(OperatorError::KeysBound { keys }),
-        }
         match self.stores.account_groups.delete(id, old.revision).await? {
-            Update::Done { .. } => {
+            AccountGroupRemoval::Done => {
                 self.note_account_group(actor, "account_group.delete", Some(&old), None).await;
                 Ok(())
             }
-            Update::Absent => Err(OperatorError::NotFound("Account group")),
-            Update::Stale { current } => Err(OperatorError::Stale { current }),
+            AccountGroupRemoval::Absent => Err(OperatorError::NotFound("Account group")),
+            AccountGroupRemoval::Stale { current } => Err(OperatorError::Stale { current }),
+            AccountGroupRemoval::Bound { keys } => Err(OperatorError::KeysBound { keys }),
         }
     }
 

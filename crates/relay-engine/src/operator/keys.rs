@@ -11,7 +11,7 @@ use relay_domain::{
     Permissions, Platform, Restriction, ServiceRates, Timestamp, UnpricedPolicy, WaitQueue,
     WindowCaps,
 };
-use relay_store::{KeyQuery, Page};
+use relay_store::{KeyQuery, Page, StoreError};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::audit::Change;
@@ -110,7 +110,9 @@ impl Operator {
     ) -> Result<(ApiKey, SecretString), OperatorError> {
         let (key, secret) = self.mint_key(new);
         self.check_key(None, &key, self.clock.now()).await?;
-        self.stores.keys.create(&key).await?;
+        if let Err(error) = self.stores.keys.create(&key).await {
+            return Err(self.why_not_made(&key, error).await);
+        }
         self.note_new_key(actor, &key).await;
         Ok((key, secret))
     }
@@ -184,6 +186,17 @@ impl Operator {
         let (id, after) = (key.id.to_string(), Some(snapshot::key(key)));
         let change = Change { action: "key.create", kind: "key", id, before: None, after };
         self.note(actor, change).await;
+    }
+
+    /// Why a key was not made. A group of accounts that went since it was looked at is answered for like one
+    /// that never was.
+    async fn why_not_made(&self, key: &ApiKey, error: StoreError) -> OperatorError {
+        if let StoreError::Missing { .. } = error
+            && let Err(refused) = self.check_key(None, key, self.clock.now()).await
+        {
+            return refused;
+        }
+        error.into()
     }
 
     /// Whether a key can be as it is asked for. What it was before is not held against it.

@@ -17,6 +17,8 @@ const CODEX: &str = "codexAccountId";
 /// What stands before one of v1's Codex accounts.
 const RESPONSES: &str = "responses:";
 const GROUP: &str = "group:";
+/// Every field that a binding is in.
+pub(super) const FIELDS: [&str; 4] = [CLAUDE, CLAUDE_CONSOLE, OPENAI, CODEX];
 
 /// The Claude Console accounts that may serve a key.
 pub(super) fn claude(hash: &Hash) -> AccountBinding {

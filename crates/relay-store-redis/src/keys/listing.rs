@@ -81,7 +81,7 @@ impl RedisKeys {
         Ok(())
     }
 
-    async fn version_of_keys(&self) -> Result<u64, StoreError> {
+    pub(super) async fn version_of_keys(&self) -> Result<u64, StoreError> {
         let mut pipeline = Pipeline::with_capacity(1);
         pipeline.cmd("GET").arg(self.shared.keyspace.key_version());
         let answer = self.shared.pool.send(&pipeline).await?.pop();

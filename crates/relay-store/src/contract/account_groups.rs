@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use relay_domain::{AccountBinding, AccountGroup, AccountGroupId, ApiKey, Platform};
 
-use super::fixture::{account, account_group, account_id, at, at_once, key};
-use crate::{StoreError, Stores, Update};
+use super::fixture::{account, account_group, account_id, at, at_once, key, signature};
+use crate::{AccountGroupRemoval, StoreError, Stores, Update};
 
 /// A group reads back with its members, changes by revision, and is gone when it was deleted.
 pub async fn a_group_of_accounts_reads_back_and_changes_by_revision(stores: &Stores) {
@@ -41,9 +41,10 @@ pub async fn a_group_of_accounts_reads_back_and_changes_by_revision(stores: &Sto
     let empty = AccountGroup { revision: 2, ..empty };
     assert_eq!(groups.get(&one.id).await.unwrap(), Some(empty));
 
-    assert_eq!(groups.delete(&one.id, 0).await.unwrap(), Update::Stale { current: 2 });
+    let stale = groups.delete(&one.id, 0).await.unwrap();
+    assert_eq!(stale, AccountGroupRemoval::Stale { current: 2 });
     assert!(groups.delete(&one.id, 2).await.unwrap().is_done());
-    assert_eq!(groups.delete(&one.id, 2).await.unwrap(), Update::Absent);
+    assert_eq!(groups.delete(&one.id, 2).await.unwrap(), AccountGroupRemoval::Absent);
     assert_eq!(groups.update(&account_group("one", &[])).await.unwrap(), Update::Absent);
     assert_eq!(groups.get(&one.id).await.unwrap(), None);
     assert_eq!(groups.list().await.unwrap(), [bare]);
@@ -127,7 +128,9 @@ pub async fn a_removed_account_leaves_its_groups(stores: &Stores) {
 
 /// Every kind of binding of a key reads back, also after it was another one.
 pub async fn every_binding_of_a_key_reads_back(stores: &Stores) {
-    let group = || AccountBinding::Group(AccountGroupId::try_from("one").unwrap());
+    let one = account_group("one", &[]);
+    stores.account_groups.create(&one).await.unwrap();
+    let group = || AccountBinding::Group(one.id.clone());
     let single = || AccountBinding::Account(account_id("a"));
     let pairs = [
         (AccountBinding::Pool, AccountBinding::Pool),
@@ -158,4 +161,123 @@ pub async fn every_binding_of_a_key_reads_back(stores: &Stores) {
         stores.keys.create(&made).await.unwrap();
         assert_eq!(stores.keys.get(&made.id).await.unwrap(), Some(made));
     }
+}
+
+/// A key is bound to no group that is not there, whatever was looked at before; nothing is written then.
+pub async fn a_key_is_bound_to_no_group_that_is_not_there(stores: &Stores) {
+    let keys = &stores.keys;
+    let there = account_group("there", &[]);
+    stores.account_groups.create(&there).await.unwrap();
+    let gone = AccountGroupId::try_from("gone").unwrap();
+    let (to_it, in_vain) = (|| AccountBinding::Group(there.id.clone()), bound_to(&gone));
+    let mut known = ApiKey { claude_binding: to_it(), ..key("k", 1) };
+    keys.create(&known).await.unwrap();
+    let before = stores.ledger.version().await.unwrap();
+    for platform in [Platform::ClaudeConsole, Platform::Codex] {
+        let bind = |key: ApiKey| match platform {
+            Platform::ClaudeConsole => ApiKey { claude_binding: in_vain.clone(), ..key },
+            Platform::Codex => ApiKey { codex_binding: in_vain.clone(), ..key },
+        };
+        let asked = [
+            keys.create(&bind(key("new", 2))).await,
+            keys.create_many(&[key("other", 3), bind(key("new", 2))]).await,
+            keys.update(&bind(known.clone())).await.map(drop),
+        ];
+        for (number, refused) in asked.into_iter().enumerate() {
+            let is_told = matches!(refused, Err(StoreError::Missing { .. }));
+            assert!(is_told, "{platform:?}, {number}: {refused:?}");
+        }
+    }
+    assert_eq!(keys.list().await.unwrap(), [known.clone()]);
+    assert_eq!(stores.ledger.version().await.unwrap(), before);
+    known.codex_binding = to_it();
+    assert!(keys.update(&known).await.unwrap().is_done());
+}
+
+/// A key of another store comes as it was there; what it is bound to in vain is not held against changes.
+pub async fn a_key_is_imported_though_its_group_is_not_there(stores: &Stores) {
+    let keys = &stores.keys;
+    let gone = AccountGroupId::try_from("gone").unwrap();
+    let brought = ApiKey { claude_binding: bound_to(&gone), ..key("k", 1) };
+    keys.import(&brought).await.unwrap();
+    assert_eq!(keys.get(&brought.id).await.unwrap().as_ref(), Some(&brought));
+    let again = keys.import(&brought).await;
+    assert!(matches!(again, Err(StoreError::Duplicate { .. })), "{again:?}");
+    let renamed = ApiKey { name: "renamed".to_owned(), ..brought };
+    assert!(keys.update(&renamed).await.unwrap().is_done());
+    let twice = ApiKey { codex_binding: bound_to(&gone), revision: 1, ..renamed.clone() };
+    let refused = keys.update(&twice).await;
+    assert!(matches!(refused, Err(StoreError::Missing { .. })), "{refused:?}");
+    let freed = ApiKey { claude_binding: AccountBinding::Pool, revision: 1, ..renamed };
+    assert!(keys.update(&freed).await.unwrap().is_done());
+}
+
+/// A group stays while keys that are not deleted are bound to it.
+pub async fn a_group_that_keys_are_bound_to_is_not_removed(stores: &Stores) {
+    let (groups, keys) = (&stores.account_groups, &stores.keys);
+    let claude = account_group("one", &["a"]);
+    let codex = AccountGroup { platform: Platform::Codex, ..account_group("two", &["b"]) };
+    for group in [&claude, &codex] {
+        groups.create(group).await.unwrap();
+        let free = key(&format!("free-{}", group.id), 10 + u8::from(group == &codex));
+        keys.create(&free).await.unwrap();
+        let bind = |key: ApiKey| match group.platform {
+            Platform::ClaudeConsole => ApiKey { claude_binding: bound_to(&group.id), ..key },
+            Platform::Codex => ApiKey { codex_binding: bound_to(&group.id), ..key },
+        };
+        let made = bind(key(&format!("made-{}", group.id), 20 + u8::from(group == &codex)));
+        keys.create(&made).await.unwrap();
+        assert!(keys.update(&bind(free.clone())).await.unwrap().is_done());
+        let before = stores.ledger.version().await.unwrap();
+        let stays = groups.delete(&group.id, 0).await.unwrap();
+        assert_eq!(stays, AccountGroupRemoval::Bound { keys: 2 });
+        let stale = groups.delete(&group.id, 7).await.unwrap();
+        assert_eq!(stale, AccountGroupRemoval::Stale { current: 0 });
+        assert_eq!(groups.get(&group.id).await.unwrap().as_ref(), Some(group));
+        assert_eq!(stores.ledger.version().await.unwrap(), before);
+
+        assert!(keys.update(&ApiKey { revision: 1, ..free }).await.unwrap().is_done());
+        let stays = groups.delete(&group.id, 0).await.unwrap();
+        assert_eq!(stays, AccountGroupRemoval::Bound { keys: 1 });
+        let deleted = ApiKey { deleted: Some(signature(at(9), "admin")), ..made.clone() };
+        assert!(keys.update(&deleted).await.unwrap().is_done());
+        assert!(groups.delete(&group.id, 0).await.unwrap().is_done());
+        let restored = ApiKey { revision: 1, ..made };
+        assert!(keys.update(&restored).await.unwrap().is_done(), "its binding is not a new one");
+    }
+}
+
+/// Of a binding and a removal at once one is refused: no key is left with a group that is not there.
+pub async fn a_key_and_the_removal_of_its_group_at_once_agree(stores: &Stores) {
+    for round in 0..20 {
+        let group = account_group(&format!("g{round}"), &[]);
+        stores.account_groups.create(&group).await.unwrap();
+        let to_be_bound = key(&format!("k{round}"), round);
+        stores.keys.create(&to_be_bound).await.unwrap();
+        let bound = ApiKey { claude_binding: bound_to(&group.id), ..to_be_bound };
+        let made = ApiKey {
+            claude_binding: bound_to(&group.id),
+            ..key(&format!("m{round}"), 100 + round)
+        };
+        let calls = (0..3).map(|number| {
+            let (stores, group, bound, made) =
+                (stores.clone(), group.clone(), bound.clone(), made.clone());
+            async move {
+                match number {
+                    0 => drop(stores.keys.update(&bound).await),
+                    1 => drop(stores.account_groups.delete(&group.id, 0).await),
+                    _ => drop(stores.keys.create(&made).await),
+                }
+            }
+        });
+        at_once(calls).await;
+        let keys = stores.keys.list().await.unwrap();
+        let bound = keys.iter().filter(|key| key.claude_binding.group() == Some(&group.id)).count();
+        let is_there = stores.account_groups.get(&group.id).await.unwrap().is_some();
+        assert_eq!(bound, if is_there { 2 } else { 0 }, "round {round}");
+    }
+}
+
+fn bound_to(group: &AccountGroupId) -> AccountBinding {
+    AccountBinding::Group(group.clone())
 }

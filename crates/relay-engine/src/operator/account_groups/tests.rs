@@ -1,5 +1,8 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use relay_domain::{AccountBinding, ApiKey};
-use relay_store::AuditQuery;
+use relay_store::{AuditQuery, MockAccountGroupRepository, Stores};
 
 use super::*;
 use crate::operator::fixture::{Desk, refused_field, root};
@@ -108,4 +111,30 @@ async fn a_key_is_bound_to_groups_of_its_platform_alone() {
     ] {
         assert_eq!(refused_field(desk.operator.create_key(&root(), new).await), field, "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_group_that_goes_before_a_key_is_written_is_as_one_that_never_was() {
+    let real = Desk::new();
+    let group = real.operator.create_account_group(&root(), new_group(&[])).await.unwrap();
+    real.operator.delete_account_group(&root(), &group.id, None).await.unwrap();
+    let (key, _) = real.operator.create_key(&root(), NewKey::default()).await.unwrap();
+    let (looks, found) = (AtomicUsize::new(0), group.clone());
+    let mut groups = MockAccountGroupRepository::new();
+    // Whoever looks finds it, and finds it gone when looking again.
+    groups.expect_get().times(6).returning(move |_| {
+        let is_there = looks.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
+        Ok(is_there.then(|| found.clone()))
+    });
+    let desk = Desk::on(Stores { account_groups: Arc::new(groups), ..real.stores.clone() });
+    let binding = || AccountBinding::Group(group.id.clone());
+    let new = || NewKey { claude_binding: binding(), ..NewKey::default() };
+    let made = desk.operator.create_key(&root(), new()).await;
+    assert_eq!(refused_field(made), "claudeConsoleAccountId");
+    let made = desk.operator.create_keys(&root(), new(), 3).await;
+    assert_eq!(refused_field(made), "claudeConsoleAccountId");
+    let bind = |key: &mut ApiKey| key.claude_binding = binding();
+    let changed = desk.operator.update_key(&root(), &key.id, None, &bind).await;
+    assert_eq!(refused_field(changed), "claudeConsoleAccountId");
+    assert_eq!(real.stores.keys.list().await.unwrap(), [key]);
 }

@@ -24,8 +24,9 @@ impl Operator {
     ///
     /// # Errors
     ///
-    /// [`OperatorError::Invalid`] with the first field that is wrong, before any key is made; or the
-    /// store's, after which some of them may have been.
+    /// [`OperatorError::Invalid`] with the first field that is wrong, before any key is made unless a group
+    /// of accounts that they are bound to is removed meanwhile; or the store's, after which some of them may
+    /// have been.
     pub async fn create_keys(
         &self,
         actor: &Actor,
@@ -47,7 +48,12 @@ impl Operator {
             self.check_key(None, key, self.clock.now()).await?;
         }
         let keys: Vec<ApiKey> = made.iter().map(|(key, _)| key.clone()).collect();
-        self.stores.keys.create_many(&keys).await?;
+        if let Err(error) = self.stores.keys.create_many(&keys).await {
+            return Err(match keys.first() {
+                Some(key) => self.why_not_made(key, error).await,
+                None => error.into(),
+            });
+        }
         for key in &keys {
             self.note_new_key(actor, key).await;
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use relay_domain::{Actor, ApiKey, KeyDigest, KeyId, RetiringSecret, Signature, Timestamp};
-use relay_store::Update;
+use relay_store::{StoreError, Update};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::operator::audit::Change;
@@ -237,7 +237,12 @@ impl Operator {
         let now = self.clock.now();
         let retiring = new.retiring.filter(|retiring| now < retiring.until);
         let mut new = ApiKey { retiring, updated_at: Some(now), ..new };
-        match self.stores.keys.update(&new).await? {
+        let update = match self.stores.keys.update(&new).await {
+            // A group of accounts went since it was looked at: who looks again refuses it.
+            Err(StoreError::Missing { .. }) => return Ok(None),
+            update => update?,
+        };
+        match update {
             Update::Done { revision } => {
                 new.revision = revision;
                 let (before, after) = (Some(snapshot::key(&old)), Some(snapshot::key(&new)));

@@ -91,7 +91,7 @@ impl<'a> TakingIn<'a> {
             }
             Entry::Key(form) => {
                 let key = form.into_key().ok_or(unknown)?;
-                self.note_created(Section::Key, stores.keys.create(&key).await)?;
+                self.note_created(Section::Key, stores.keys.import(&key).await)?;
             }
             Entry::Token(form) => {
                 let token = form.into_token().ok_or(unknown)?;
