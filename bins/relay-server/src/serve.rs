@@ -9,6 +9,7 @@ mod descriptors;
 mod lifecycle;
 mod listener;
 mod metrics_listener;
+mod opening;
 mod waiting;
 mod worker;
 
@@ -22,11 +23,9 @@ use relay_api::health::Draining;
 use relay_api::{Edge, EdgeConfig};
 use relay_crypto::TokenSigner;
 use relay_engine::alerts::{AlertParts, AlertWork, Alerts};
-use relay_engine::operator::{TakenOver, UnreadableAccount};
 use relay_engine::prices::{PriceKeeper, PriceKeeperParts};
 use relay_engine::{Engine, EngineParts, EventSink, Relay};
 use relay_journal::Journal;
-use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -36,12 +35,9 @@ use metrics_listener::MetricsListener;
 use waiting::Waiting;
 
 use crate::config::{Config, Notices};
-use crate::installation::{Access, Installation, hasher, keyring};
-use crate::predecessor_login;
+use crate::installation::{Installation, hasher, keyring};
 use crate::terminal::say;
 
-/// The administrator's name unless the operator chooses one. v2's.
-const DEFAULT_ADMIN: &str = "cr_admin";
 /// Settlements that wait for the store, in bytes: some 30,000 of the usual size. Beyond it nothing new is let
 /// in.
 const JOURNAL_BYTES: u64 = 32 * 1024 * 1024;
@@ -85,25 +81,13 @@ pub(crate) async fn serve(config: &Config) -> Result<()> {
     let mut signals = Signals::new()?;
     let waiting = Waiting::begin(&listeners)?;
     let server = tokio::select! {
-        server = open(config, listeners, waiting) => server?,
+        server = opening::open(config, listeners, waiting) => server?,
         () = signals.next() => {
             tracing::info!("asked to end before the store was open");
             return Ok(());
         }
     };
     server.run(signals).await
-}
-
-/// Opens the store, sees to what it holds, and is ready to serve in the place of `waiting`.
-async fn open(config: &Config, listeners: Vec<TcpListener>, waiting: Waiting) -> Result<Server> {
-    let installation = Installation::open(config, Access::Serve).await?;
-    take_over_login(config, &installation).await?;
-    let password = initialise_admin(config, &installation).await?;
-    look_at_secrets(config, &installation).await?;
-    let server = Server::prepare(config, &installation, listeners).await?;
-    waiting.end().await;
-    introduce(config, &installation, &server, password.as_deref()).await?;
-    Ok(server)
 }
 
 /// Takes the address that `config` names, with a socket for each worker.
@@ -289,49 +273,6 @@ impl Plan {
     }
 }
 
-/// Takes over the login that a v1 left, if there is none yet.
-async fn take_over_login(config: &Config, installation: &Installation) -> Result<()> {
-    let data_dir = &config.sections.store.data_dir;
-    let noted = predecessor_login::read(data_dir)?;
-    let taken = installation.operator.take_over_login(noted).await;
-    match taken.context("the administrator's login cannot be taken over")? {
-        None => {}
-        Some(TakenOver::Store) => {
-            say("The administrator's login of v1 holds: it was in the store.");
-        }
-        Some(TakenOver::Note) => say(format!(
-            "The administrator's login of v1 holds: it was in {}, which still says the password in clear; \
-             remove that file unless v1 is to come back.",
-            data_dir.join(predecessor_login::FILE).display()
-        )),
-    }
-    Ok(())
-}
-
-/// Says which accounts cannot be used because their secrets do not open, and brings the others into the
-/// form that the operator wants.
-async fn look_at_secrets(config: &Config, installation: &Installation) -> Result<()> {
-    let operator = &installation.operator;
-    let unreadable = operator.unreadable_accounts().await.context("the accounts cannot be read")?;
-    if !unreadable.is_empty() {
-        say(
-            "warning: the secrets of these accounts do not open; they are not used until ENCRYPTION_KEY is the one",
-        );
-        say("that sealed them, or their keys are set again:");
-    }
-    for UnreadableAccount { id, name, why } in unreadable {
-        say(format!("  {name} ({id}): {why}"));
-    }
-    let resealed = operator.reseal_accounts().await.context("secrets cannot be resealed")?;
-    if resealed > 0 {
-        say(format!(
-            "The secrets of {resealed} accounts were sealed anew (RELAY_SEAL={}).",
-            config.seal()
-        ));
-    }
-    Ok(())
-}
-
 /// Reads what things cost, and what operators say about it.
 async fn keep_prices(config: &Config, installation: &Installation) -> Result<Arc<PriceKeeper>> {
     let section = &config.sections.pricing;
@@ -353,59 +294,6 @@ async fn keep_prices(config: &Config, installation: &Installation) -> Result<Arc
         ));
     }
     Ok(Arc::new(keeper))
-}
-
-/// Makes the administrator's login at the first start. Returns what to show once.
-async fn initialise_admin(config: &Config, installation: &Installation) -> Result<Option<String>> {
-    let admin = &config.sections.admin;
-    let username = admin.username.as_deref().unwrap_or(DEFAULT_ADMIN);
-    let made = installation.operator.initialise_admin(username, admin.password.clone()).await;
-    let password = made.context(
-        "the administrator's login cannot be made; see ADMIN_USERNAME and ADMIN_PASSWORD",
-    )?;
-    Ok(password.map(|password| {
-        format!(
-            "\n  The administrator's login, shown this once:\n    username  {username}\n    password  {}\n",
-            password.expose_secret()
-        )
-    }))
-}
-
-/// Says where Relay is and what to do next.
-async fn introduce(
-    config: &Config,
-    installation: &Installation,
-    server: &Server,
-    login: Option<&str>,
-) -> Result<()> {
-    let accounts =
-        installation.operator.accounts().await.context("the accounts cannot be read")?.len();
-    let keys = installation.operator.keys().await.context("the API keys cannot be read")?.len();
-    say(format!("Relay {} on http://{}", env!("CARGO_PKG_VERSION"), server.address()));
-    say(format!("  store     {}, {}", installation.store_kind, installation.store_place));
-    if let Some(metrics) = &server.metrics {
-        say(format!("  metrics   http://{}/metrics", metrics.address()));
-    }
-    say(format!("  data      {}", config.sections.store.data_dir.display()));
-    if installation.secrets.are_kept() {
-        say(format!(
-            "  secrets   {} (keep it together with the store)",
-            installation.secrets.path().display()
-        ));
-    }
-    say(format!("  accounts  {accounts}, API keys {keys}"));
-    if let Some(login) = login {
-        say(login);
-    }
-    if accounts == 0 {
-        say("  There is no account yet. Add one (its key is read from standard input):");
-        say("    relay-server account add --name main --url https://api.anthropic.com --key-stdin");
-    }
-    if keys == 0 {
-        say("  There is no API key yet. Create one for a client:");
-        say("    relay-server key create --name me");
-    }
-    Ok(())
 }
 
 #[cfg(test)]

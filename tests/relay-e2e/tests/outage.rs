@@ -132,3 +132,20 @@ async fn a_gateway_that_waits_for_its_redis_ends_when_it_is_asked_to() {
     assert_eq!(relay.send(&Request::get("/livez")).await.status, 200);
     assert!(relay.stop(), "it is no failure: {}", relay.printed());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_freezes_while_the_gateway_starts_is_waited_for() {
+    let mut relay = Relay::with(Store::Redis).prepare();
+    for _ in 0..8 {
+        // It listens before it has read the store; how far it has come when Redis stops is chance.
+        relay.begin().await;
+        relay.redis_mut().freeze();
+        let frozen = Instant::now();
+        while frozen.elapsed() < Duration::from_millis(600) {
+            assert_eq!(relay.send(&Request::get("/livez")).await.status, 200);
+        }
+        relay.redis_mut().thaw();
+        relay.until_ready().await;
+        relay.kill9();
+    }
+}

@@ -13,10 +13,11 @@ use relay_domain::{Actor, Outcome, Platform, UsageSource};
 use relay_engine::operator::{NewAccount, NewKey};
 use relay_sandbox::{Sandbox, Script, Step};
 use relay_store::Stores;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::*;
 use crate::config::{Environment, FileChoice};
+use crate::installation::Access;
 
 /// Longer than anything here takes unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
