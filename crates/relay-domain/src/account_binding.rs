@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountGroupId, AccountId};
+use crate::{AccountGroupId, AccountId, AccountKind};
 
 /// What stands before the id of a group where v1 has the id of an account.
 const GROUP: &str = "group:";
@@ -46,6 +46,16 @@ impl AccountBinding {
             Self::Account(account) => Some(account.to_string()),
             Self::Group(group) => Some(format!("{GROUP}{group}")),
             Self::Unusable => Some(GROUP.to_owned()),
+        }
+    }
+
+    /// Whether an account may serve: the one with this id, of this kind, that is in these groups.
+    pub fn admits(&self, id: &AccountId, kind: AccountKind, groups: &[AccountGroupId]) -> bool {
+        match self {
+            Self::Pool => kind == AccountKind::Shared,
+            Self::Account(account) => account == id,
+            Self::Group(group) => groups.contains(group),
+            Self::Unusable => false,
         }
     }
 

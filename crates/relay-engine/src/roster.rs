@@ -9,8 +9,8 @@ use http::HeaderValue;
 use http::header::{AUTHORIZATION, HeaderName};
 use relay_crypto::Keyring;
 use relay_domain::{
-    Account, AccountBinding, AccountGroup, AccountGroupId, AccountHealth, AccountId, AccountKind,
-    HealthEvent, Multiplier, Proxy, ProxySetting, Timestamp,
+    Account, AccountBinding, AccountGroup, AccountGroupId, AccountHealth, AccountId, HealthEvent,
+    Multiplier, Proxy, ProxySetting, Timestamp,
 };
 use relay_scheduler::{Candidate, Readiness};
 use secrecy::ExposeSecret as _;
@@ -194,12 +194,7 @@ impl Roster {
 impl RosterEntry {
     /// Whether a key with this binding may use it.
     pub(crate) fn is_open_to(&self, binding: &AccountBinding) -> bool {
-        match binding {
-            AccountBinding::Pool => self.account.kind == AccountKind::Shared,
-            AccountBinding::Account(account) => *account == self.account.id,
-            AccountBinding::Group(group) => self.groups.contains(group),
-            AccountBinding::Unusable => false,
-        }
+        binding.admits(&self.account.id, self.account.kind, &self.groups)
     }
 
     fn candidate<'a>(&'a self, health: &'a AccountHealth) -> Candidate<'a> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use relay_domain::{AccountBinding, AccountKind, NanoUsd, PenaltyReason, Timestamp};
+use relay_domain::{AccountBinding, NanoUsd, PenaltyReason, Timestamp};
 
 use crate::{Ask, Candidate, Readiness};
 
@@ -220,17 +220,14 @@ impl Filter {
             Self::Platform => {
                 (candidate.platform != ask.platform).then_some(Exclusion::OtherPlatform)
             }
-            Self::Binding => match (ask.binding, candidate.kind) {
-                (AccountBinding::Account(bound), _) => {
-                    (bound != candidate.id).then_some(Exclusion::NotBound)
-                }
-                (AccountBinding::Group(group), _) => {
-                    (!candidate.groups.contains(group)).then_some(Exclusion::NotInGroup)
-                }
-                (AccountBinding::Unusable, _) => Some(Exclusion::NotBound),
-                (AccountBinding::Pool, AccountKind::Dedicated) => Some(Exclusion::Dedicated),
-                (AccountBinding::Pool, AccountKind::Shared) => None,
-            },
+            Self::Binding => {
+                let admits = ask.binding.admits(candidate.id, candidate.kind, candidate.groups);
+                (!admits).then_some(match ask.binding {
+                    AccountBinding::Account(_) | AccountBinding::Unusable => Exclusion::NotBound,
+                    AccountBinding::Group(_) => Exclusion::NotInGroup,
+                    AccountBinding::Pool => Exclusion::Dedicated,
+                })
+            }
             Self::Active => (!candidate.is_active).then_some(Exclusion::NotActive),
             Self::Schedulable => (!candidate.schedulable).then_some(Exclusion::NotSchedulable),
             Self::Subscription => {

@@ -6,7 +6,7 @@ use relay_domain::{AccountGroup, AccountGroupId, AccountId, Actor, Platform};
 use relay_store::{AccountGroupRemoval, Update};
 
 use super::audit::Change;
-use super::error::contended;
+use super::error::{check_revision, contended};
 use super::{ATTEMPTS, Operator, OperatorError, check_description, check_name, fresh_id, snapshot};
 
 /// A group of accounts to be made.
@@ -148,12 +148,8 @@ impl Operator {
         expected: Option<u64>,
     ) -> Result<AccountGroup, OperatorError> {
         let group = self.account_group(id).await?;
-        match expected {
-            Some(expected) if expected != group.revision => {
-                Err(OperatorError::Stale { current: group.revision })
-            }
-            Some(_) | None => Ok(group),
-        }
+        check_revision(expected, group.revision)?;
+        Ok(group)
     }
 
     /// Whether a group can be as it is asked for. A member that it had is not held against it: v1 has some

@@ -9,6 +9,14 @@ pub(super) fn contended(what: &str) -> OperatorError {
     StoreError::Unavailable(format!("{what} was changed by others at every attempt").into()).into()
 }
 
+/// Whether what is to be changed still has the revision that the operator has seen, if one is named.
+pub(super) fn check_revision(expected: Option<u64>, current: u64) -> Result<(), OperatorError> {
+    match expected {
+        Some(expected) if expected != current => Err(OperatorError::Stale { current }),
+        Some(_) | None => Ok(()),
+    }
+}
+
 fn bound_keys(keys: usize) -> String {
     let them = if keys == 1 { "API key is" } else { "API keys are" };
     format!("{keys} {them} bound to this group of accounts")

@@ -4,7 +4,7 @@ use relay_domain::{Actor, GroupId, KeyGroup, Limits, WindowCaps};
 use relay_store::{KeyFilter, KeyQuery, Update};
 
 use super::audit::Change;
-use super::error::contended;
+use super::error::{check_revision, contended};
 use super::{
     ATTEMPTS, Operator, OperatorError, check_description, check_name, fresh_id, limits, snapshot,
 };
@@ -163,12 +163,8 @@ impl Operator {
         expected: Option<u64>,
     ) -> Result<KeyGroup, OperatorError> {
         let group = self.group(id).await?;
-        match expected {
-            Some(expected) if expected != group.revision => {
-                Err(OperatorError::Stale { current: group.revision })
-            }
-            Some(_) | None => Ok(group),
-        }
+        check_revision(expected, group.revision)?;
+        Ok(group)
     }
 }
 

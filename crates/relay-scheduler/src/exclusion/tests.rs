@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::pool::{Member, NOW, ask, at, model_map, rest};
-use relay_domain::Platform;
+use relay_domain::{AccountKind, Platform};
 
 fn resting(reason: PenaltyReason, until: u64) -> Exclusion {
     Exclusion::Resting { reason, until: Some(at(until)) }

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{NewProxy, check_fields, check_proxy, check_secret, spelled, trimmed};
 use crate::operator::audit::Change;
-use crate::operator::error::contended;
+use crate::operator::error::{check_revision, contended};
 use crate::operator::{ATTEMPTS, Operator, OperatorError, limits, snapshot};
 
 /// What is to be done to an account. What is `None` stays as it is.
@@ -169,12 +169,8 @@ impl Operator {
     ) -> Result<Account, OperatorError> {
         let found = self.stores.accounts.get(id).await?;
         let account = found.ok_or(OperatorError::NotFound("Account"))?;
-        match expected {
-            Some(expected) if expected != account.revision => {
-                Err(OperatorError::Stale { current: account.revision })
-            }
-            Some(_) | None => Ok(account),
-        }
+        check_revision(expected, account.revision)?;
+        Ok(account)
     }
 
     async fn change_account(

@@ -7,7 +7,7 @@ use relay_store::{StoreError, Update};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::operator::audit::Change;
-use crate::operator::error::contended;
+use crate::operator::error::{check_revision, contended};
 use crate::operator::{ATTEMPTS, Operator, OperatorError, limits, snapshot};
 
 /// The longest time for which a replaced secret is good.
@@ -199,12 +199,8 @@ impl Operator {
 
     async fn key_at(&self, id: &KeyId, expected: Option<u64>) -> Result<ApiKey, OperatorError> {
         let key = self.stores.keys.get(id).await?.ok_or(OperatorError::NotFound("API Key"))?;
-        match expected {
-            Some(expected) if expected != key.revision => {
-                Err(OperatorError::Stale { current: key.revision })
-            }
-            Some(_) | None => Ok(key),
-        }
+        check_revision(expected, key.revision)?;
+        Ok(key)
     }
 
     async fn change_key(
