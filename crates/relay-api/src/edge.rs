@@ -21,6 +21,7 @@ use tower::ServiceExt as _;
 use crate::admin::PeerAddress;
 use crate::client_address::client_address;
 use crate::dialect::Refusal;
+use crate::heard_out::HeardOut;
 use crate::observer::{AnsweredRoute, EdgeObserver, Observed};
 use crate::self_service::{self, OwnRoute};
 use crate::{messages, models};
@@ -101,7 +102,7 @@ impl Edge {
         B::Error: Into<axum::BoxError>,
     {
         let route = route(request.method(), request.uri().path());
-        let response = self.answer(route, request, peer).await;
+        let response = self.answer(route, HeardOut::request(request), peer).await;
         self.observed.answered(route.name(), &response);
         response
     }

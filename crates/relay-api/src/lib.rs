@@ -10,6 +10,7 @@ mod dialect;
 mod documentation;
 mod edge;
 pub mod health;
+mod heard_out;
 mod messages;
 mod models;
 mod observer;

@@ -6,6 +6,8 @@ use relay_e2e::{AccountSettings, Answer, End, Relay, Request, Store, on_both_sto
 use relay_sandbox::Step;
 use relay_testkit::Deadline;
 use serde_json::json;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
 
 use crate::conversation::{MODEL, body, streamed, whole};
 use crate::stored::{Scope, Totals, records, totals};
@@ -14,6 +16,7 @@ on_both_stores![
     bad_requests_are_refused,
     keys_that_may_not_are_refused,
     bodies_over_the_limit_are_refused,
+    who_is_refused_in_mid_body_can_ask_again,
     without_accounts_the_answer_is_overloaded,
     limited_accounts_tell_how_long,
     a_limit_of_an_hour_is_no_reason_to_wait,
@@ -163,6 +166,53 @@ async fn bodies_over_the_limit_are_refused(store: Store) {
     let stranger = Request::messages("cr_nobody", sized(2 * LIMIT));
     assert_refused("of a stranger", &relay.send(&stranger).await, 401, "authentication_error");
     assert_eq!(account.received().len(), 2);
+}
+
+/// A client that has sent a whole request and has a whole answer uses the connection for the next request,
+/// whether or not somebody wanted to read the first one.
+async fn who_is_refused_in_mid_body_can_ask_again(store: Store) {
+    const LENGTH: usize = 3 * 1024 * 1024;
+    let relay = Relay::with(store).env("REQUEST_MAX_SIZE_MB", "1").start().await;
+    let key = relay.key().await.secret;
+    let by_length = format!("content-length: {LENGTH}");
+    let chunked = "transfer-encoding: chunked".to_owned();
+    for (path, key, framing, status) in [
+        ("/v1/messages", "cr_nobody", &by_length, 401),
+        ("/v1/messages", "cr_nobody", &chunked, 401),
+        ("/v1/messages", key.as_str(), &by_length, 413),
+        ("/v1/complete", &key, &by_length, 404),
+        ("/api/v2/keys", "", &by_length, 401),
+        ("/nowhere", "", &by_length, 404),
+    ] {
+        let name = format!("{status} {path} {framing}");
+        let mut client = BufReader::new(TcpStream::connect(relay.address()).await.unwrap());
+        let head =
+            format!("POST {path} HTTP/1.1\r\nhost: relay\r\nx-api-key: {key}\r\n{framing}\r\n\r\n");
+        client.write_all(head.as_bytes()).await.unwrap();
+        assert_eq!(answered(&mut client).await, status, "{name}");
+        let mut rest = vec![b' '; LENGTH];
+        if *framing == chunked {
+            rest.splice(0..0, format!("{LENGTH:x}\r\n").into_bytes());
+            rest.extend_from_slice(b"\r\n0\r\n\r\n");
+        }
+        rest.extend_from_slice(b"GET /livez HTTP/1.1\r\nhost: relay\r\n\r\n");
+        client.write_all(&rest).await.unwrap();
+        assert_eq!(answered(&mut client).await, 200, "{name}: the next request");
+    }
+}
+
+/// Reads one whole answer and returns its status.
+async fn answered(client: &mut BufReader<TcpStream>) -> u16 {
+    let (mut head, mut line) = (Vec::new(), String::new());
+    while line != "\r\n" {
+        line.clear();
+        assert_ne!(client.read_line(&mut line).await.unwrap(), 0, "closed after {head:?}");
+        head.push(line.to_ascii_lowercase());
+    }
+    let length = head.iter().find_map(|line| line.strip_prefix("content-length:")).unwrap();
+    let mut body = vec![0; length.trim().parse().unwrap()];
+    client.read_exact(&mut body).await.unwrap();
+    head[0].split(' ').nth(1).unwrap().parse().unwrap()
 }
 
 async fn without_accounts_the_answer_is_overloaded(store: Store) {
