@@ -102,14 +102,14 @@ pub(crate) async fn all(shared: &Shared) -> Result<Vec<StoredGroup>, StoreError>
     read(shared, &ids).await
 }
 
-/// Takes an account out of `groups`, as far as it is in them.
+/// Takes an account out of `groups`, which it is in.
 pub(crate) fn leave(
     keyspace: &Keyspace,
     groups: &[StoredGroup],
     account: &str,
     write: &mut GuardedWrite,
 ) {
-    for group in groups.iter().filter(|group| group.members.contains(account)) {
+    for group in groups {
         group.guard(keyspace, write);
         write.write("SREM", keyspace.account_group_members(&group.id), [account]);
         write.write("SREM", group.groups_of(keyspace, account), [group.id.as_str()]);

@@ -10,10 +10,12 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use redis::Pipeline;
-use relay_domain::{Account, AccountHealth, AccountId, AccountKind, HealthEvent, Timestamp};
+use relay_domain::{
+    Account, AccountGroup, AccountHealth, AccountId, AccountKind, HealthEvent, Timestamp,
+};
 use relay_store::{AccountRepository, AccountSecrets, StoreError, Update};
 
-use crate::account_groups;
+use crate::account_groups::{self, StoredGroup};
 use crate::fault;
 use crate::guarded_write::{ATTEMPTS, GuardedWrite, changed};
 use crate::hash::Hash;
@@ -172,10 +174,11 @@ impl AccountRepository for RedisAccounts {
         Ok(write.run(&self.shared).await?.is_none())
     }
 
-    async fn delete(&self, id: &AccountId) -> Result<bool, StoreError> {
+    async fn delete(&self, id: &AccountId) -> Result<Option<Vec<AccountGroup>>, StoreError> {
         for _ in 0..ATTEMPTS {
-            let Some(Found { family, name, .. }) = self.find(id).await? else { return Ok(false) };
-            let groups = account_groups::all(&self.shared).await?;
+            let Some(Found { family, name, .. }) = self.find(id).await? else { return Ok(None) };
+            let mut groups = account_groups::all(&self.shared).await?;
+            groups.retain(|group| group.members.contains(id.as_str()));
             let keyspace = self.keyspace();
             let mut write = GuardedWrite::default();
             write.if_present(&name);
@@ -185,7 +188,7 @@ impl AccountRepository for RedisAccounts {
             account_groups::leave(keyspace, &groups, id.as_str(), &mut write);
             write.write("INCR", keyspace.account_version(), [""; 0]);
             if write.run(&self.shared).await?.is_none() {
-                return Ok(true);
+                return Ok(Some(groups.iter().filter_map(StoredGroup::parse).collect()));
             }
         }
         Err(fault::contended(format!("account {id}")))

@@ -151,6 +151,16 @@ fn outcome(
     Ok(current.map_or(Update::Absent, |current| Update::Stale { current }))
 }
 
+/// The groups that an account is in.
+pub(crate) fn of(
+    connection: &Connection,
+    account: &AccountId,
+) -> Result<Vec<AccountGroup>, StoreError> {
+    let mut groups = select(connection, None)?;
+    groups.retain(|group| group.members.contains(account));
+    Ok(groups)
+}
+
 /// The group with this id, or every one.
 fn select(
     connection: &Connection,

@@ -1,10 +1,13 @@
 //! Upstream accounts.
 
 use async_trait::async_trait;
-use relay_domain::{Account, AccountHealth, AccountId, HealthEvent, Priority, Timestamp};
+use relay_domain::{
+    Account, AccountGroup, AccountHealth, AccountId, HealthEvent, Priority, Timestamp,
+};
 use relay_store::{AccountRepository, AccountSecrets, StoreError, Update};
 use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
 
+use crate::account_groups;
 use crate::counters::ACCOUNT_SCOPE;
 use crate::error::{SqliteError, corrupt, is_taken};
 use crate::store::SqliteStore;
@@ -48,13 +51,9 @@ impl AccountRepository for SqliteStore {
         self.core().queue.run(move |connection| reseal(connection, &id, &expected, next)).await
     }
 
-    async fn delete(&self, id: &AccountId) -> Result<bool, StoreError> {
+    async fn delete(&self, id: &AccountId) -> Result<Option<Vec<AccountGroup>>, StoreError> {
         let id = id.clone();
-        let delete = move |connection: &mut Connection| {
-            let deleted = connection.execute("DELETE FROM account WHERE id = ?1", [id.as_str()]);
-            Ok(0 < deleted.map_err(SqliteError::from)?)
-        };
-        self.core().queue.run(delete).await
+        self.core().queue.run(move |connection| remove(connection, &id)).await
     }
 
     async fn apply_health(
@@ -66,6 +65,20 @@ impl AccountRepository for SqliteStore {
         let (id, event) = (id.clone(), event.clone());
         self.core().queue.run(move |connection| apply(connection, &id, event, now)).await
     }
+}
+
+fn remove(
+    connection: &mut Connection,
+    id: &AccountId,
+) -> Result<Option<Vec<AccountGroup>>, StoreError> {
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(SqliteError::from)?;
+    let groups = account_groups::of(&transaction, id)?;
+    let removed = transaction.execute("DELETE FROM account WHERE id = ?1", [id.as_str()]);
+    let is_removed = 0 < removed.map_err(SqliteError::from)?;
+    transaction.commit().map_err(SqliteError::from)?;
+    Ok(is_removed.then_some(groups))
 }
 
 fn create(connection: &Connection, account: &Account) -> Result<(), StoreError> {

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use relay_domain::{
-    Account, AccountHealth, AccountId, HealthEvent, ProxySetting, SealedSecret, Timestamp,
+    Account, AccountGroup, AccountHealth, AccountId, HealthEvent, ProxySetting, SealedSecret,
+    Timestamp,
 };
 
 use crate::{StoreError, Update};
@@ -76,8 +77,9 @@ pub trait AccountRepository: Send + Sync {
         next: &AccountSecrets,
     ) -> Result<bool, StoreError>;
 
-    /// Removes an account, also from its groups. `false`: there is no such account.
-    async fn delete(&self, id: &AccountId) -> Result<bool, StoreError>;
+    /// Removes an account, also from its groups, and returns those as they were before. `None`: there is no
+    /// such account.
+    async fn delete(&self, id: &AccountId) -> Result<Option<Vec<AccountGroup>>, StoreError>;
 
     /// Applies [`AccountHealth::on`] to the stored health in one step, so that of two instances that
     /// learn something at once neither undoes the other. Returns the new health; `None` if there is no

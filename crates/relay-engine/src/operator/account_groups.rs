@@ -130,16 +130,26 @@ impl Operator {
         id: &AccountGroupId,
         expected: Option<u64>,
     ) -> Result<(), OperatorError> {
-        let old = self.account_group_at(id, expected).await?;
-        match self.stores.account_groups.delete(id, old.revision).await? {
-            AccountGroupRemoval::Done => {
-                self.note_account_group(actor, "account_group.delete", Some(&old), None).await;
-                Ok(())
+        for _ in 0..ATTEMPTS {
+            let old = self.account_group_at(id, expected).await?;
+            match self.stores.account_groups.delete(id, old.revision).await? {
+                AccountGroupRemoval::Done => {
+                    self.note_account_group(actor, "account_group.delete", Some(&old), None).await;
+                    return Ok(());
+                }
+                AccountGroupRemoval::Absent => {
+                    return Err(OperatorError::NotFound("Account group"));
+                }
+                AccountGroupRemoval::Bound { keys } => {
+                    return Err(OperatorError::KeysBound { keys });
+                }
+                AccountGroupRemoval::Stale { current } if expected.is_some() => {
+                    return Err(OperatorError::Stale { current });
+                }
+                AccountGroupRemoval::Stale { .. } => {}
             }
-            AccountGroupRemoval::Absent => Err(OperatorError::NotFound("Account group")),
-            AccountGroupRemoval::Stale { current } => Err(OperatorError::Stale { current }),
-            AccountGroupRemoval::Bound { keys } => Err(OperatorError::KeysBound { keys }),
         }
+        Err(contended("the account group"))
     }
 
     async fn account_group_at(
@@ -172,6 +182,18 @@ impl Operator {
             }
         }
         Ok(())
+    }
+
+    /// Notes that `account` was removed, and left `group` thereby.
+    pub(super) async fn note_left_group(
+        &self,
+        actor: &Actor,
+        group: AccountGroup,
+        account: &AccountId,
+    ) {
+        let mut left = AccountGroup { revision: group.revision + 1, ..group.clone() };
+        left.members.remove(account);
+        self.note_account_group(actor, "account_group.update", Some(&group), Some(&left)).await;
     }
 
     async fn note_account_group(

@@ -306,7 +306,7 @@ async fn accounts_of_v2_are_found_without_an_index() {
     assert!(stores.accounts.update(&renamed).await.unwrap().is_done());
     let written = fields(&mut raw, &format!("codex_account:{V2_CODEX_ACCOUNT}")).await;
     assert_eq!(written["name"], "renamed", "changed where it is");
-    assert!(stores.accounts.delete(&renamed.id).await.unwrap());
+    assert!(stores.accounts.delete(&renamed.id).await.unwrap().is_some());
     assert_eq!(stores.accounts.list().await.unwrap().len(), 2);
 }
 

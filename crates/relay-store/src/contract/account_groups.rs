@@ -105,7 +105,9 @@ pub async fn a_removed_account_leaves_its_groups(stores: &Stores) {
     for group in [&one, &two, &three] {
         groups.create(group).await.unwrap();
     }
-    assert!(stores.accounts.delete(&account_id("a")).await.unwrap());
+    let mut left = stores.accounts.delete(&account_id("a")).await.unwrap().unwrap();
+    left.sort_by(|one, other| one.id.cmp(&other.id));
+    assert_eq!(left, [one.clone(), two.clone()], "as they were");
     let left = |group: &AccountGroup, revision, members: &[&str]| AccountGroup {
         members: members.iter().map(|member| account_id(member)).collect(),
         revision,

@@ -37,7 +37,7 @@ pub async fn an_absent_account_is_none(stores: &Stores) {
     assert_eq!(stores.accounts.get(&absent.id).await.unwrap(), None);
     assert_eq!(stores.accounts.list().await.unwrap(), []);
     assert_eq!(stores.accounts.update(&absent).await.unwrap(), Update::Absent);
-    assert!(!stores.accounts.delete(&absent.id).await.unwrap());
+    assert_eq!(stores.accounts.delete(&absent.id).await.unwrap(), None);
     let health = stores
         .accounts
         .apply_health(&absent.id, &HealthEvent::Overloaded(Rest::BRIEF), at(0))
@@ -122,8 +122,8 @@ pub async fn an_update_of_an_account_on_old_knowledge_is_refused(stores: &Stores
 pub async fn a_deleted_account_is_gone(stores: &Stores) {
     stores.accounts.create(&account("gone")).await.unwrap();
     stores.accounts.create(&account("stays")).await.unwrap();
-    assert!(stores.accounts.delete(&account_id("gone")).await.unwrap());
-    assert!(!stores.accounts.delete(&account_id("gone")).await.unwrap());
+    assert_eq!(stores.accounts.delete(&account_id("gone")).await.unwrap(), Some(Vec::new()));
+    assert_eq!(stores.accounts.delete(&account_id("gone")).await.unwrap(), None);
     assert_eq!(stores.accounts.get(&account_id("gone")).await.unwrap(), None);
     assert_eq!(stores.accounts.list().await.unwrap(), [account("stays")]);
     stores.accounts.create(&rich_account("gone")).await.unwrap();
@@ -211,7 +211,7 @@ pub async fn changes_of_accounts_raise_their_version(stores: &Stores) {
                 assert_eq!(health, None);
             }
             "read" => assert_eq!(stores.accounts.list().await.unwrap().len(), 1),
-            _ => assert_eq!(stores.accounts.delete(&one.id).await.unwrap(), raises),
+            _ => assert_eq!(stores.accounts.delete(&one.id).await.unwrap().is_some(), raises),
         }
         let version = stores.ledger.version().await.unwrap();
         assert_eq!(last.accounts < version.accounts, raises, "{step}: {last:?}, {version:?}");

@@ -138,3 +138,51 @@ async fn a_group_that_goes_before_a_key_is_written_is_as_one_that_never_was() {
     assert_eq!(refused_field(changed), "claudeConsoleAccountId");
     assert_eq!(real.stores.keys.list().await.unwrap(), [key]);
 }
+
+#[tokio::test]
+async fn a_removed_account_is_noted_with_the_groups_that_it_leaves() {
+    let desk = Desk::new();
+    let (gone, stays) = (
+        account(&desk, Platform::ClaudeConsole).await,
+        account(&desk, Platform::ClaudeConsole).await,
+    );
+    let create = async |members: &[&AccountId]| {
+        desk.operator.create_account_group(&root(), new_group(members)).await.unwrap()
+    };
+    let (group, _other) = (create(&[&gone, &stays]).await, create(&[&stays]).await);
+    desk.operator.delete_account(&root(), &gone, None).await.unwrap();
+    let trail =
+        desk.stores.audit.page(&AuditQuery { limit: 2, ..AuditQuery::default() }).await.unwrap();
+    let [left, removed] = &trail.entries[..] else { panic!("{trail:?}") };
+    assert_eq!(
+        (removed.action.as_str(), &removed.target_id),
+        ("account.delete", &gone.to_string())
+    );
+    assert_eq!(left.action, "account_group.update");
+    assert_eq!(left.target_id, group.id.to_string());
+    let told = |text: &Option<String>| -> serde_json::Value {
+        serde_json::from_str(text.as_deref().unwrap()).unwrap()
+    };
+    let ids = |members: &[&AccountId]| BTreeSet::from_iter(members.iter().map(ToString::to_string));
+    assert_eq!(told(&left.before)["accountIds"], serde_json::json!(ids(&[&gone, &stays])));
+    assert_eq!(told(&left.after)["accountIds"], serde_json::json!(ids(&[&stays])));
+    let now = desk.operator.account_group(&group.id).await.unwrap();
+    assert_eq!(told(&left.after)["revision"], now.revision);
+}
+
+#[tokio::test]
+async fn who_removes_a_group_at_whatever_revision_is_not_told_of_another_change() {
+    let real = Desk::new();
+    let group = real.operator.create_account_group(&root(), new_group(&[])).await.unwrap();
+    let (found, tries) = (group.clone(), AtomicUsize::new(0));
+    let mut groups = MockAccountGroupRepository::new();
+    groups.expect_get().returning(move |_| Ok(Some(found.clone())));
+    groups.expect_delete().times(3).returning(move |_, _| {
+        let is_first = tries.fetch_add(1, Ordering::Relaxed) == 0;
+        let stale = AccountGroupRemoval::Stale { current: 1 };
+        Ok(if is_first { stale } else { AccountGroupRemoval::Done })
+    });
+    let desk = Desk::on(Stores { account_groups: Arc::new(groups), ..real.stores.clone() });
+    desk.operator.delete_account_group(&root(), &group.id, None).await.unwrap();
+    desk.operator.delete_account_group(&root(), &group.id, Some(0)).await.unwrap();
+}

@@ -153,12 +153,14 @@ impl Operator {
         expected: Option<u64>,
     ) -> Result<(), OperatorError> {
         let old = self.account_at(id, expected).await?;
-        if !self.stores.accounts.delete(id).await? {
-            return Err(OperatorError::NotFound("Account"));
+        let left = self.stores.accounts.delete(id).await?;
+        let groups = left.ok_or(OperatorError::NotFound("Account"))?;
+        let (target, before) = (id.to_string(), Some(snapshot::account(&old)));
+        let (action, kind) = ("account.delete", "account");
+        self.note(actor, Change { action, kind, id: target, before, after: None }).await;
+        for group in groups {
+            self.note_left_group(actor, group, id).await;
         }
-        let (id, before) = (id.to_string(), Some(snapshot::account(&old)));
-        let change = Change { action: "account.delete", kind: "account", id, before, after: None };
-        self.note(actor, change).await;
         Ok(())
     }
 
