@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use relay_domain::{
-    ApiKey, LimitScope, LimitState, Period, PeriodKind, Permissions, Platform, Timestamp,
+    ApiKey, LimitScope, LimitState, Limits, Period, PeriodKind, Permissions, Platform, Timestamp,
 };
 use relay_store::{RecordPage, RecordQuery, Stores, UsageScope, UsageTotals};
 
@@ -84,8 +84,17 @@ impl KeyOwner {
     ///
     /// The store's.
     pub async fn standing(&self) -> Result<Vec<LimitState>, EngineError> {
+        self.standing_of(&self.key.limits).await
+    }
+
+    /// How far `limits` would be used if the key had them.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn standing_of(&self, limits: &Limits) -> Result<Vec<LimitState>, EngineError> {
         let scope = LimitScope::Key(self.key.id.clone());
-        Ok(self.stores.ledger.standing(&scope, &self.key.limits, self.now).await?)
+        Ok(self.stores.ledger.standing(&scope, limits, self.now).await?)
     }
 
     /// Requests of the key, whatever key `query` names.

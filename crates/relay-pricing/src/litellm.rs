@@ -13,7 +13,7 @@ use relay_domain::{NanoUsd, PicoUsdPerToken, TokenCount};
 use serde_json::value::RawValue;
 
 use self::field::RateField;
-use crate::decimal::{DecimalError, scaled};
+use crate::decimal::{DecimalError, Scaled, scaled};
 use crate::file::PublishedPrice;
 use crate::price_override::{Implausible, implausible};
 use crate::table::PassedOver;
@@ -151,6 +151,10 @@ fn number(name: &str, raw: &RawValue, scale: u32) -> Result<Option<i64>, String>
     // Some hands write numbers as texts.
     let as_text = text(raw);
     match scaled(as_text.as_deref().map_or(raw.get(), str::trim), scale) {
+        // Somebody pays for it, so that it is not free.
+        Ok(Scaled { value: 0, is_exact: false }) => {
+            Err(format!("gives {name} a number that is too small"))
+        }
         Ok(number) => Ok(Some(number.value)),
         Err(DecimalError::NotDecimal) => {
             Err(format!("gives {name} something that is not a number"))

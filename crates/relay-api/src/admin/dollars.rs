@@ -91,7 +91,7 @@ pub(super) fn amount_of(limit: LimitKind, amount: u64) -> Number {
 }
 
 /// The number as the shortest decimal text that means it, without an exponent.
-pub(super) fn decimal(number: &Number) -> String {
+pub(crate) fn decimal(number: &Number) -> String {
     match (number.as_i64(), number.as_f64()) {
         (None, Some(fraction)) => fraction.to_string(),
         (Some(_), _) | (None, None) => number.to_string(),

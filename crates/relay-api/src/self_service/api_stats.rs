@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use relay_domain::{
-    ApiKey, ExpiryMode, LimitKind, LimitState, NanoUsd, Permissions, RateWindow, Timestamp,
+    ApiKey, ExpiryMode, LimitKind, LimitState, Limits, NanoUsd, Permissions, RateWindow, Timestamp,
 };
 use relay_engine::{EngineError, KeyOwner, OwnUsage, Relay, RelayBody};
 use serde::Deserialize;
@@ -117,7 +117,10 @@ fn failure(error: &EngineError) -> Failure {
 }
 
 async fn stats(owner: &KeyOwner) -> Result<Value, EngineError> {
-    let (key, used, standing) = (owner.key(), owner.usage().await?, owner.standing().await?);
+    let (key, used) = (owner.key(), owner.usage().await?);
+    // v1 counts the week of Claude models whether or not it is limited.
+    let weekly_claude_cost = key.limits.weekly_claude_cost.or(Some(NanoUsd::from_nanos(i64::MAX)));
+    let standing = owner.standing_of(&Limits { weekly_claude_cost, ..key.limits }).await?;
     let tokens = used.total.tokens;
     let cost = used.total.charged;
     Ok(json!({

@@ -142,6 +142,10 @@ fn a_price_that_cannot_be_makes_the_table_unfit() {
             "bad gives input_cost_per_token something that is not a number",
         ),
         (
+            r#""input_cost_per_token": 1e-999999999"#,
+            "bad gives input_cost_per_token a number that is too small",
+        ),
+        (
             r#""output_cost_per_token": [1]"#,
             "bad gives output_cost_per_token something that is not a number",
         ),

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::csv::{Csv, FormatName};
 use super::usage::UsageQuery;
 use super::view::{Answer, RowName, table};
-use crate::admin::dollars;
+use crate::admin::dollars::{self, decimal};
 use crate::admin::error::ApiError;
 use crate::admin::extract::QueryOf;
 use crate::admin::session::Session;
@@ -80,8 +80,8 @@ impl CostView {
             [
                 totals.requests.to_string(),
                 totals.unpriced_requests.to_string(),
-                totals.cost.to_string(),
-                totals.charged.to_string(),
+                decimal(&totals.cost),
+                decimal(&totals.charged),
             ]
         })
     }

@@ -8,7 +8,7 @@ use serde_json::Number;
 use utoipa::ToSchema;
 
 use super::csv::{Csv, Field};
-use crate::admin::dollars;
+use crate::admin::dollars::{self, decimal};
 use crate::admin::error::ApiError;
 
 /// Sums.
@@ -162,8 +162,8 @@ impl UsageView {
                     totals.cache_write_5m_tokens.to_string(),
                     totals.cache_write_1h_tokens.to_string(),
                     totals.total_tokens.to_string(),
-                    totals.cost.to_string(),
-                    totals.charged.to_string(),
+                    decimal(&totals.cost),
+                    decimal(&totals.charged),
                 ]
             },
         )

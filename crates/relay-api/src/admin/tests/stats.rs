@@ -182,7 +182,7 @@ async fn tables_are_given_to_who_asks_for_them() {
             "period,keyId,groupId,accountId,model,requests,unpricedRequests,inputTokens,outputTokens,\
              cacheReadTokens,cacheWrite5mTokens,cacheWrite1hTokens,totalTokens,cost,charged",
             "2025-12-31,k1,,,,1,0,1,20,300,4000,50000,54321,0.25,0.5",
-            "2025-12-31,k2,,,,2,1,2,40,600,8000,100000,108642,1e-9,2e-9",
+            "2025-12-31,k2,,,,2,1,2,40,600,8000,100000,108642,0.000000001,0.000000002",
         ]
     );
     let mut asked = request(Method::GET, "/api/v2/requests?limit=2", Some(&token), Body::empty());
