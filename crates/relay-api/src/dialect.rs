@@ -170,6 +170,9 @@ fn no_account(shortage: Shortage, retry_at: Option<Timestamp>, now: Timestamp) -
             ..Refusal::new(ErrorType::RateLimit, "accounts_rate_limited", message)
         },
         Shortage::ModelNotServed => Refusal::new(ErrorType::NotFound, "model_not_served", message),
+        Shortage::ModelRestricted => {
+            Refusal::new(ErrorType::Permission, "model_restricted", message)
+        }
         Shortage::Overloaded { .. } | Shortage::Busy => {
             Refusal { retry, ..Refusal::new(ErrorType::Overloaded, "accounts_overloaded", message) }
         }
@@ -327,6 +330,11 @@ mod tests {
                 "other models",
                 no_account(Shortage::ModelNotServed, None),
                 (404, "not_found_error", None, Some("false")),
+            ),
+            (
+                "an alias of a restricted model",
+                no_account(Shortage::ModelRestricted, None),
+                (403, "permission_error", None, Some("false")),
             ),
             ("store away", store, (503, "api_error", Some("1"), None)),
             ("hold lost", EngineError::HoldLost, (503, "api_error", Some("1"), None)),

@@ -120,12 +120,17 @@ text_id! {
 }
 
 impl ModelName {
-    /// Whether it counts against a weekly budget of Claude models. v1's rule: its name holds `claude-`,
-    /// or `opus`, `sonnet` or `haiku`, in any case.
+    /// Whether it is the name of a Claude model.
     pub fn is_claude(&self) -> bool {
-        let name = self.0.to_ascii_lowercase();
-        ["claude-", "opus", "sonnet", "haiku"].iter().any(|part| name.contains(part))
+        names_claude(&self.0)
     }
+}
+
+/// Whether what has this name counts against a weekly budget of Claude models. v1's rule: the name holds
+/// `claude-`, or `opus`, `sonnet` or `haiku`, in any case.
+pub fn names_claude(model: &str) -> bool {
+    let name = model.to_ascii_lowercase();
+    ["claude-", "opus", "sonnet", "haiku"].iter().any(|part| name.contains(part))
 }
 
 /// Names one request of a client, from admission to settlement. Sorts by time.

@@ -116,6 +116,15 @@ impl Restriction {
     }
 }
 
+/// Whether `model` is among `names`: in whatever letter case, which providers and the maps of accounts do not
+/// tell apart either, and with or without Claude Code's mark of a long context.
+pub fn names_model(names: &[String], model: &str) -> bool {
+    fn plain(name: &str) -> &str {
+        name.strip_suffix("[1m]").unwrap_or(name)
+    }
+    names.iter().any(|name| plain(name).eq_ignore_ascii_case(plain(model)))
+}
+
 /// What a rate window allows, without its length.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct WindowCaps {
@@ -207,7 +216,7 @@ impl ApiKey {
         if !self.permissions.allow(platform) {
             return Err(KeyRefusal::NotPermitted);
         }
-        if self.restricted_models.in_force().iter().any(|restricted| restricted == model) {
+        if names_model(self.restricted_models.in_force(), model) {
             return Err(KeyRefusal::ModelRestricted);
         }
         Ok(())
@@ -336,8 +345,13 @@ mod tests {
                 Ok(()),
             ),
             (
+                "a restricted model in another spelling",
+                ApiKey { restricted_models: Restriction::of(vec!["M[1m]".to_owned()]), ..key() },
+                Err(KeyRefusal::ModelRestricted),
+            ),
+            (
                 "other model",
-                ApiKey { restricted_models: Restriction::of(vec!["M".to_owned()]), ..key() },
+                ApiKey { restricted_models: Restriction::of(vec!["m2".to_owned()]), ..key() },
                 Ok(()),
             ),
         ];

@@ -43,11 +43,11 @@ pub use group::KeyGroup;
 pub use health::{AccountHealth, HealthEvent, Penalty, PenaltyReason, Rest};
 pub use id::{
     AccountGroupId, AccountId, AdminTokenId, AffinityKey, GroupId, InvalidId, KeyDigest, KeyId,
-    ModelName, RequestId,
+    ModelName, RequestId, names_claude,
 };
 pub use key::{
     ApiKey, KeyRefusal, Permissions, Restriction, RetiringSecret, Signature, UnpricedPolicy,
-    WaitQueue, WindowCaps,
+    WaitQueue, WindowCaps, names_model,
 };
 pub use limit_period::{LimitPeriod, LimitPeriodKind};
 pub use limits::{

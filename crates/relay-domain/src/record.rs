@@ -64,6 +64,12 @@ pub struct RequestRecord {
 impl RequestRecord {
     /// The most verdicts that a record keeps, so that it stays small however large the pool is.
     pub const MAX_DECISION: usize = 24;
+
+    /// Whether it counts on budgets of Claude models: as v1 has it by the model that answered, and by the
+    /// one that was asked for where no answer named one.
+    pub fn is_claude(&self) -> bool {
+        self.served_model.as_ref().unwrap_or(&self.model).is_claude()
+    }
 }
 
 /// How a request ended.

@@ -7,7 +7,7 @@ use relay_crypto::affinity;
 use relay_domain::{
     AccountBinding, AccountId, AffinityKey, ApiKey, KeyRefusal, LimitKind, Multiplier, NanoUsd,
     Outcome, Platform, RequestRecord, RequestTimes, ServedTerms, Timestamp, TokenUsage,
-    UnpricedTreatment, UsageSource, WaitQueue,
+    UnpricedTreatment, UsageSource, WaitQueue, names_claude,
 };
 use relay_protocol::anthropic::RequestScan;
 use relay_protocol::session::{SessionHint, hint};
@@ -26,6 +26,7 @@ use crate::wait_room::Place;
 /// Who may serve a request, as far as its key and its conversation say.
 pub(crate) struct Preference {
     pub(crate) binding: AccountBinding,
+    pub(crate) restricted_models: Vec<String>,
     pub(crate) sticky: Option<AccountId>,
 }
 
@@ -210,13 +211,19 @@ impl Relay {
     ) -> AdmitRequest {
         let Applicant { incoming, scan, affinity } = applicant;
         let now = self.core.clock.now();
+        let model = &scan.model;
+        let may_be_claude = || {
+            let roster = self.core.directory.roster();
+            roster.upstream_names(model.as_str()).any(names_claude)
+        };
         AdmitRequest {
             request: incoming.id,
             key: payer.id().clone(),
             limits: payer.key.limits,
             group: payer.group.clone(),
             platform: Platform::ClaudeConsole,
-            model: scan.model.clone(),
+            model: model.clone(),
+            may_be_claude: model.is_claude() || may_be_claude(),
             stream: scan.stream,
             estimate,
             affinity: affinity.clone(),
@@ -276,18 +283,18 @@ impl Relay {
     }
 
     /// Whether a request that has its hold and has waited since may go on: its key still lets it in. Brings
-    /// the snapshots up to date, and returns the accounts that the key may use by now.
+    /// the snapshots up to date, and returns what the key may use by now.
     pub(crate) async fn still_welcome(
         &self,
         payer: &Payer,
         flight: &Flight,
-    ) -> Result<AccountBinding, EngineError> {
+    ) -> Result<Preference, EngineError> {
         self.bring_up_to_date().await?;
         let keys = &self.core.directory.stores.keys;
         let key = keys.get(payer.id()).await?.ok_or(EngineError::UnknownKey)?;
         let (model, now) = (flight.record.model.as_str(), self.core.clock.now());
         key.check(Platform::ClaudeConsole, model, now)?;
-        Ok(key.binding(Platform::ClaudeConsole).clone())
+        Ok(Preference::of(&key, None))
     }
 
     /// Brings the snapshots up to date, without letting anybody in.
@@ -317,9 +324,15 @@ impl Relay {
 }
 
 impl Preference {
+    /// Takes over what the key may use by now; the conversation stays where it was.
+    pub(crate) fn renew(&mut self, by_now: Self) {
+        *self = Self { sticky: self.sticky.take(), ..by_now };
+    }
+
     fn of(key: &ApiKey, binding: Option<Binding>) -> Self {
         let sticky = binding.map(|binding| binding.account);
-        Self { binding: key.binding(Platform::ClaudeConsole).clone(), sticky }
+        let restricted_models = key.restricted_models.in_force().to_vec();
+        Self { binding: key.binding(Platform::ClaudeConsole).clone(), restricted_models, sticky }
     }
 }
 

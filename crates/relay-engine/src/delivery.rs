@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use relay_domain::{
-    AccountBinding, AccountId, AttemptOutcome, HealthEvent, NanoUsd, Outcome, Platform,
-};
+use relay_domain::{AccountId, AttemptOutcome, HealthEvent, NanoUsd, Outcome, Platform};
 use relay_scheduler::{Ask, ChosenWhy, Exclusion, Policy, Ranking, Shortage, Verdict, rank};
 use relay_store::{Assignment, Denial, HoldAnswer};
 
@@ -54,10 +52,10 @@ impl Relay {
             }
             let Some(index) = ranking.first() else {
                 if ranking.shortage() == Shortage::Busy
-                    && let Some(binding) =
+                    && let Some(by_now) =
                         self.wait_for_account(&mut flight, incoming, &mut round).await?
                 {
-                    preference.binding = binding;
+                    preference.renew(by_now);
                     roster = self.core.directory.roster();
                     round.full.clear();
                     continue;
@@ -128,7 +126,7 @@ impl Relay {
     ) -> Result<(), EngineError> {
         let Some(payer) = flight.payer().cloned() else { return Ok(()) };
         match self.still_welcome(&payer, flight).await {
-            Ok(binding) => preference.binding = binding,
+            Ok(by_now) => preference.renew(by_now),
             Err(EngineError::Store(_)) => {}
             Err(refusal) => {
                 flight.land(Outcome::Rejected, None, 0);
@@ -179,14 +177,14 @@ impl Relay {
         }
     }
 
-    /// Waits until an account may be free, where the key's requests wait, and returns the accounts that the
-    /// key may use by then. `None`: they do not wait.
+    /// Waits until an account may be free, where the key's requests wait, and returns what the key may use by
+    /// then. `None`: they do not wait.
     async fn wait_for_account(
         &self,
         flight: &mut Flight,
         incoming: &Incoming<'_>,
         round: &mut Round,
-    ) -> Result<Option<AccountBinding>, EngineError> {
+    ) -> Result<Option<Preference>, EngineError> {
         let Some(payer) = flight.payer().cloned() else { return Ok(None) };
         let Some(terms) = payer.key.queue else { return Ok(None) };
         let core = &self.core;
@@ -214,6 +212,7 @@ impl Relay {
             day_ends: None,
             tried: &round.tried,
             binding: &preference.binding,
+            restricted_models: &preference.restricted_models,
             sticky: preference.sticky.as_ref(),
         };
         let candidates = roster.candidates(&healths);
@@ -290,6 +289,7 @@ fn status_of(shortage: Shortage) -> u16 {
     match shortage {
         Shortage::RateLimited { .. } => 429,
         Shortage::ModelNotServed => 404,
+        Shortage::ModelRestricted => 403,
         Shortage::NoAccounts
         | Shortage::NoMembers
         | Shortage::Overloaded { .. }

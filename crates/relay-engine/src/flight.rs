@@ -352,7 +352,8 @@ impl Flight {
             cost: bill.cost().unwrap_or_default(),
             charged: bill.charged.unwrap_or_default(),
         };
-        let (request, model) = (self.record.id, &self.record.model);
+        let request = self.record.id;
+        let model = if self.record.model.is_claude() { &self.record.model } else { model };
         meter.advance(&come_to, Metered { core: &self.core, request, model }, cx)
     }
 

@@ -92,6 +92,7 @@ impl Engine {
             day_ends: None,
             tried: &[],
             binding: &binding,
+            restricted_models: key.map_or(&[], |key| key.restricted_models.in_force()),
             sticky: None,
         };
         let asked = Filter::ALL.into_iter().filter(|filter| {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use relay_crypto::random_u128;
-use relay_domain::{Platform, RequestId, Timestamp};
+use relay_domain::{Platform, RequestId, Timestamp, names_model};
 use relay_protocol::anthropic::{RequestScan, scan_request};
 
 use crate::admission::in_time;
@@ -157,7 +157,11 @@ impl Relay {
                 let priced = book.models().map(|(name, _)| name);
                 names.extend(priced.filter(|name| name.starts_with("claude-")).map(str::to_owned));
             }
-            names.extend(account.models.pairs().keys().cloned());
+            let restricted = key.restricted_models.in_force();
+            let allowed = account.models.pairs().iter().filter(|(name, upstream)| {
+                !names_model(restricted, if upstream.is_empty() { name } else { upstream })
+            });
+            names.extend(allowed.map(|(name, _)| name.clone()));
         }
         names.retain(|name| key.check(Platform::ClaudeConsole, name, now).is_ok());
         Ok(names.into_iter().collect())

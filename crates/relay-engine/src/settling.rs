@@ -187,6 +187,7 @@ fn again(core: &Core, settlement: &Settlement) -> AdmitRequest {
         group: record.group.clone().map(|group| (group, Limits::default())),
         platform: record.platform,
         model: record.model.clone(),
+        may_be_claude: record.is_claude(),
         stream: record.stream,
         estimate: Estimate::default(),
         affinity: None,

@@ -51,6 +51,7 @@ fn decide(pool: &[Account], tried: &[AccountId], now: Timestamp) -> Ranking {
         day_ends: None,
         tried,
         binding: &AccountBinding::Pool,
+        restricted_models: &[],
         sticky: None,
     };
     let ranking = rank(&candidates, &ask, Policy::RoundRobin, 0);

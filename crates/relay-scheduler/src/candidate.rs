@@ -74,6 +74,8 @@ pub struct Ask<'a> {
     pub tried: &'a [AccountId],
     /// The accounts that the key may use on this platform.
     pub binding: &'a AccountBinding,
+    /// The models that the key may not use, whatever a client calls them.
+    pub restricted_models: &'a [String],
     /// The account that served the conversation so far.
     pub sticky: Option<&'a AccountId>,
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use relay_domain::{AccountBinding, NanoUsd, PenaltyReason, Timestamp};
+use relay_domain::{AccountBinding, NanoUsd, PenaltyReason, Timestamp, names_model};
 
 use crate::{Ask, Candidate, Readiness};
 
@@ -28,6 +28,8 @@ pub enum Exclusion {
     },
     /// Its map of models does not name the model.
     ModelNotServed,
+    /// It would serve a model that the key may not use.
+    ModelRestricted,
     /// Its proxy setting cannot be used, and it is never reached directly instead.
     ProxyUnusable,
     /// Its address is not one that a request could be sent to.
@@ -73,6 +75,7 @@ impl Exclusion {
             Self::NotSchedulable => "not_schedulable",
             Self::SubscriptionEnded { .. } => "subscription_ended",
             Self::ModelNotServed => "model_not_served",
+            Self::ModelRestricted => "model_restricted",
             Self::ProxyUnusable => "proxy_unusable",
             Self::AddressUnusable => "address_unusable",
             Self::SecretUnreadable => "secret_unreadable",
@@ -96,6 +99,7 @@ impl Exclusion {
             | Self::NotSchedulable
             | Self::SubscriptionEnded { .. }
             | Self::ModelNotServed
+            | Self::ModelRestricted
             | Self::ProxyUnusable
             | Self::AddressUnusable
             | Self::SecretUnreadable
@@ -120,6 +124,9 @@ impl fmt::Display for Exclusion {
             Self::NotSchedulable => f.write_str("it is taken out of scheduling"),
             Self::SubscriptionEnded { at } => write!(f, "its subscription ended at {at}"),
             Self::ModelNotServed => f.write_str("its model map does not name the model"),
+            Self::ModelRestricted => {
+                f.write_str("its model map makes of the model one that the key may not use")
+            }
             Self::ProxyUnusable => {
                 f.write_str("its proxy setting cannot be used, and it is never reached directly")
             }
@@ -161,7 +168,7 @@ pub enum Filter {
     Schedulable,
     /// Its subscription has not ended.
     Subscription,
-    /// It serves the model.
+    /// It serves the model, and as one that the key may use.
     Model,
     /// A request could be sent to it: address, proxy and credential are usable.
     Setup,
@@ -234,10 +241,13 @@ impl Filter {
                 let ended = candidate.subscription_ends.filter(|end| *end <= ask.now);
                 ended.map(|at| Exclusion::SubscriptionEnded { at })
             }
-            Self::Model => {
-                let served = candidate.models.upstream_name(ask.model).is_some();
-                (!served).then_some(Exclusion::ModelNotServed)
-            }
+            Self::Model => match candidate.models.upstream_name(ask.model) {
+                None => Some(Exclusion::ModelNotServed),
+                Some(name) => {
+                    let is_restricted = names_model(ask.restricted_models, name);
+                    is_restricted.then_some(Exclusion::ModelRestricted)
+                }
+            },
             Self::Setup => match candidate.readiness {
                 Readiness::Ready => None,
                 Readiness::ProxyUnusable => Some(Exclusion::ProxyUnusable),

@@ -50,6 +50,7 @@ pub(crate) fn ask<'a>() -> Ask<'a> {
         day_ends: Some(at(9)),
         tried: &[],
         binding: &AccountBinding::Pool,
+        restricted_models: &[],
         sticky: None,
     }
 }

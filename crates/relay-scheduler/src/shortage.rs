@@ -16,6 +16,8 @@ pub enum Shortage {
     NoMembers,
     /// No account in service serves the model.
     ModelNotServed,
+    /// Accounts serve it as a model that the key may not use.
+    ModelRestricted,
     /// Limits of the provider, or quotas of the operator, are used up: a 429.
     RateLimited {
         /// When the first of these accounts is well again, as far as that is known.
@@ -59,6 +61,9 @@ impl fmt::Display for Shortage {
                 ("the group of accounts that this API key is bound to has no account", None)
             }
             Self::ModelNotServed => ("no account serves this model", None),
+            Self::ModelRestricted => {
+                ("this API key may not use the model that this name stands for", None)
+            }
             Self::RateLimited { until } => ("every account has reached a limit", *until),
             Self::Overloaded { until } => ("the provider is overloaded", *until),
             Self::Busy => ("every account is busy", None),
@@ -111,6 +116,7 @@ fn weigh(exclusion: &Exclusion) -> Option<(Wait, Option<Timestamp>, Shortage)> {
         | Exclusion::SecretUnreadable
         | Exclusion::AlreadyTried => (Wait::Repair, Shortage::Unavailable),
         Exclusion::ModelNotServed => (Wait::OtherModel, Shortage::ModelNotServed),
+        Exclusion::ModelRestricted => (Wait::OtherModel, Shortage::ModelRestricted),
         Exclusion::NotActive | Exclusion::NotSchedulable | Exclusion::SubscriptionEnded { .. } => {
             (Wait::SwitchedOn, Shortage::Unavailable)
         }

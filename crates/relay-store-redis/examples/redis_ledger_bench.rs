@@ -101,6 +101,7 @@ fn request(worker: u32, round: u32, load: Load) -> AdmitRequest {
         limits: load.limits,
         platform: Platform::ClaudeConsole,
         model: ModelName::try_from("claude-sonnet-4-5").unwrap(),
+        may_be_claude: true,
         stream: true,
         group: None,
         estimate: Estimate {

@@ -158,6 +158,7 @@ fn request(
         limits: load.limits,
         platform: Platform::ClaudeConsole,
         model: ModelName::try_from("claude-sonnet-4-5")?,
+        may_be_claude: true,
         stream: true,
         group: None,
         estimate: Estimate {

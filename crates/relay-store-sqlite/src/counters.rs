@@ -60,7 +60,7 @@ impl Counters {
         let hour = self.calendar.period(PeriodKind::Hour, now);
         let cost = record.cost.unwrap_or(NanoUsd::ZERO);
         let charged = record.charged.unwrap_or(NanoUsd::ZERO);
-        let is_claude = record.model.is_claude();
+        let is_claude = record.is_claude();
         for scope in scopes(record) {
             let on_budget = if matches!(scope, UsageScope::Account(_)) { cost } else { charged };
             let Added { totals, claude, last_at } = self.added.entry((scope, hour)).or_default();
@@ -225,7 +225,7 @@ pub(crate) fn correct(
     )?;
     for scope in scopes(before) {
         let on_budget = if matches!(scope, UsageScope::Account(_)) { cost } else { charged };
-        let claude = if before.model.is_claude() { on_budget } else { NanoUsd::ZERO };
+        let claude = if before.is_claude() { on_budget } else { NanoUsd::ZERO };
         let (scope, id) = columns(&scope);
         for period in calendar.periods(correction.counted_at()) {
             add.execute(params![

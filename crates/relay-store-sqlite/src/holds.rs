@@ -26,6 +26,8 @@ pub(crate) struct Hold {
     pub(crate) group: Option<GroupId>,
     pub(crate) platform: Platform,
     pub(crate) model: ModelName,
+    /// Whether a Claude model may answer.
+    pub(crate) may_be_claude: bool,
     pub(crate) stream: bool,
     pub(crate) started_at: Timestamp,
     pub(crate) lease_until: Timestamp,
@@ -56,7 +58,7 @@ impl Hold {
     }
 
     fn weight(&self) -> Weight {
-        Weight { estimate: self.estimate, is_claude: self.model.is_claude() }
+        Weight { estimate: self.estimate, is_claude: self.may_be_claude }
     }
 
     /// The end of a request whose process has died, at `now`.
@@ -148,7 +150,7 @@ impl Holds {
     /// [`Unread`] if the file has to be asked first; then nothing has happened.
     pub(crate) fn admit(&mut self, request: &AdmitRequest) -> Result<Admitted, Unread> {
         let AdmitRequest { request: id, model, estimate, now, lease_until, .. } = request;
-        let (id, now) = (*id, *now);
+        let (id, now, may_be_claude) = (*id, *now, request.may_be_claude);
         let key = (LimitScope::Key(request.key.clone()), request.limits);
         let group = request.group.clone().map(|(group, limits)| (LimitScope::Group(group), limits));
         let scopes = || std::iter::once(&key).chain(&group);
@@ -157,7 +159,7 @@ impl Holds {
         }
         let stored = self.withdraw(id);
         for (scope, limits) in scopes() {
-            if let Some(denial) = self.book.denial((scope, limits), model, estimate, now)? {
+            if let Some(denial) = self.book.denial((scope, limits), may_be_claude, estimate, now)? {
                 return Ok(Admitted { decision: Err(denial), is_void: stored });
             }
         }
@@ -166,6 +168,7 @@ impl Holds {
             group: request.group.as_ref().map(|(id, _)| id.clone()),
             platform: request.platform,
             model: model.clone(),
+            may_be_claude,
             stream: request.stream,
             started_at: now,
             lease_until: *lease_until,
@@ -210,8 +213,8 @@ impl Holds {
                 self.book.windows.uncount_request(&scope, opened_at);
             }
         }
-        let (model, estimate) = (&held.hold.model, &held.hold.estimate);
-        if let Some(denial) = self.book.denial((&scope, limits), model, estimate, *now)? {
+        let (is_claude, estimate) = (held.hold.may_be_claude, &held.hold.estimate);
+        if let Some(denial) = self.book.denial((&scope, limits), is_claude, estimate, *now)? {
             return Ok(HoldAnswer::Denied(denial));
         }
         let lease_until = held.hold.lease_until;
@@ -246,7 +249,9 @@ impl Holds {
         for scope in held.hold.scopes() {
             let Some(limits) = limits_of(&scope) else { continue };
             let raise = (&before, &raised);
-            if let Some(denial) = self.book.raise_denial((&scope, &limits), model, raise, *now)? {
+            if let Some(denial) =
+                self.book.raise_denial((&scope, &limits), model.is_claude(), raise, *now)?
+            {
                 return Ok(HoldAnswer::Denied(denial));
             }
         }

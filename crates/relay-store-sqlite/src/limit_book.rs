@@ -2,10 +2,9 @@
 //! about a request is here, and waits for nothing but the first look at what somebody has spent.
 
 use relay_domain::{
-    Calendar, LimitKind, LimitScope, LimitState, Limits, ModelName, RequestId, RequestRecord,
-    Timestamp,
+    Calendar, LimitKind, LimitScope, LimitState, Limits, RequestId, RequestRecord, Timestamp,
 };
-use relay_store::budgets::{amount_of, counts_model, limits_in_order, spent_by, window_millis};
+use relay_store::budgets::{amount_of, counts, limits_in_order, spent_by, window_millis};
 use relay_store::{Charge, Crossing, Denial, Estimate, Settlement};
 
 use crate::in_flight::{InFlight, Weight};
@@ -83,12 +82,12 @@ impl LimitBook {
     pub(crate) fn denial(
         &mut self,
         (scope, limits): (&LimitScope, &Limits),
-        model: &ModelName,
+        is_claude: bool,
         estimate: &Estimate,
         now: Timestamp,
     ) -> Result<Option<Denial>, Unread> {
         let standing = self.standing(scope, limits, now)?;
-        let concerned = standing.iter().filter(|state| counts_model(state.limit, model));
+        let concerned = standing.iter().filter(|state| counts(state.limit, is_claude));
         let full = |state: &LimitState| {
             let weight = estimate.weight_to_enter(state.limit, scope, limits.budget_policy);
             Denial::of_new(scope, state, weight)
@@ -104,12 +103,12 @@ impl LimitBook {
     pub(crate) fn raise_denial(
         &mut self,
         (scope, limits): (&LimitScope, &Limits),
-        model: &ModelName,
+        is_claude: bool,
         (before, after): (&Estimate, &Estimate),
         now: Timestamp,
     ) -> Result<Option<Denial>, Unread> {
         let standing = self.standing(scope, limits, now)?;
-        let concerned = standing.iter().filter(|state| counts_model(state.limit, model));
+        let concerned = standing.iter().filter(|state| counts(state.limit, is_claude));
         let weight = |estimate: &Estimate, limit| estimate.weight(limit, scope);
         let over = |state: &LimitState| {
             let raise = (weight(before, state.limit), weight(after, state.limit));
@@ -156,7 +155,7 @@ impl LimitBook {
             };
             let passed = before.iter().zip(after);
             crossed.extend(
-                passed.filter_map(|(before, after)| Crossing::between(scope, before.used, after)),
+                passed.flat_map(|(before, after)| Crossing::between(scope, before.used, after)),
             );
         }
         crossed
@@ -173,7 +172,7 @@ impl LimitBook {
 
 /// Whose budgets a settled request counts on, and how much.
 pub(crate) fn amounts(record: &RequestRecord) -> impl Iterator<Item = (LimitScope, Amount)> {
-    let is_claude = record.model.is_claude();
+    let is_claude = record.is_claude();
     [
         Some(LimitScope::Key(record.key.clone())),
         record.group.clone().map(LimitScope::Group),

@@ -2,7 +2,7 @@
 //! when there is no room, and which thresholds are passed.
 
 use relay_domain::{
-    BudgetPolicy, LimitKind, LimitScope, LimitState, Limits, ModelName, NanoUsd, RequestRecord,
+    BudgetPolicy, LimitKind, LimitScope, LimitState, Limits, NanoUsd, RequestRecord,
 };
 
 use crate::{Crossing, Denial, Estimate, THRESHOLDS};
@@ -49,10 +49,9 @@ pub fn spent_by(record: &RequestRecord, scope: &LimitScope) -> NanoUsd {
     amount.unwrap_or(NanoUsd::ZERO)
 }
 
-/// Whether a limit counts requests of `model`, the name that the client used: it is known at admission
-/// already, so that a hold and what becomes of it weigh on the same budgets.
-pub fn counts_model(kind: LimitKind, model: &ModelName) -> bool {
-    kind != LimitKind::WeeklyClaudeCost || model.is_claude()
+/// Whether a limit counts requests of Claude models, or of others.
+pub fn counts(kind: LimitKind, is_claude: bool) -> bool {
+    kind != LimitKind::WeeklyClaudeCost || is_claude
 }
 
 impl Estimate {
@@ -137,16 +136,23 @@ impl Denial {
 }
 
 impl Crossing {
-    /// The highest threshold of a budget that lies between what was used before and what is used now.
-    /// `None`: none does, or the limit is no money.
-    pub fn between(scope: &LimitScope, before: u64, state: LimitState) -> Option<Self> {
-        let is_reached = |used: u64, percent: u8| {
+    /// The thresholds of a budget that lie between what was used before and what is used now, the lowest
+    /// first. None does if the limit is no money.
+    pub fn between(
+        scope: &LimitScope,
+        before: u64,
+        state: LimitState,
+    ) -> impl Iterator<Item = Self> {
+        let is_reached = move |used: u64, percent: u8| {
             u128::from(state.allowed) * u128::from(percent) <= u128::from(used) * 100
         };
-        let is_passed =
-            |percent: &u8| !is_reached(before, *percent) && is_reached(state.used, *percent);
-        let percent = THRESHOLDS.into_iter().rev().find(is_passed)?;
-        state.limit.is_money().then(|| Self { scope: scope.clone(), percent, state })
+        let is_passed = move |percent: &u8| {
+            state.limit.is_money()
+                && !is_reached(before, *percent)
+                && is_reached(state.used, *percent)
+        };
+        let crossing = move |percent| Self { scope: scope.clone(), percent, state };
+        THRESHOLDS.into_iter().filter(is_passed).map(crossing)
     }
 }
 
@@ -242,25 +248,26 @@ mod tests {
     }
 
     #[test]
-    fn the_highest_threshold_passed_is_told() {
-        let cases = [
-            (0, 49, None),
-            (0, 50, Some(50)),
-            (49, 50, Some(50)),
-            (50, 79, None),
-            (0, 94, Some(80)),
-            (80, 100, Some(100)),
-            (95, 300, Some(100)),
-            (100, 300, None),
+    fn every_threshold_passed_is_told() {
+        let percents = |before, state| -> Vec<u8> {
+            Crossing::between(&scope(), before, state).map(|crossing| crossing.percent).collect()
+        };
+        let cases: [(u64, u64, &[u8]); 8] = [
+            (0, 49, &[]),
+            (0, 50, &[50]),
+            (49, 50, &[50]),
+            (50, 79, &[]),
+            (0, 94, &[50, 80]),
+            (80, 100, &[95, 100]),
+            (95, 300, &[100]),
+            (100, 300, &[]),
         ];
-        for (before, used, percent) in cases {
-            let crossing = Crossing::between(&scope(), before, state(used, 7, 100));
-            assert_eq!(crossing.map(|crossing| crossing.percent), percent, "{before} to {used}");
+        for (before, used, passed) in cases {
+            assert_eq!(percents(before, state(used, 7, 100)), passed, "{before} to {used}");
         }
         let tokens = LimitState { limit: LimitKind::WindowTokens, ..state(90, 0, 100) };
-        assert_eq!(Crossing::between(&scope(), 0, tokens), None);
-        let huge = state(u64::MAX, 0, u64::MAX);
-        assert!(Crossing::between(&scope(), 0, huge).is_some());
+        assert_eq!(percents(0, tokens), []);
+        assert_eq!(percents(0, state(u64::MAX, 0, u64::MAX)), THRESHOLDS);
     }
 
     #[test]

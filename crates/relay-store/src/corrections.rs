@@ -109,7 +109,7 @@ impl Correction {
         let (before, after) = (self.before.clone(), self.after());
         scopes.into_iter().flatten().map(move |scope| {
             let all = spent_by(&after, &scope) - spent_by(&before, &scope);
-            let claude = if before.model.is_claude() { all } else { NanoUsd::ZERO };
+            let claude = if before.is_claude() { all } else { NanoUsd::ZERO };
             (scope, Spent { all, claude })
         })
     }

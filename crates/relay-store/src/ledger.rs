@@ -120,6 +120,8 @@ pub struct AdmitRequest {
     pub platform: Platform,
     /// The model that it names.
     pub model: ModelName,
+    /// Whether a Claude model may answer, so that it weighs on budgets of those.
+    pub may_be_claude: bool,
     /// Whether it wants a stream.
     pub stream: bool,
     /// What it may come to.
@@ -297,12 +299,12 @@ impl Settled {
 /// The parts of a budget, in percent, whose passing is told.
 pub const THRESHOLDS: [u8; 4] = [50, 80, 95, 100];
 
-/// A budget of which a threshold was passed.
+/// A threshold of a budget that was passed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Crossing {
     /// Whose budget.
     pub scope: LimitScope,
-    /// The highest of [`THRESHOLDS`] that was passed.
+    /// The one of [`THRESHOLDS`] that was passed.
     pub percent: u8,
     /// How the budget stands now.
     pub state: LimitState,

@@ -1,10 +1,10 @@
 //! Limits of a key: denials that help, headers that tell how much is left, and budgets that cannot be passed.
 
-use relay_e2e::{End, Relay, Request, Store, on_both_stores};
+use relay_e2e::{AccountSettings, End, Relay, Request, Store, on_both_stores};
 use relay_sandbox::{Outcome, Step, Usage};
 use serde_json::json;
 
-use crate::conversation::{body, streamed, whole};
+use crate::conversation::{MODEL, body, streamed, whole};
 use crate::stored::{Amendment, Scope, amend, records, settled, totals};
 
 on_both_stores![
@@ -15,6 +15,7 @@ on_both_stores![
     a_hard_budget_cuts_a_stream_off,
     an_account_whose_quota_is_spent_is_passed_over,
     a_budgeted_key_is_refused_a_model_without_price,
+    a_claude_budget_counts_whatever_claude_answers,
 ];
 
 fn usage(input: u64, output: u64) -> Usage {
@@ -46,6 +47,21 @@ async fn a_spent_budget_is_explained(store: Store) {
     assert_eq!(answer.header("retry-after"), None);
     assert_eq!(account.received().len(), 1, "it was not sent on");
     assert_eq!(records(&relay).len(), 1, "and counts nowhere");
+}
+
+async fn a_claude_budget_counts_whatever_claude_answers(store: Store) {
+    let relay = Relay::start(store).await;
+    let map = json!({"alias": MODEL, "other": "gpt-5"});
+    let account = relay.account(AccountSettings::new("a").models(map)).await;
+    let key = relay.key_with(json!({"weeklyOpusCostLimit": 0.5})).await.secret;
+    let send = async |model: &str| {
+        account.script(Step::new().usage(usage(200_000, 0)));
+        relay.send(&Request::messages(&key, whole().replace(MODEL, model))).await
+    };
+    for (model, status) in [("other", 200), ("alias", 200), ("other", 200), ("alias", 402)] {
+        let answer = send(model).await;
+        assert_eq!(answer.status, status, "{model}: {}", answer.text());
+    }
 }
 
 async fn a_full_window_is_explained(store: Store) {
@@ -145,7 +161,7 @@ async fn a_hard_budget_cuts_a_stream_off(store: Store) {
 
 async fn an_account_whose_quota_is_spent_is_passed_over(store: Store) {
     let relay = Relay::start(store).await;
-    let quota = |name| relay_e2e::AccountSettings::new(name).with("dailyQuota", json!(0.5));
+    let quota = |name| AccountSettings::new(name).with("dailyQuota", json!(0.5));
     let first = relay.account(quota("first").priority(1)).await;
     let second = relay.account(quota("second").priority(2)).await;
     let key = relay.key().await;

@@ -15,6 +15,7 @@ use crate::stored::{Scope, Totals, records, totals};
 on_both_stores![
     bad_requests_are_refused,
     keys_that_may_not_are_refused,
+    no_other_name_leads_to_a_restricted_model,
     bodies_over_the_limit_are_refused,
     who_is_refused_in_mid_body_can_ask_again,
     without_accounts_the_answer_is_overloaded,
@@ -139,6 +140,28 @@ async fn keys_that_may_not_are_refused(store: Store) {
     }
     assert_eq!(account.received().len(), 0, "nothing of it went on");
     assert_eq!(records(&relay).len(), 0, "nothing of it was recorded");
+}
+
+/// Neither another spelling nor an account's map of models does, nor is such a name offered.
+async fn no_other_name_leads_to_a_restricted_model(store: Store) {
+    let relay = Relay::start(store).await;
+    let map = json!({MODEL: MODEL, "alias": MODEL, "other": "claude-haiku-4-5"});
+    let account = relay.account(AccountSettings::new("a").models(map)).await;
+    let restricted = json!({"enableModelRestriction": true, "restrictedModels": [MODEL]});
+    let key = relay.key_with(restricted).await.secret;
+    let marked = format!("{MODEL}[1m]");
+    for name in [MODEL, &MODEL.to_uppercase(), &marked, "alias", "Alias"] {
+        let answer = relay.send(&Request::messages(&key, whole().replace(MODEL, name))).await;
+        assert_refused(name, &answer, 403, "permission_error");
+        assert_eq!(answer.json()["error"]["code"], "model_restricted", "{name}");
+    }
+    assert_eq!(account.received().len(), 0);
+    let answer = relay.send(&Request::messages(&key, whole().replace(MODEL, "other"))).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let offered = relay.send(&Request::get("/v1/models").header("x-api-key", &key)).await.json();
+    let offered: Vec<_> =
+        offered["data"].as_array().unwrap().iter().map(|one| &one["id"]).collect();
+    assert_eq!(offered, ["other"]);
 }
 
 async fn bodies_over_the_limit_are_refused(store: Store) {

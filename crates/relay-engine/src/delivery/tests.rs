@@ -3,7 +3,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::HeaderMap;
 use relay_crypto::{LegacySalt, SealFormat};
-use relay_domain::{Account, ApiKey, LimitKind, LimitScope, Limits, SealedSecret, Timestamp};
+use relay_domain::{
+    Account, AccountBinding, ApiKey, LimitKind, LimitScope, Limits, SealedSecret, Timestamp,
+};
 use relay_store::contract::fixture::{account_group, signature};
 use relay_testkit::account;
 

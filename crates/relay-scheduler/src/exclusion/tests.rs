@@ -139,6 +139,7 @@ fn codes_are_distinct() {
         Exclusion::NotActive,
         Exclusion::NotSchedulable,
         Exclusion::ModelNotServed,
+        Exclusion::ModelRestricted,
         Exclusion::ProxyUnusable,
         Exclusion::AddressUnusable,
         Exclusion::SecretUnreadable,

@@ -1,6 +1,8 @@
 //! What is short, one row a mixture of exclusions.
 
-use relay_domain::{AccountBinding, AccountKind, NanoUsd, Platform};
+use std::collections::BTreeMap;
+
+use relay_domain::{AccountBinding, AccountKind, ModelMap, NanoUsd, Platform};
 
 use super::*;
 use crate::pool::{Member, NOW, ask, at, group, model_map, ranking, rest};
@@ -28,6 +30,10 @@ fn a_shortage_names_what_passes_first() {
     let limited = || resting(RateLimited, Some(60));
     let off = || Member::new("o").with(|m| m.is_active = false);
     let other_model = || Member::new("m").with(|m| m.models = model_map("opus"));
+    let stands_for = |model: &str| {
+        let map = ModelMap::new(BTreeMap::from([("sonnet".to_owned(), model.to_owned())]));
+        Member::new("s").with(|m| m.models = map)
+    };
     let spent = || Member::new("q").with(|m| m.daily_quota = Some(NanoUsd::ZERO));
     let cases: &[(&str, Vec<Member>, Shortage)] = &[
         ("nothing at all", vec![], Shortage::NoAccounts),
@@ -41,6 +47,11 @@ fn a_shortage_names_what_passes_first() {
         ),
         ("all switched off", vec![off()], Shortage::Unavailable),
         ("in service, but not for it", vec![off(), other_model()], Shortage::ModelNotServed),
+        (
+            "as a model that the key may not use",
+            vec![off(), stands_for("Opus")],
+            Shortage::ModelRestricted,
+        ),
         (
             "the provider does not know it",
             vec![resting(ModelUnknown, Some(5))],
@@ -82,7 +93,8 @@ fn a_shortage_names_what_passes_first() {
         ),
     ];
     for (name, members, expected) in cases {
-        let found = ranking(members, &ask());
+        let restricted_models = &["opus".to_owned()];
+        let found = ranking(members, &Ask { restricted_models, ..ask() });
         assert_eq!(found.order, [], "{name}");
         assert_eq!(found.shortage(), *expected, "{name}");
     }

@@ -29,7 +29,7 @@ impl Amounts {
     /// What a counted request adds.
     pub(crate) fn of(record: &RequestRecord) -> Self {
         let (cost, charged) = (record.cost.unwrap_or_default(), record.charged.unwrap_or_default());
-        let of_claude = |amount| if record.model.is_claude() { amount } else { NanoUsd::ZERO };
+        let of_claude = |amount| if record.is_claude() { amount } else { NanoUsd::ZERO };
         Self {
             requests: 1,
             tokens: record.usage,

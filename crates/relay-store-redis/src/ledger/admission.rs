@@ -141,7 +141,7 @@ impl Sender {
         call.arg(SLOTS_GRACE_MS);
         call.arg(meters.len());
         for meter in meters {
-            let weight = Weight::of(&request.estimate, meter.scope, &request.model);
+            let weight = Weight::of(&request.estimate, meter.scope, request.may_be_claude);
             meter.write(weight, &mut call);
         }
         Ok(call)

@@ -76,7 +76,7 @@ impl Sender {
         call.arg(budgets::amount_of(estimate.cost));
         call.arg(meters.len());
         for meter in &meters {
-            meter.write(Weight::of(estimate, meter.scope, model), &mut call);
+            meter.write(Weight::of(estimate, meter.scope, model.is_claude()), &mut call);
         }
         let script = &shared.scripts.extend;
         let pipeline = call.alone(script);

@@ -104,7 +104,7 @@ impl Before<'_, '_> {
     fn passed_by(&self, position: usize, batch: &[&Prepared], shared: &Shared) -> Vec<Crossing> {
         let scope = self.watched.scope;
         let states = self.states.iter().filter(|state| state.limit.is_money());
-        let passed = states.filter_map(|state| {
+        let passed = states.flat_map(|state| {
             let spent = |at: &usize| {
                 let prepared = batch.get(*at)?;
                 self.counts(state.limit, prepared, shared).then(|| prepared.spent(scope))
@@ -127,6 +127,6 @@ impl Before<'_, '_> {
             Some(period) => period.contains(prepared.settlement.now),
             None => self.is_window_open,
         };
-        is_in_period && budgets::counts_model(limit, &prepared.record().model)
+        is_in_period && budgets::counts(limit, prepared.record().is_claude())
     }
 }

@@ -9,8 +9,8 @@
 //! hold in the index.
 
 use relay_domain::{
-    AccountId, CostBreakdown, GroupId, KeyId, LimitKind, LimitScope, ModelName, NanoUsd,
-    PeriodStarts, Platform, RequestId, ServedTerms, Timestamp, TokenUsage,
+    AccountId, CostBreakdown, GroupId, KeyId, LimitScope, ModelName, NanoUsd, PeriodStarts,
+    Platform, RequestId, ServedTerms, Timestamp, TokenUsage,
 };
 use relay_store::{AdmitRequest, Orphan, Progress, Settlement, StoreError, budgets};
 use serde::{Deserialize, Serialize};
@@ -127,8 +127,7 @@ pub(super) fn write(request: &AdmitRequest) -> Result<String, StoreError> {
     let json =
         serde_json::to_string(&admitted).map_err(|error| StoreError::Refused(Box::new(error)))?;
     let (tokens, cost) = (request.estimate.tokens, budgets::amount_of(request.estimate.cost));
-    let is_claude = budgets::counts_model(LimitKind::WeeklyClaudeCost, &request.model);
-    Ok(format!("{tokens} {cost} {} {json}", u8::from(is_claude)))
+    Ok(format!("{tokens} {cost} {} {json}", u8::from(request.may_be_claude)))
 }
 
 /// What a checkpoint tells; empty keeps what was told before.

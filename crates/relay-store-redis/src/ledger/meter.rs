@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use relay_domain::{
     BudgetPolicy, Calendar, LimitKind, LimitPeriod, LimitPeriodKind, LimitScope, LimitState,
-    Limits, ModelName, Period, PeriodKind, PeriodStarts, Timestamp,
+    Limits, Period, PeriodKind, PeriodStarts, Timestamp,
 };
 use relay_store::{Denial, Estimate, StoreError, UsageScope, budgets};
 
@@ -43,11 +43,10 @@ struct Budget {
 }
 
 impl Weight {
-    /// What a request that names `model` weighs.
-    pub(super) fn of(estimate: &Estimate, scope: &LimitScope, model: &ModelName) -> Self {
+    /// What a request weighs that a Claude model may answer, or none will.
+    pub(super) fn of(estimate: &Estimate, scope: &LimitScope, may_be_claude: bool) -> Self {
         let money = budgets::amount_of(estimate.money(scope));
-        let is_counted = budgets::counts_model(LimitKind::WeeklyClaudeCost, model);
-        Self { tokens: estimate.tokens, money, claude: is_counted.then_some(money) }
+        Self { tokens: estimate.tokens, money, claude: may_be_claude.then_some(money) }
     }
 }
 

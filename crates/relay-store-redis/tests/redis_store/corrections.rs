@@ -35,7 +35,7 @@ fn days(days: u64) -> Timestamp {
 fn unpriced(number: u8) -> RequestRecord {
     RequestRecord {
         account: Some(account_id("a")),
-        served_model: Some(model("mapped")),
+        served_model: Some(model("claude-mapped")),
         settled_at: Some(at(0)),
         cost: None,
         cost_by_kind: None,
@@ -97,11 +97,15 @@ async fn sums_are_those_that_v1_would_have_and_last_as_long() {
         let expected = if kept == 0 { -1..=-1 } else { ends - 60..=ends };
         assert!(expected.contains(&rest), "{name} ends in {rest} seconds");
     }
-    for hash in ["usage:k:model:alltime:mapped", "usage:k:model:daily:mapped:2040-01-01"] {
+    for hash in
+        ["usage:k:model:alltime:claude-mapped", "usage:k:model:daily:claude-mapped:2040-01-01"]
+    {
         assert_eq!(field(&mut raw, hash, "realCostMicro").await, Some(300_000), "{hash}");
         assert_eq!(field(&mut raw, hash, "ratedCostMicro").await, Some(600_000), "{hash}");
     }
-    for hash in ["usage:k", "account_usage:daily:a:2040-01-01", "relay:usage:model:total:mapped"] {
+    for hash in
+        ["usage:k", "account_usage:daily:a:2040-01-01", "relay:usage:model:total:claude-mapped"]
+    {
         assert_eq!(field(&mut raw, hash, "unpricedRequests").await, Some(1), "{hash}");
         assert_eq!(field(&mut raw, hash, "chargedNano").await, Some(600_000_000), "{hash}");
     }

@@ -17,6 +17,9 @@ pub(crate) struct HoldForm {
     group: Option<GroupId>,
     platform: Platform,
     model: ModelName,
+    /// Though its name is none of a Claude model.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    may_be_claude: bool,
     stream: bool,
     started_at: Timestamp,
     progress: Option<ProgressForm>,
@@ -73,6 +76,7 @@ impl HoldForm {
             group: hold.group.clone(),
             platform: hold.platform,
             model: hold.model.clone(),
+            may_be_claude: hold.may_be_claude && !hold.model.is_claude(),
             stream: hold.stream,
             started_at: hold.started_at,
             progress: hold.progress.as_ref().map(progress),
@@ -99,6 +103,7 @@ impl HoldForm {
             key: self.key,
             group: self.group,
             platform: self.platform,
+            may_be_claude: self.may_be_claude || self.model.is_claude(),
             model: self.model,
             stream: self.stream,
             started_at: self.started_at,
@@ -119,7 +124,7 @@ mod tests {
     #[test]
     fn the_stored_form_of_a_hold_stays_as_it_is() {
         let stored = concat!(
-            r#"{"key":"k","platform":"claude-console","model":"m","stream":true,"#,
+            r#"{"key":"k","platform":"claude-console","model":"m","may_be_claude":true,"stream":true,"#,
             r#""started_at":2208961800000,"progress":{"account":"account-one","#,
             r#""served_model":"claude-sonnet-4-5-20250929","usage":{"input":1,"output":20,"#,
             r#""cache_read":300,"cache_write_5m":4000,"cache_write_1h":50000},"terms":{"fast":true},"cost":4200,"#,
@@ -133,6 +138,7 @@ mod tests {
             group: None,
             platform: Platform::ClaudeConsole,
             model: model("m"),
+            may_be_claude: true,
             stream: true,
             started_at: at(0),
             lease_until: at(60),
@@ -151,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_hold_of_before_there_were_estimates_holds_nothing() {
-        let stored = r#"{"key":"k","platform":"codex","model":"m","stream":true,"started_at":1,"progress":null}"#;
+        let stored = r#"{"key":"k","platform":"codex","model":"m","may_be_claude":true,"stream":true,"started_at":1,"progress":null}"#;
         let read: HoldForm = serde_json::from_str(stored).unwrap();
         let hold = read.into_hold(at(60));
         assert_eq!((hold.estimate, hold.assigned), (Estimate::default(), None));

@@ -164,12 +164,13 @@ pub async fn the_first_limit_that_is_reached_is_named(stores: &Stores) {
     assert_eq!(denial.scope, group.scope());
 }
 
-/// A budget of Claude models is touched by requests that name one, and by no other.
+/// A budget of Claude models is touched by requests that one may answer, and counts those that one answered,
+/// whatever the client calls it.
 pub async fn a_budget_of_claude_models_counts_no_others(stores: &Stores) {
     for whose in Whose::ALL {
         let claude = Spender::new(stores, whose, "claude", limit(LimitKind::WeeklyClaudeCost, 10));
         let mut other = claude.clone();
-        other.model = model("gpt-5");
+        (other.model, other.served) = (model("gpt-5"), model("gpt-5"));
         other.enter(0, 100, at(0)).await.unwrap();
         assert_eq!(claude.used_and_held(at(0)).await, (0, 0), "{whose:?}");
         claude.enter(1, 6, at(0)).await.unwrap();
@@ -179,6 +180,19 @@ pub async fn a_budget_of_claude_models_counts_no_others(stores: &Stores) {
         assert!(claude.enter(2, 5, at(2)).await.is_err(), "{whose:?}");
         other.enter(3, 5, at(2)).await.unwrap();
         assert_eq!(claude.used_and_held(at(2)).await, (6, 0), "{whose:?}");
+
+        let mut alias = claude.clone();
+        alias.model = model("fast");
+        assert!(alias.enter(4, 5, at(2)).await.is_err(), "{whose:?}");
+        alias.enter(5, 1, at(2)).await.unwrap();
+        assert_eq!(claude.used_and_held(at(2)).await, (6, 1), "{whose:?}");
+        alias.finish(5, 1, at(3)).await;
+        assert_eq!(claude.used_and_held(at(3)).await, (7, 0), "{whose:?}");
+        let mut replaced = claude.clone();
+        replaced.served = model("glm-5");
+        replaced.enter(6, 3, at(3)).await.unwrap();
+        replaced.finish(6, 3, at(4)).await;
+        assert_eq!(claude.used_and_held(at(4)).await, (7, 0), "{whose:?}");
     }
 }
 

@@ -305,6 +305,7 @@ pub fn admit_request(number: u8, key: &str, now: Timestamp) -> AdmitRequest {
         group: None,
         platform: Platform::ClaudeConsole,
         model: model("claude-sonnet-4-5"),
+        may_be_claude: true,
         stream: true,
         estimate: Estimate {
             tokens: 1_000,

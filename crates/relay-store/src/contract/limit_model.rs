@@ -9,7 +9,7 @@ use relay_domain::{
 };
 
 use super::fixture::calendar;
-use crate::budgets::{amount_of, counts_model, limits_in_order, spent_by, window_millis};
+use crate::budgets::{amount_of, counts, limits_in_order, spent_by, window_millis};
 use crate::{Crossing, Denial, Estimate};
 
 /// Someone with limits, and everything that ever counted on them.
@@ -72,7 +72,7 @@ impl Model {
         let Limited { scope, limits, spent, .. } = &self.limited[place];
         let flights = || self.flights.values().filter(|flight| flight.of.contains(&place));
         let held = |kind: LimitKind| -> u64 {
-            let weighs = |flight: &&Flight| counts_model(kind, &flight.model);
+            let weighs = |flight: &&Flight| counts(kind, flight.model.is_claude());
             flights().filter(weighs).map(|flight| flight.estimate.weight(kind, scope)).sum()
         };
         let window = self.window(place, now);
@@ -168,7 +168,7 @@ impl Model {
             for state in self.standing(place, now) {
                 let weight = |estimate: &Estimate| estimate.weight(state.limit, scope);
                 let raise = (weight(&flight.estimate), weight(&raised));
-                if counts_model(state.limit, &flight.model)
+                if counts(state.limit, flight.model.is_claude())
                     && let Some(denial) = Denial::of_raise(scope, &state, raise)
                 {
                     return Err(denial);
@@ -206,7 +206,7 @@ impl Model {
             let Some(place) = self.place(&scope) else { continue };
             let (open, limited) = (self.window(place, now), &mut self.limited[place]);
             let amount = amount_of(spent_by(record, &scope));
-            limited.spent.push((now, amount, record.model.is_claude()));
+            limited.spent.push((now, amount, record.is_claude()));
             if let (Some(window), Some(_)) = (&mut limited.window, open) {
                 window.tokens += record.usage.total().get();
                 window.cost += amount;
@@ -216,7 +216,7 @@ impl Model {
             |((_, before), (place, after)): (&(usize, LimitState), (usize, LimitState))| {
                 Crossing::between(&self.limited[place].scope, before.used, after)
             };
-        before.iter().zip(states(self)).filter_map(crossing).collect()
+        before.iter().zip(states(self)).flat_map(crossing).collect()
     }
 
     /// The process that has let everybody in has ended.
@@ -246,7 +246,7 @@ impl Model {
         for state in self.standing(place, now) {
             let policy = self.limited[place].limits.budget_policy;
             let weight = flight.estimate.weight_to_enter(state.limit, scope, policy);
-            if counts_model(state.limit, &flight.model)
+            if counts(state.limit, flight.model.is_claude())
                 && let Some(denial) = Denial::of_new(scope, &state, weight)
             {
                 return Err(denial);

@@ -156,6 +156,7 @@ impl History {
         let mut asked = AdmitRequest {
             request: self.id(number),
             model: flight.model.clone(),
+            may_be_claude: flight.model.is_claude(),
             estimate: flight.estimate,
             lease_until: flight.lease_until,
             ..admit_request(0, "k", self.now)
@@ -280,6 +281,7 @@ impl History {
         let mut ended = RequestRecord {
             id: self.id(number),
             model: flight.model.clone(),
+            served_model: None,
             account: None,
             group: None,
             usage,

@@ -93,13 +93,16 @@ pub struct Spender {
     pub limits: Limits,
     /// The model that its requests name.
     pub model: ModelName,
+    /// What answers them.
+    pub served: ModelName,
 }
 
 impl Spender {
     /// Someone new, under a name that nobody else has.
     pub fn new(stores: &Stores, whose: Whose, name: &str, limits: Limits) -> Self {
         let name = format!("{name}-{whose:?}");
-        Self { stores: stores.clone(), whose, name, limits, model: model("claude-sonnet-4-5") }
+        let (model, stores) = (model("claude-sonnet-4-5"), stores.clone());
+        Self { stores, whose, name, limits, served: model.clone(), model }
     }
 
     /// The same one with other limits.
@@ -155,6 +158,7 @@ impl Spender {
         AdmitRequest {
             request: self.request(number),
             model: self.model.clone(),
+            may_be_claude: self.model.is_claude() || self.served.is_claude(),
             limits,
             group,
             estimate: self.estimate(weight),
@@ -199,6 +203,7 @@ impl Spender {
         RequestRecord {
             id: self.request(number),
             model: self.model.clone(),
+            served_model: Some(self.served.clone()),
             group: (self.whose == Whose::Group).then(|| group_id(&self.name)),
             account: (self.whose == Whose::Account).then(|| account_id(&self.name)),
             usage: TokenUsage { output: TokenCount::new(weight), ..TokenUsage::ZERO },

@@ -14,7 +14,7 @@ fn crossed(settled: Settled) -> Vec<Crossing> {
     }
 }
 
-/// A settlement is told the highest threshold that it has passed, and how the budget stands with it.
+/// A settlement is told the thresholds that it has passed, and how the budget stands with it.
 pub async fn a_settlement_is_told_what_it_has_passed(stores: &Stores) {
     for whose in Whose::ALL {
         for kind in BUDGETS {
@@ -24,19 +24,20 @@ pub async fn a_settlement_is_told_what_it_has_passed(stores: &Stores) {
                 spender.enter(number, 0, at(0)).await.unwrap();
             }
             let mut used = 0;
-            for (number, weight, percent) in [
-                (0, 49, None),
-                (1, 1, Some(50)),
-                (2, 29, None),
-                (3, 20, Some(95)),
-                (4, 0, None),
-                (5, 30, Some(100)),
-            ] {
+            let cases: [(u64, u64, &[u8]); 6] = [
+                (0, 49, &[]),
+                (1, 1, &[50]),
+                (2, 29, &[]),
+                (3, 20, &[80, 95]),
+                (4, 0, &[]),
+                (5, 30, &[100]),
+            ];
+            for (number, weight, percents) in cases {
                 let crossed = crossed(spender.settle(number, weight, at(1)).await);
                 used += weight;
-                let expected = percent.map(|percent| Crossing {
+                let expected = percents.iter().map(|percent| Crossing {
                     scope: spender.scope(),
-                    percent,
+                    percent: *percent,
                     state: LimitState {
                         limit: kind,
                         used: amount(kind, used),
@@ -114,7 +115,9 @@ pub async fn every_watched_budget_tells_its_own(stores: &Stores) {
         .collect();
     let [key, group, account] = &scopes;
     let expected = [
+        (key, LimitKind::DailyCost, 50),
         (key, LimitKind::DailyCost, 80),
+        (group, LimitKind::DailyCost, 50),
         (group, LimitKind::DailyCost, 80),
         (account, LimitKind::DailyCost, 50),
     ];
@@ -124,7 +127,12 @@ pub async fn every_watched_budget_tells_its_own(stores: &Stores) {
         .iter()
         .map(|crossing| (&crossing.scope, crossing.state.limit, crossing.percent))
         .collect();
-    let expected = [(key, LimitKind::DailyCost, 100), (key, LimitKind::TotalCost, 80)];
+    let expected = [
+        (key, LimitKind::DailyCost, 95),
+        (key, LimitKind::DailyCost, 100),
+        (key, LimitKind::TotalCost, 50),
+        (key, LimitKind::TotalCost, 80),
+    ];
     assert_eq!(told, expected, "what is not watched is not told");
 }
 
@@ -142,7 +150,10 @@ pub async fn thresholds_are_told_again_when_a_limit_starts_anew(stores: &Stores)
         assert_eq!(crossed(stores.ledger.settle(&release).await.unwrap()), []);
         spender.enter(number + 1, 1, now).await.unwrap();
         let told = crossed(spender.settle(number + 1, 10, now).await);
-        assert_eq!(told.iter().map(|crossing| crossing.percent).collect::<Vec<_>>(), [100]);
+        assert_eq!(
+            told.iter().map(|crossing| crossing.percent).collect::<Vec<_>>(),
+            [50, 80, 95, 100]
+        );
         number += 2;
     }
     let nothing = Spender::new(stores, Whose::Key, "nothing", limit(LimitKind::DailyCost, 0));
