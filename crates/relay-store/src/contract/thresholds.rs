@@ -46,7 +46,11 @@ pub async fn a_settlement_is_told_what_it_has_passed(stores: &Stores) {
                         resets_at: crossed.first().and_then(|crossing| crossing.state.resets_at),
                     },
                 });
-                assert_eq!(crossed, Vec::from_iter(expected), "{kind:?} of {whose:?} at {used}");
+                assert_eq!(
+                    crossed,
+                    expected.collect::<Vec<_>>(),
+                    "{kind:?} of {whose:?} at {used}"
+                );
                 if let (Some(crossing), Some(_)) = (crossed.first(), kind.period()) {
                     assert_eq!(crossing.state.resets_at, spender.resets_at(kind, at(1)));
                 }

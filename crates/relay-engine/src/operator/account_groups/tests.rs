@@ -163,7 +163,8 @@ async fn a_removed_account_is_noted_with_the_groups_that_it_leaves() {
     let told = |text: &Option<String>| -> serde_json::Value {
         serde_json::from_str(text.as_deref().unwrap()).unwrap()
     };
-    let ids = |members: &[&AccountId]| BTreeSet::from_iter(members.iter().map(ToString::to_string));
+    let ids =
+        |members: &[&AccountId]| members.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
     assert_eq!(told(&left.before)["accountIds"], serde_json::json!(ids(&[&gone, &stays])));
     assert_eq!(told(&left.after)["accountIds"], serde_json::json!(ids(&[&stays])));
     let now = desk.operator.account_group(&group.id).await.unwrap();
