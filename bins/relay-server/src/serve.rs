@@ -25,7 +25,7 @@ use relay_crypto::TokenSigner;
 use relay_engine::alerts::{AlertParts, AlertWork, Alerts};
 use relay_engine::prices::{PriceKeeper, PriceKeeperParts};
 use relay_engine::{Engine, EngineParts, EventSink, Relay};
-use relay_journal::Journal;
+use relay_journal::{Damage, Journal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -114,6 +114,20 @@ fn tell(notices: &Notices) {
     }
 }
 
+/// Tells what of the journal could not be read.
+fn tell_damage(damage: &Damage) {
+    let Damage { places, bytes, aside } = damage;
+    if 0 < *places {
+        tracing::error!(
+            places,
+            bytes,
+            ?aside,
+            "the journal was damaged: settlements may be missing, at most one for each place; a copy of it \
+             is kept aside"
+        );
+    }
+}
+
 impl Server {
     /// Settles what a killed predecessor left, and is ready to accept on `listeners`.
     ///
@@ -134,6 +148,7 @@ impl Server {
         let prices = keep_prices(config, installation).await?;
         let journal = Journal::open(&sections.store.data_dir, JOURNAL_BYTES)
             .context("the journal in the data folder cannot be opened")?;
+        tell_damage(journal.damage());
         let (alerts, alert_work) = Alerts::new(AlertParts {
             repository: Arc::clone(&installation.stores.events),
             clock: Arc::clone(&installation.clock),

@@ -1,7 +1,7 @@
 //! An engine for tests: on the embedded store in memory, whose ledger can be made to fail.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use relay_store::{
 };
 use relay_store_sqlite::{Access, SqliteOptions, SqliteStore};
 use relay_testkit::api_key;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::prices::Prices;
@@ -26,6 +27,9 @@ use crate::{Engine, EngineConfig, EngineParts, EventSink, SystemClock};
 /// What clients of the fixture present.
 pub(crate) const SECRET: &str = "cr_0123456789abcdef0123456789abcdef";
 
+/// More settlements than any test has at once.
+const AT_ONCE: usize = 1 << 20;
+
 /// A ledger that can be away, slow, or say what a test wants.
 pub(crate) struct TestLedger {
     real: Arc<dyn Ledger>,
@@ -33,6 +37,10 @@ pub(crate) struct TestLedger {
     pub(crate) is_away: AtomicBool,
     /// Admission never answers.
     pub(crate) hangs: AtomicBool,
+    /// How many settlements find it away.
+    refused: AtomicUsize,
+    /// Settlements wait until there is a permit for each.
+    pub(crate) settles: Semaphore,
     /// Answers of [`Ledger::extend`], the next first; then it is as the real one says.
     pub(crate) extend_answers: Mutex<VecDeque<HoldAnswer>>,
     /// What was asked of it.
@@ -53,6 +61,20 @@ impl TestLedger {
 
     pub(crate) fn go_away(&self, is_away: bool) {
         self.is_away.store(is_away, Ordering::SeqCst);
+    }
+
+    /// As many settlements as this find it away.
+    pub(crate) fn refuse_settlements(&self, most: usize) {
+        self.refused.store(most, Ordering::SeqCst);
+    }
+
+    /// From now on, settlements are not answered, or are again.
+    pub(crate) fn hold_settlements(&self, hold: bool) {
+        if hold {
+            self.settles.forget_permits(AT_ONCE);
+        } else {
+            self.settles.add_permits(AT_ONCE);
+        }
     }
 }
 
@@ -94,6 +116,11 @@ impl Ledger for TestLedger {
 
     async fn settle(&self, settlement: &Settlement) -> Result<Settled, StoreError> {
         self.check()?;
+        drop(self.settles.acquire().await);
+        let take = |left: usize| left.checked_sub(1);
+        if self.refused.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok() {
+            return Err(StoreError::Unavailable("it is away for this".into()));
+        }
         self.settlements.lock().unwrap().push(settlement.clone());
         self.real.settle(settlement).await
     }
@@ -160,6 +187,8 @@ impl Bench {
             real: Arc::clone(&stores.ledger),
             is_away: AtomicBool::default(),
             hangs: AtomicBool::default(),
+            refused: AtomicUsize::default(),
+            settles: Semaphore::new(AT_ONCE),
             extend_answers: Mutex::default(),
             extensions: Mutex::default(),
             assign_answers: Mutex::default(),

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Engine;
 use crate::core::Core;
-use crate::settling::{deliver, deliver_until};
+use crate::settling::{Delivery, deliver, deliver_until};
 
 /// Orphans settled in one go.
 const REAP_BATCH: usize = 500;
@@ -43,8 +43,11 @@ impl Engine {
     /// Settles the requests of dead processes. Called once before the first request is served, too.
     pub async fn reap(&self) {
         let core = self.core();
-        // What is known of a request is more than its last checkpoint.
-        deliver(core).await;
+        // What is known of a request is more than its last checkpoint: as long as it cannot be delivered, the
+        // request is no orphan.
+        if deliver(core).await == Delivery::StoreAway {
+            return;
+        }
         loop {
             match core.directory.stores.ledger.reap(core.clock.now(), REAP_BATCH).await {
                 Ok(orphans) => {

@@ -1,14 +1,15 @@
 //! How a settlement reaches the store, also if the store is away just now.
 //!
-//! It is tried at once. If the store cannot take it, it goes into the process's journal, which is on the
-//! disk when it has been kept, and is delivered from there as soon as the store is back: by this process, or
-//! by the next one that is started on the same folder. Meanwhile its lease is renewed. Delivering twice does
-//! no harm, because the request's hold goes with the first.
+//! It is tried at once. If the store cannot take it, or does not say so soon ([`keeping`]), it goes into the
+//! process's journal, which is on the disk when it has been kept, and is delivered from there as soon as the
+//! store is back: by this process, or by the next one that is started on the same folder. Meanwhile its lease
+//! is renewed. Delivering twice does no harm, because the request's hold goes with the first.
 //!
 //! A store that comes back without the hold (it lost its last moments) gets the request anew, unless it has
 //! the record: then the request was settled before.
 
 mod form;
+mod keeping;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +17,10 @@ use std::time::Duration;
 use relay_domain::{Event, EventKind, Limits, RequestId};
 use relay_journal::EntryId;
 use relay_store::{AdmitRequest, Charge, Estimate, Settled, Settlement, StoreError};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use self::keeping::{Kept, keep};
 use crate::core::Core;
 
 /// How often a settlement is tried where there is no journal, or it cannot take it, and how long in between
@@ -36,16 +39,26 @@ pub(crate) struct Outgoing {
 }
 
 /// Settles, and lets go of the request only then: until then its lease is renewed, so that no reaper
-/// settles it with less.
-pub(crate) async fn settle(core: &Core, outgoing: &Outgoing) {
+/// settles it with less. `told` is closed as soon as it is kept, in the store or in the journal.
+pub(crate) async fn settle(core: &Core, outgoing: &Outgoing, told: oneshot::Sender<()>) {
     let settlement = &outgoing.settlement;
     let id = settlement.record.id;
-    match core.directory.stores.ledger.settle(settlement).await {
+    // Until the end, if it is not kept before.
+    let Kept { answer, entry, told: _told } = keep(core, outgoing, told).await;
+    match answer {
         Ok(settled) => {
+            if let (Some(journal), Some(entry)) = (&core.journal, entry) {
+                journal.forget(entry);
+            }
             if settlement.charge == Charge::Count && settled == Settled::Before {
                 tracing::warn!(request.id = %id, "request was settled before, at its lease's end");
             }
             core.settled(settlement, settled);
+            return;
+        }
+        Err(error) if entry.is_some() => {
+            tracing::warn!(request.id = %id, %error, "settlement waits in the journal");
+            core.delivery.notify_one();
             return;
         }
         Err(error @ (StoreError::Unavailable(_) | StoreError::Refused(_))) => {
@@ -57,31 +70,8 @@ pub(crate) async fn settle(core: &Core, outgoing: &Outgoing) {
             return;
         }
     }
-    if outgoing.was_admitted && journaled(core, settlement).await {
-        return;
-    }
     settle_with_patience(core, settlement).await;
     core.airspace.leave(id);
-}
-
-/// Puts a settlement into the journal, if there is one and it takes it.
-async fn journaled(core: &Core, settlement: &Settlement) -> bool {
-    let Some(journal) = &core.journal else { return false };
-    let id = settlement.record.id;
-    let kept = match form::write(settlement) {
-        Ok(bytes) => journal.keep(&bytes).await.map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
-    match kept {
-        Ok(_) => {
-            core.delivery.notify_one();
-            true
-        }
-        Err(error) => {
-            tracing::error!(request.id = %id, error, "settlement not journaled; it stays in memory");
-            false
-        }
-    }
 }
 
 /// Settles, again and again while the store is away or refuses. If all tries fail, the hold's last
@@ -129,17 +119,28 @@ pub(crate) async fn deliver_until(core: &Arc<Core>, stop: &CancellationToken) {
     }
 }
 
-/// Delivers what is in the journal, the oldest first. `false`: something is left.
-pub(crate) async fn deliver(core: &Core) -> bool {
-    let Some(journal) = &core.journal else { return true };
-    let mut all = true;
+/// What has become of what was in the journal.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Delivery {
+    /// All of it is delivered.
+    Done,
+    /// The store does not take some of it, or it cannot be read.
+    Incomplete,
+    /// The store is away.
+    StoreAway,
+}
+
+/// Delivers what is in the journal, the oldest first.
+pub(crate) async fn deliver(core: &Core) -> Delivery {
+    let Some(journal) = &core.journal else { return Delivery::Done };
+    let mut delivery = Delivery::Done;
     for (entry, bytes) in journal.oldest(usize::MAX) {
         let settlement = match form::read(&bytes) {
             Ok(settlement) => settlement,
             Err(error) => {
                 // It is left where it is: a later version may read it.
                 tracing::error!(%error, "an entry of the journal cannot be read");
-                all = false;
+                delivery = Delivery::Incomplete;
                 continue;
             }
         };
@@ -147,14 +148,14 @@ pub(crate) async fn deliver(core: &Core) -> bool {
         core.airspace.enter(id);
         match deliver_one(core, settlement, entry).await {
             Ok(()) => {}
-            Err(StoreError::Unavailable(_)) => return false,
+            Err(StoreError::Unavailable(_)) => return Delivery::StoreAway,
             Err(error) => {
                 tracing::error!(request.id = %id, %error, "settlement in the journal not taken");
-                all = false;
+                delivery = Delivery::Incomplete;
             }
         }
     }
-    all
+    delivery
 }
 
 async fn deliver_one(

@@ -1,6 +1,7 @@
 //! How the process is at this moment: what is under way, what waits, and how the accounts fare.
 
 use relay_domain::{AccountId, Platform};
+use relay_journal::Journal;
 
 use crate::Engine;
 use crate::admission::in_time;
@@ -14,6 +15,8 @@ pub struct Vitals {
     pub queued: usize,
     /// Settlements in the journal.
     pub journaled: usize,
+    /// Places in the journal that were damaged when it was opened.
+    pub journal_damages: usize,
     /// Settlements that are nowhere but in memory.
     pub unkept: usize,
     /// Whether the store answers.
@@ -60,7 +63,8 @@ impl Engine {
         Vitals {
             in_flight: core.airspace.all().len(),
             queued: core.slots.waiting() + core.pool.waiting(),
-            journaled: core.journal.as_ref().map_or(0, relay_journal::Journal::len),
+            journaled: core.journal.as_ref().map_or(0, Journal::len),
+            journal_damages: core.journal.as_ref().map_or(0, |journal| journal.damage().places),
             unkept: core.unkept.count(),
             store_is_there,
             accounts: accounts.collect(),

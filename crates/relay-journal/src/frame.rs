@@ -49,25 +49,68 @@ impl<'a> Frame<'a> {
 
     /// Reads the frame at the front of `bytes`, and how long it is. `None`: there is no whole one.
     pub(crate) fn read(bytes: &'a [u8]) -> Option<(Self, usize)> {
-        let (length, rest) = bytes.split_first_chunk()?;
-        let (checksum, rest) = rest.split_first_chunk()?;
-        let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
-        if !(INNER_PREFIX..=INNER_PREFIX + MOST_BYTES).contains(&length) {
-            return None;
-        }
-        let inner = rest.get(..length)?;
-        if crc32(inner) != u32::from_le_bytes(*checksum) {
-            return None;
-        }
+        let Prefix { length, checksum, behind } = Prefix::read(bytes)?;
+        let inner = behind.get(..length)?;
+        Some((Self::of(inner, checksum)?, PREFIX + length))
+    }
+
+    /// What is within a frame, if that is its checksum.
+    fn of(inner: &'a [u8], checksum: u32) -> Option<Self> {
         let (kind, rest) = inner.split_first()?;
         let (id, entry) = rest.split_first_chunk()?;
         let id = u64::from_le_bytes(*id);
         let frame = match *kind {
             KEEP => Self::Keep { id, entry },
-            FORGET => Self::Forget { id },
+            FORGET if entry.is_empty() => Self::Forget { id },
             _ => return None,
         };
-        Some((frame, PREFIX + length))
+        // Last: who looks for a frame asks at every byte.
+        (crc32(inner) == checksum).then_some(frame)
+    }
+}
+
+/// The beginning of a frame, whose length is one.
+struct Prefix<'a> {
+    length: usize,
+    checksum: u32,
+    behind: &'a [u8],
+}
+
+impl<'a> Prefix<'a> {
+    fn read(bytes: &'a [u8]) -> Option<Self> {
+        let (length, rest) = bytes.split_first_chunk()?;
+        let (checksum, behind) = rest.split_first_chunk()?;
+        let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+        let is_length = (INNER_PREFIX..=INNER_PREFIX + MOST_BYTES).contains(&length);
+        is_length.then_some(Self { length, checksum: u32::from_le_bytes(*checksum), behind })
+    }
+}
+
+/// Bytes that are no whole frame.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Tail<'a> {
+    /// A write broke off: there is less of the frame than its length says, or there are zeroes, which a file
+    /// has where a power failure kept back what was written.
+    BrokenOff,
+    /// Nothing but the frame's length is wrong.
+    WrongLength(Frame<'a>),
+    /// It was whole once.
+    Damaged,
+}
+
+impl<'a> Tail<'a> {
+    /// What has become of the frame that `bytes` were.
+    pub(crate) fn of(bytes: &'a [u8]) -> Self {
+        let inner = bytes.get(PREFIX..).unwrap_or_default();
+        let checksum = bytes.get(PREFIX / 2..).and_then(<[u8]>::first_chunk);
+        let frame = checksum.and_then(|sum| Frame::of(inner, u32::from_le_bytes(*sum)));
+        if let Some(frame) = frame {
+            return Self::WrongLength(frame);
+        }
+        let is_short = bytes.len() < PREFIX
+            || Prefix::read(bytes).is_some_and(|prefix| prefix.behind.len() < prefix.length);
+        let is_broken_off = is_short || bytes.iter().all(|byte| *byte == 0);
+        if is_broken_off { Self::BrokenOff } else { Self::Damaged }
     }
 }
 

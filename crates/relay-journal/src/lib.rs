@@ -7,11 +7,13 @@
 //! twice.
 //!
 //! The file is a header and checksummed frames. A torn tail, which a crash within a write leaves, is cut
-//! off when the journal is opened: nobody was told that it was kept. When nothing is left to keep, the file
-//! is cut back to its header.
+//! off when the journal is opened: nobody was told that it was kept. A frame that is damaged is passed over and
+//! costs no other one; a copy of the file is then kept aside, and [`Journal::damage`] tells of it. When nothing
+//! is left to keep, the file is cut back to its header.
 
 mod checksum;
 mod frame;
+mod reading;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -22,7 +24,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use crate::writer::{LogFile, Order, run};
+pub use crate::reading::Damage;
+use crate::writer::{Found, LogFile, Order, run};
 
 /// Why an entry was not kept.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -83,6 +86,7 @@ pub struct Journal {
     next: AtomicU64,
     orders: Sender<Order>,
     most_bytes: u64,
+    damage: Damage,
 }
 
 impl Journal {
@@ -93,7 +97,7 @@ impl Journal {
     ///
     /// [`JournalError`] if there is no file to be had.
     pub fn open(folder: &Path, most_bytes: u64) -> Result<Self, JournalError> {
-        let (file, kept) = LogFile::open_in(folder)?;
+        let (file, Found { kept, damage }) = LogFile::open_in(folder)?;
         let next = kept.entries.last_key_value().map_or(0, |(last, _)| last + 1);
         let kept = Arc::new(Mutex::new(kept));
         let (orders, taken) = channel();
@@ -101,7 +105,12 @@ impl Journal {
         std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || run(file, &shared, &taken))?;
-        Ok(Self { kept, next: AtomicU64::new(next), orders, most_bytes })
+        Ok(Self { kept, next: AtomicU64::new(next), orders, most_bytes, damage })
+    }
+
+    /// What could not be read when it was opened.
+    pub fn damage(&self) -> &Damage {
+        &self.damage
     }
 
     /// Whether there is room. Without it nothing new should be begun that may need the journal; what is

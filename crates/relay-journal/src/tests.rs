@@ -1,6 +1,7 @@
 use std::fs::OpenOptions;
 
 use super::*;
+use crate::writer::MOST_ASIDE;
 
 const ROOM: u64 = 1 << 20;
 
@@ -80,25 +81,69 @@ async fn a_file_torn_at_any_byte_keeps_what_was_whole() {
     }
 }
 
-#[tokio::test]
-async fn a_file_damaged_at_any_byte_never_invents_an_entry() {
-    let folder = tempfile::tempdir().unwrap();
-    let kept = [&b"first"[..], b"second", b"third"];
-    {
-        let journal = Journal::open(folder.path(), ROOM).unwrap();
-        for entry in kept {
-            journal.keep(entry).await.unwrap();
-        }
+/// A folder with a journal that keeps `entries` and that nobody has open.
+async fn closed(entries: &[&[u8]]) -> (tempfile::TempDir, Vec<u8>) {
+    let living = tempfile::tempdir().unwrap();
+    let journal = Journal::open(living.path(), ROOM).unwrap();
+    for entry in entries {
+        journal.keep(entry).await.unwrap();
     }
-    let whole = std::fs::read(folder.path().join("journal.log")).unwrap();
-    for at in 8..whole.len() {
-        let damaged = tempfile::tempdir().unwrap();
-        let mut bytes = whole.clone();
-        bytes[at] ^= 0x01;
-        std::fs::write(damaged.path().join("journal.log"), bytes).unwrap();
-        let journal = Journal::open(damaged.path(), ROOM).unwrap();
-        let found = entries(&journal);
-        assert_eq!(found, kept[..found.len()], "damaged at {at}");
+    let whole = std::fs::read(living.path().join("journal.log")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("journal.log"), &whole).unwrap();
+    (folder, whole)
+}
+
+#[tokio::test]
+async fn a_damaged_byte_costs_the_entry_that_it_hits_and_is_told() {
+    let (folder, whole) = closed(&[b"first", b"second", b"third"]).await;
+    let path = folder.path().join("journal.log");
+    for number in 1..=MOST_ASIDE + 2 {
+        let mut damaged = whole.clone();
+        damaged[40] ^= 0x01;
+        std::fs::write(&path, &damaged).unwrap();
+        let journal = Journal::open(folder.path(), ROOM).unwrap();
+        assert_eq!(entries(&journal), [&b"first"[..], b"third"], "{number}");
+        let Damage { places, bytes, aside } = journal.damage().clone();
+        assert_eq!((places, bytes), (1, 8 + 9 + "second".len()));
+        if number <= MOST_ASIDE {
+            let copy = folder.path().join(format!("journal.damaged-{number}"));
+            assert_eq!(std::fs::read(&copy).unwrap(), damaged);
+            assert_eq!(aside, [copy]);
+        } else {
+            assert_eq!(aside, [] as [std::path::PathBuf; 0]);
+        }
+        journal.keep(b"fourth").await.unwrap();
+        reopened(folder.path(), journal, |journal| {
+            assert_eq!(entries(journal), [&b"first"[..], b"third", b"fourth"], "{number}");
+            let is_mended = number <= MOST_ASIDE;
+            assert_eq!(journal.damage().places, usize::from(!is_mended), "{number}");
+        });
+    }
+}
+
+#[tokio::test]
+async fn what_a_dead_process_left_damaged_is_taken_over_but_for_the_damage() {
+    let (folder, mut other) = closed(&[b"mine", b"his"]).await;
+    other[12] ^= 0x01;
+    std::fs::write(folder.path().join("journal-2.log"), other).unwrap();
+    let journal = Journal::open(folder.path(), ROOM).unwrap();
+    assert_eq!(entries(&journal), [&b"mine"[..], b"his", b"his"]);
+    assert_eq!(journal.damage().places, 1);
+    assert_eq!(journal.damage().aside, [folder.path().join("journal-2.damaged-1")]);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_the_owner_reads_it_also_when_it_was_written_anew() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (folder, mut bytes) = closed(&[b"first", b"second"]).await;
+    bytes[40] ^= 0x01;
+    std::fs::write(folder.path().join("journal.log"), bytes).unwrap();
+    let _journal = Journal::open(folder.path(), ROOM).unwrap();
+    for name in ["journal.log", "journal.damaged-1"] {
+        let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
     }
 }
 

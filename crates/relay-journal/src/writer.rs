@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 
 use crate::frame::{Frame, HEADER};
+use crate::reading::{Damage, read};
 use crate::{JournalError, Kept};
 
 /// Processes that may share a folder.
@@ -17,6 +18,8 @@ const PLACES: u32 = 16;
 const GROUP: usize = 1_024;
 /// A file that is larger than this, and than twice what it keeps, is written anew.
 const TIDY_ABOVE: u64 = 1 << 20;
+/// Copies of damaged files that are kept of one name.
+pub(crate) const MOST_ASIDE: u32 = 8;
 
 /// What the thread is asked to do.
 #[derive(Debug)]
@@ -30,8 +33,15 @@ pub(crate) enum Order {
 pub(crate) struct LogFile {
     file: File,
     path: PathBuf,
-    /// Where the last whole frame ends.
+    /// Where the next frame goes: behind all that is not torn.
     end: u64,
+}
+
+/// What is found when files are opened.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) kept: Kept,
+    pub(crate) damage: Damage,
 }
 
 /// Does what it is asked until nobody can ask any more.
@@ -88,12 +98,12 @@ fn work(file: &mut LogFile, kept: &Mutex<Kept>, group: &mut Vec<Order>) {
 impl LogFile {
     /// Opens the first file in `folder` that no other process has, with what it keeps. Takes over what is
     /// left in the files of processes that are gone.
-    pub(crate) fn open_in(folder: &Path) -> Result<(Self, Kept), JournalError> {
+    pub(crate) fn open_in(folder: &Path) -> Result<(Self, Found), JournalError> {
         std::fs::create_dir_all(folder)?;
-        let mut ours: Option<(Self, Kept)> = None;
+        let mut ours: Option<(Self, Found)> = None;
         for place in 1..=PLACES {
             let path = folder.join(name(place));
-            let Some((own, kept)) = &mut ours else {
+            let Some((own, found)) = &mut ours else {
                 ours = Self::open(path)?;
                 continue;
             };
@@ -101,20 +111,17 @@ impl LogFile {
                 continue;
             }
             let Some((mut left, abandoned)) = Self::open(path)? else { continue };
-            own.adopt(&abandoned, kept)?;
+            own.adopt(&abandoned.kept, &mut found.kept)?;
             left.clear()?;
+            found.damage.merge(abandoned.damage);
         }
         ours.ok_or(JournalError::InUse)
     }
 
-    /// Opens one file, unless another process has it.
-    fn open(path: PathBuf) -> Result<Option<(Self, Kept)>, JournalError> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        // Whose requests they were is for the owner of the process alone.
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&path)?;
+    /// Opens one file, unless another process has it. One that is damaged is written anew, if a copy of it
+    /// can be kept aside; otherwise it stays as it is, and what is new goes behind the damage.
+    fn open(path: PathBuf) -> Result<Option<(Self, Found)>, JournalError> {
+        let mut file = private().create(true).truncate(false).open(&path)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
@@ -122,13 +129,17 @@ impl LogFile {
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
-        let (kept, end) = match bytes.strip_prefix(&HEADER) {
-            Some(frames) => read_frames(frames),
-            // A header that a crash tore: there was nothing behind it.
-            None if HEADER.starts_with(&bytes) => (Kept::default(), 0),
-            None => return Err(JournalError::Foreign(path.display().to_string())),
+        let Some(reading) = read(&bytes) else {
+            return Err(JournalError::Foreign(path.display().to_string()));
         };
-        let mut log = Self { file, path, end: length(HEADER.len() + end) };
+        let mut found = Found { kept: reading.kept, damage: reading.damage };
+        let mut log = Self { file, path, end: length(reading.end) };
+        let aside = (0 < found.damage.places).then(|| log.keep_aside(&bytes));
+        if let Some(Ok(copy)) = aside {
+            found.damage.aside.push(copy);
+            log.rewrite(&found.kept)?;
+            return Ok(Some((log, found)));
+        }
         if !bytes.starts_with(&HEADER) {
             log.file.seek(SeekFrom::Start(0))?;
             log.file.write_all(&HEADER)?;
@@ -136,7 +147,25 @@ impl LogFile {
         log.file.set_len(log.end)?;
         log.file.sync_all()?;
         sync_folder(&log.path)?;
-        Ok(Some((log, kept)))
+        Ok(Some((log, found)))
+    }
+
+    /// Keeps a copy of what a damaged file was, for whoever wants to know what was in it.
+    fn keep_aside(&self, bytes: &[u8]) -> Result<PathBuf, JournalError> {
+        let mut taken = None;
+        for number in 1..=MOST_ASIDE {
+            let path = self.path.with_extension(format!("damaged-{number}"));
+            match private().create_new(true).open(&path) {
+                Ok(mut file) => {
+                    file.write_all(bytes)?;
+                    file.sync_all()?;
+                    sync_folder(&path)?;
+                    return Ok(path);
+                }
+                Err(cause) => taken = Some(cause),
+            }
+        }
+        Err(taken.map_or(JournalError::InUse, Into::into))
     }
 
     /// Appends the entries of another journal, under ids of this one.
@@ -186,8 +215,7 @@ impl LogFile {
             Frame::Keep { id: *id, entry }.write(&mut bytes);
         }
         let path = self.path.with_extension("new");
-        let options = OpenOptions::new().read(true).write(true).create(true).truncate(true).clone();
-        let mut file = options.open(&path)?;
+        let mut file = private().create(true).truncate(true).open(&path)?;
         // Before it has the name, so that nobody else ever sees it free.
         file.lock()?;
         file.write_all(&bytes)?;
@@ -200,17 +228,13 @@ impl LogFile {
     }
 }
 
-/// What the frames keep, and where the last whole one ends.
-fn read_frames(bytes: &[u8]) -> (Kept, usize) {
-    let (mut kept, mut at) = (Kept::default(), 0);
-    while let Some((frame, size)) = Frame::read(&bytes[at..]) {
-        match frame {
-            Frame::Keep { id, entry } => kept.insert(id, Arc::from(entry)),
-            Frame::Forget { id } => kept.remove(id),
-        }
-        at += size;
-    }
-    (kept, at)
+/// Opens files that are for the owner of the process alone: whose requests they were is told in them.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 fn name(place: u32) -> String {

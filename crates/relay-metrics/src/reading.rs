@@ -48,6 +48,9 @@ pub(crate) fn registry(vitals: &Vitals, alerts: AlertCounts) -> Registry {
     relay.register("accounts", help, AccountStates::of(&vitals.accounts));
     let help = "Whether an account may be chosen as far as its own state goes";
     relay.register("account_healthy", help, AccountHealths::of(&vitals.accounts));
+    let help = "Damaged places that were found in the journal when it was opened";
+    let damages = u64::try_from(vitals.journal_damages).unwrap_or(u64::MAX);
+    relay.register("journal_damages", help, ConstCounter::new(damages));
     let help = "Events that were not handed on because too many waited";
     relay.register("events_missed", help, ConstCounter::new(alerts.missed));
     let outcome = ("outcome", &["told", "failed"][..]);
@@ -140,6 +143,7 @@ mod tests {
             in_flight: 3,
             queued: 2,
             journaled: 1,
+            journal_damages: 2,
             unkept: 0,
             store_is_there: true,
             accounts,
@@ -150,6 +154,7 @@ mod tests {
             "relay_requests_in_flight 3",
             "relay_requests_queued 2",
             "relay_journal_settlements 1",
+            "relay_journal_damages_total 2",
             "relay_unkept_settlements 0",
             "relay_store_up 1",
             r#"relay_accounts{platform="claude-console",status="active"} 2"#,

@@ -48,6 +48,9 @@ pub enum SqliteError {
     /// The store was opened for administration, which admits no requests.
     #[error("the store was not opened for serving requests")]
     NotServing,
+    /// Nothing can be written at present, for a reason that may pass.
+    #[error("the database takes no writes")]
+    Stalled,
     /// The store is closing.
     #[error("the store is closed")]
     Closed,
@@ -63,27 +66,33 @@ impl SqliteError {
             | Self::NewerSchema { .. }
             | Self::InUse { .. }
             | Self::NotServing
+            | Self::Stalled
             | Self::Closed => None,
         }
+    }
+
+    /// Whether it passes by itself or by an operator's hand, so that trying again is worth it.
+    pub(crate) fn may_pass(&self) -> bool {
+        let passes = [
+            ErrorCode::DatabaseBusy,
+            ErrorCode::DatabaseLocked,
+            ErrorCode::CannotOpen,
+            ErrorCode::DiskFull,
+            ErrorCode::SystemIoFailure,
+            ErrorCode::ReadOnly,
+            ErrorCode::OutOfMemory,
+        ];
+        matches!(self, Self::Closed | Self::Stalled)
+            || self.code().is_some_and(|code| passes.contains(&code))
     }
 }
 
 impl From<SqliteError> for StoreError {
     fn from(error: SqliteError) -> Self {
-        if matches!(error, SqliteError::Closed) {
+        if error.may_pass() {
             return Self::Unavailable(Box::new(error));
         }
         match error.code() {
-            // What passes by itself or by an operator's hand, so that trying again is worth it.
-            Some(
-                ErrorCode::DatabaseBusy
-                | ErrorCode::DatabaseLocked
-                | ErrorCode::CannotOpen
-                | ErrorCode::DiskFull
-                | ErrorCode::SystemIoFailure
-                | ErrorCode::ReadOnly
-                | ErrorCode::OutOfMemory,
-            ) => Self::Unavailable(Box::new(error)),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 Self::Corrupt { what: "the database".to_owned(), why: error.to_string() }
             }

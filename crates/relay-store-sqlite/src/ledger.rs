@@ -18,7 +18,7 @@ use crate::reader::read_version;
 use crate::spent::Unread;
 use crate::store::{Access, Core, SqliteOptions, SqliteStore};
 use crate::stored::millis;
-use crate::writer::{File, settle_orphans};
+use crate::writer::{File, probe, settle_orphans};
 use crate::{counters, limit_rows};
 
 /// How many records are dropped in one go, so that nobody waits long for it.
@@ -27,10 +27,17 @@ const RECORDS_DROPPED_AT_ONCE: usize = 10_000;
 #[async_trait]
 impl Ledger for SqliteStore {
     /// Decided in memory, at once: nothing has been spent yet, so there is nothing that must be on the
-    /// disk before the request goes on. Only the first look at what somebody has spent is one at the file.
+    /// disk before the request goes on. Only the first look at what somebody has spent is one at the file. A
+    /// file that takes no writes lets nobody in who has limits: it could not keep what is held of them.
     async fn admit(&self, request: &AdmitRequest) -> Result<Admission, StoreError> {
         let core = self.core();
         let version = core.reader()?.version()?;
+        let mut limits = [Some(&request.limits), request.group.as_ref().map(|(_, limits)| limits)]
+            .into_iter()
+            .flatten();
+        if limits.any(|limits| !limits.are_none()) {
+            core.queue.check_writable()?;
+        }
         let binding = core.binding(request)?;
         let has_budget = request.limits.has_budget()
             || request.group.as_ref().is_some_and(|(_, limits)| limits.has_budget());
@@ -154,7 +161,10 @@ impl Ledger for SqliteStore {
     }
 
     async fn is_ready(&self) -> Result<(), StoreError> {
-        self.version().await.map(drop)
+        let queue = Arc::clone(self.core().serving()?);
+        queue.check_writable()?;
+        let probing = Arc::clone(&queue);
+        queue.run_as_writer(move |file| Ok(probe(&probing, file)?)).await
     }
 }
 
@@ -295,6 +305,16 @@ mod tests {
         store.core().queue.run(switch).await.unwrap();
     }
 
+    /// Waits until the store has found out that it is written to again.
+    async fn is_written_again(store: &SqliteStore) {
+        refuse_writes(store, false).await;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while store.is_ready().await.is_err() {
+            assert!(Instant::now() < deadline, "it takes no writes");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     async fn requests(store: &SqliteStore) -> u64 {
         let scope = UsageScope::Key(key_id("k"));
         store.totals(&scope, Period::Total).await.unwrap().requests
@@ -315,13 +335,18 @@ mod tests {
         assert!(first.is_err() && second.is_err(), "{first:?}, {second:?}");
         assert_eq!(requests(&store).await, 0);
         assert_eq!(store.record(request_id(0)).await.unwrap(), None);
-        assert!(store.admit(&one_at_a_time(1)).await.unwrap().decision.is_err(), "it is held");
+        assert!(store.admit(&one_at_a_time(1)).await.is_err(), "nobody with limits is let in");
+        assert!(store.admit(&admit_request(3, "k", at(0))).await.unwrap().decision.is_ok());
+        assert!(store.is_ready().await.is_err());
 
-        refuse_writes(&store, false).await;
+        is_written_again(&store).await;
+        assert!(store.admit(&one_at_a_time(1)).await.unwrap().decision.is_err(), "it is held");
         assert!(store.settle(&end).await.unwrap().is_first());
         assert!(!store.settle(&end).await.unwrap().is_first());
         assert_eq!(requests(&store).await, 1);
-        assert!(store.admit(&one_at_a_time(2)).await.unwrap().decision.is_ok());
+        let free = Limits { concurrency: Some(2), ..Limits::default() };
+        let next = AdmitRequest { limits: free, ..one_at_a_time(2) };
+        assert!(store.admit(&next).await.unwrap().decision.is_ok(), "one place is taken");
     }
 
     /// Ten of everything that is weighed in a window and in a day.
@@ -356,8 +381,8 @@ mod tests {
         spender.enter(0, 6, at(0)).await.unwrap();
         refuse_writes(&store, true).await;
         assert!(store.settle(&spender.end(0, 1, at(1))).await.is_err());
+        is_written_again(&store).await;
         assert!(spender.enter(1, 5, at(1)).await.is_err(), "it is not known that it came to less");
-        refuse_writes(&store, false).await;
         spender.finish(0, 1, at(1)).await;
         spender.enter(1, 9, at(1)).await.unwrap();
     }

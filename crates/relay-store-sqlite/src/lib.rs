@@ -9,7 +9,8 @@
 //! Statistics and searches read on connections and threads of their own (`long_reads`).
 //!
 //! Other processes may administer the same file meanwhile. What they commit is seen by the next
-//! admission (`change_watch`).
+//! admission (`change_watch`). A file that one of them keeps locked, or that cannot be written for another
+//! reason, lets nobody in whose limits count (`stall`); it recovers by itself.
 //!
 //! The death of the process loses nothing that was committed. A request that it had let in is in the file
 //! after a tenth of a second, one that holds a budget after half of that or with the first commit that
@@ -47,6 +48,7 @@ mod record_search;
 mod schema;
 mod settings;
 mod spent;
+mod stall;
 mod statistics;
 mod store;
 mod stored;

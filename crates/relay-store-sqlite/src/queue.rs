@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use crate::bindings::Bindings;
 use crate::error::SqliteError;
 use crate::holds::Holds;
+use crate::stall::Stall;
 use crate::telling::{Listener, Told};
 use crate::writer::File;
 
@@ -59,6 +60,7 @@ pub(crate) struct State {
     pub(crate) void: Vec<RequestId>,
     pub(crate) jobs: VecDeque<Job>,
     pub(crate) phase: Phase,
+    pub(crate) stall: Stall,
     /// The writer is to write what there is, and to end.
     pub(crate) closing: bool,
     closed: bool,
@@ -89,6 +91,7 @@ impl Queue {
             void: Vec::new(),
             jobs: VecDeque::new(),
             phase: Phase::default(),
+            stall: Stall::default(),
             closing: false,
             closed: false,
         };
@@ -109,6 +112,15 @@ impl Queue {
     pub(crate) fn open_state(&self) -> Result<MutexGuard<'_, State>, SqliteError> {
         let state = self.state();
         if state.closed { Err(SqliteError::Closed) } else { Ok(state) }
+    }
+
+    /// Whether the file takes what is to be written, as far as is known.
+    ///
+    /// # Errors
+    ///
+    /// [`SqliteError::Stalled`] if it does not, [`SqliteError::Closed`] if there is nobody left to write.
+    pub(crate) fn check_writable(&self) -> Result<(), SqliteError> {
+        self.open_state()?.stall.check()
     }
 
     /// Has the hold of a request written some time later, if it still runs then: one that holds a budget

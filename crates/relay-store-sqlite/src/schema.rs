@@ -20,7 +20,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0009_account_groups.sql"),
 ];
 
-/// How long a connection waits for a lock of another process.
+/// How long a connection waits for a lock of another process. The writer knows better, see [`crate::stall`].
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// Where a database is.

@@ -45,6 +45,13 @@ impl File {
         self.uncounted.count(&mut self.connection)
     }
 
+    /// Sets how long what is done next waits for a lock of another process.
+    fn wait_for_lock(&self, at_most: Duration) {
+        if let Err(error) = self.connection.busy_timeout(at_most) {
+            tracing::warn!(%error, "the database's patience cannot be set");
+        }
+    }
+
     /// The same for those who can do with counters that are behind.
     fn try_to_count(&mut self) {
         if let Err(error) = self.count() {
@@ -98,9 +105,12 @@ pub(crate) fn write_until_closed(
     loop {
         let mut state = wait_for_work(queue, committed_at, file.uncounted.due());
         state.phase = Phase::Busy;
+        state.stall.begin();
+        file.wait_for_lock(state.stall.lock_wait());
         let closing = state.closing;
         let mut holds = Vec::new();
-        if closing || HOLD_AGE <= looked_at.elapsed() {
+        let are_due = state.stall.retry_at().is_none() && HOLD_AGE <= looked_at.elapsed();
+        if closing || are_due {
             looked_at = Instant::now();
             holds = std::mem::take(&mut state.aged);
             state.aged = std::mem::take(&mut state.young);
@@ -125,12 +135,46 @@ pub(crate) fn write_until_closed(
             file.try_to_count();
         }
         for job in jobs {
+            let change_lock_wait = {
+                let mut state = queue.state();
+                state.stall.begin();
+                file.wait_for_lock(state.stall.lock_wait());
+                state.stall.change_lock_wait()
+            };
             // One before it may have settled something.
             file.try_to_count();
+            file.wait_for_lock(change_lock_wait);
             job(&mut file);
+        }
+        let retry_at = queue.state().stall.retry_at();
+        if retry_at.is_some_and(|at| at <= Instant::now()) {
+            // What has failed is known.
+            probe(queue, &mut file).ok();
         }
         if closing {
             return;
+        }
+    }
+}
+
+/// Finds out whether the file takes writes, by one that changes nothing. To be run by the writer.
+///
+/// # Errors
+///
+/// [`SqliteError`] if it does not.
+pub(crate) fn probe(queue: &Queue, file: &mut File) -> Result<(), SqliteError> {
+    file.wait_for_lock(queue.state().stall.lock_wait());
+    let written = file.connection.execute("UPDATE counted SET seq = seq", []);
+    let mut state = queue.state();
+    match written {
+        Ok(_) => {
+            state.stall.written();
+            Ok(())
+        }
+        Err(cause) => {
+            let error = cause.into();
+            state.stall.failed(&error);
+            Err(error)
         }
     }
 }
@@ -155,13 +199,17 @@ pub(crate) fn settle_orphans(
     Ok(first.map(|(record, _)| record).collect())
 }
 
-/// Waits until there is something to write or to do, and until it has gathered; or until counters are due.
+/// Waits until there is something to write or to do, and until it has gathered; or until counters are due, or
+/// another try of a file that takes no writes. Holds wait until that has gone well.
 fn wait_for_work(
     queue: &Queue,
     committed_at: Instant,
     count_at: Option<Instant>,
 ) -> MutexGuard<'_, State> {
     let mut state = queue.state();
+    state.stall.rest();
+    let retry_at = state.stall.retry_at();
+    let wake_at = count_at.into_iter().chain(retry_at).min();
     loop {
         if state.closing || !state.jobs.is_empty() {
             return state;
@@ -173,7 +221,7 @@ fn wait_for_work(
             let waited = queue.work.wait_timeout_while(state, rest, may_wait);
             return waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        if state.has_holds_to_write() {
+        if retry_at.is_none() && state.has_holds_to_write() {
             state.phase = Phase::Ageing;
             let waited = queue.work.wait_timeout(state, HOLD_AGE);
             let (woken, waited) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -181,9 +229,9 @@ fn wait_for_work(
             if waited.timed_out() {
                 return state;
             }
-        } else if let Some(count_at) = count_at {
+        } else if let Some(wake_at) = wake_at {
             state.phase = Phase::Asleep;
-            let rest = count_at.saturating_duration_since(Instant::now());
+            let rest = wake_at.saturating_duration_since(Instant::now());
             let waited = queue.work.wait_timeout(state, rest);
             let (woken, waited) = waited.unwrap_or_else(PoisonError::into_inner);
             state = woken;
@@ -280,18 +328,21 @@ fn commit(queue: &Queue, file: &mut File, due: &Due) -> Result<Vec<Settled>, Arc
     if batch.is_empty() {
         return Ok(Vec::new());
     }
+    file.wait_for_lock(queue.state().stall.lock_wait());
     let written = file
         .read_all(queue, &due.unread)
         .and_then(|()| batch.write(&mut file.connection, file.calendar));
     let mut state = queue.state();
     match written {
         Ok(Written { settled_before, counters, kept, last }) => {
+            state.stall.written();
             if 0 < kept {
                 file.uncounted.add(counters, kept, last);
             }
             Ok(tell_memory(&mut state, &file.connection, batch, &settled_before))
         }
         Err(cause) => {
+            state.stall.failed(&cause);
             file.uncounted.lose();
             for Settling { settlement, .. } in &batch.settlements {
                 state.holds.not_settled(settlement.record.id);

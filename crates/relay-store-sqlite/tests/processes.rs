@@ -10,9 +10,9 @@ use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use relay_domain::{ApiKey, LimitKind, NanoUsd, Outcome, Period, RequestId};
+use relay_domain::{ApiKey, LimitKind, Limits, NanoUsd, Outcome, Period, RequestId};
 use relay_store::contract::fixture::{
     RECORD_LIFETIME, account, admit_request, at, calendar, checkpoint, group_id, key, key_id,
     record, settlement, usage,
@@ -199,6 +199,50 @@ async fn a_change_by_hand_is_seen_too() {
     let after = stores.ledger.admit(&admit_request(0, "k", at(0))).await.unwrap().version;
     assert_eq!(after.keys, before.keys + 1);
     assert_eq!(stores.keys.list().await.unwrap(), []);
+}
+
+/// Waits until `is_so`.
+async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so().await {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_another_process_has_locked_lets_nobody_with_limits_in_until_it_is_free() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("relay.db");
+    let stores = open(&path, Access::Serve).unwrap().stores();
+    let (free, ledger) = (|number| admit_request(number, "free", at(0)), &stores.ledger);
+    let limits = Limits { concurrency: Some(100), ..Limits::default() };
+    let limited = |number| AdmitRequest { limits, ..admit_request(number, "limited", at(0)) };
+    assert!(ledger.admit(&limited(0)).await.unwrap().decision.is_ok());
+    assert!(ledger.is_ready().await.is_ok());
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+
+    // Nothing comes up that is to be written: asking whether it can be finds out.
+    assert!(matches!(ledger.is_ready().await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(ledger.admit(&limited(1)).await, Err(StoreError::Unavailable(_))));
+    assert!(ledger.admit(&free(2)).await.unwrap().decision.is_ok());
+    let ends =
+        [(0, "limited"), (2, "free")].map(|(number, key)| settlement(record(number, key), at(1)));
+    for end in &ends {
+        assert!(matches!(ledger.settle(end).await, Err(StoreError::Unavailable(_))));
+    }
+    assert!(stores.keys.list().await.is_ok(), "reading goes on");
+
+    other.execute_batch("ROLLBACK").unwrap();
+    until("it is let in again", async || ledger.admit(&limited(1)).await.is_ok()).await;
+    assert!(ledger.is_ready().await.is_ok());
+    for end in &ends {
+        assert!(ledger.settle(end).await.unwrap().is_first());
+        assert!(!ledger.settle(end).await.unwrap().is_first());
+    }
+    let records = stores.usage.recent(9).await.unwrap();
+    assert_eq!(records.len(), 2);
 }
 
 #[test]

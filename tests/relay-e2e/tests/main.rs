@@ -20,6 +20,7 @@ mod fresh_install;
 mod golden_costs;
 mod inspection;
 mod keepalive;
+mod locked;
 mod metrics;
 mod outage;
 mod prices;

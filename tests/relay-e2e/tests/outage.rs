@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use relay_e2e::{End, Relay, Request, Store};
+use relay_e2e::{End, Exchange, Relay, Request, Store};
 use relay_sandbox::{Step, Usage};
 use relay_testkit::eventually;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::conversation::{streamed, whole};
-use crate::stored::{Scope, records, totals};
+use crate::stored::{Scope, records, settled, totals};
 
 /// How long Redis stays frozen at least.
 const FROZEN: Duration = Duration::from_secs(if cfg!(feature = "chaos") { 30 } else { 0 });
@@ -92,6 +93,68 @@ async fn what_a_killed_server_had_in_its_journal_is_recorded_by_the_next() {
     let record = the_completed(&relay).await;
     assert_eq!(record["usage"]["input"], 1_000);
     assert_eq!(totals(&relay, Scope::Key(&key.id)).requests, 1);
+}
+
+/// Begins `count` streams that end by themselves, but not before their clients have heard of them.
+async fn streams(relay: &Relay, account: &relay_e2e::Account, count: usize) -> Vec<Exchange> {
+    let key = relay.key().await;
+    let usage = Usage { input: Some(1_000), output: Some(9), ..Usage::default() };
+    account.script(Step::new().deltas(9).silence_after_frame(4, 1_000).usage(usage));
+    let mut running = Vec::new();
+    for _ in 0..count {
+        let mut stream = relay.open(&Request::messages(&key.secret, streamed())).await;
+        stream.read_until("event: message_start", 1).await;
+        running.push(stream);
+    }
+    running
+}
+
+/// Reads all of them to their end.
+async fn finish(running: Vec<Exchange>) {
+    let mut finishing: JoinSet<_> = running.into_iter().map(Exchange::finish).collect();
+    while let Some(answer) = finishing.join_next().await {
+        let answer = answer.unwrap();
+        assert_eq!((answer.status, answer.end), (200, End::Clean), "{}", answer.text());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_clients_saw_finished_right_before_a_kill_is_recorded_though_redis_was_frozen() {
+    let mut relay = Relay::with(Store::Redis).env("RELAY_LEASE_SECONDS", "3").start().await;
+    let account = relay.account("a").await;
+    let running = streams(&relay, &account, 10).await;
+    relay.redis_mut().freeze();
+    finish(running).await;
+    relay.kill9();
+    relay.redis_mut().thaw();
+    relay.run().await;
+    for record in settled(&relay, 10).await {
+        let told = (&record["outcome"], &record["usage_source"], &record["usage"]["output"]);
+        assert_eq!(told, (&json!("completed"), &json!("final"), &json!(9)), "{record}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_byte_in_the_journal_costs_the_request_that_it_hits_and_no_other() {
+    let settings = Relay::with(Store::Redis).append_only().env("RELAY_LEASE_SECONDS", "3");
+    let mut relay = settings.start().await;
+    let account = relay.account("a").await;
+    let running = streams(&relay, &account, 4).await;
+    relay.redis_mut().kill();
+    finish(running).await;
+    relay.kill9();
+    let journal = relay.data_dir().join("journal.log");
+    let mut bytes = std::fs::read(&journal).unwrap();
+    bytes[40] ^= 1;
+    std::fs::write(&journal, &bytes).unwrap();
+    relay.redis_mut().restart();
+    relay.run().await;
+    let records = settled(&relay, 4).await;
+    let of = |outcome: &str| records.iter().filter(|record| record["outcome"] == outcome).count();
+    assert_eq!((of("completed"), of("orphaned")), (3, 1), "{records:#?}");
+    assert!(relay.printed().contains("the journal was damaged"), "{}", relay.printed());
+    let aside = relay.data_dir().join("journal.damaged-1");
+    assert_eq!(std::fs::read(aside).unwrap(), bytes);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

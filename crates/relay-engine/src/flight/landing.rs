@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use relay_domain::{
     AccountId, AffinityKey, AttemptOutcome, LimitScope, Limits, Outcome, Timestamp,
@@ -18,6 +19,10 @@ use tokio::time::timeout;
 use super::Flight;
 use crate::payer::Payer;
 use crate::settling::{Outgoing, settle};
+
+/// How long the end of an answer waits at most until its settlement is kept. This is for a disk that hangs
+/// while the store is away, and for a journal that cannot be written then.
+const KEPT_WITHIN: Duration = Duration::from_secs(5);
 
 /// Waits until a settlement is kept, for a bounded time.
 pub(crate) type Kept = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -64,15 +69,16 @@ impl Flight {
     }
 
     /// Waits until what it came to survives the death of the process: in the store, or in the journal if
-    /// the store is away. The end of an answer waits for this, so that nobody who saw it finished finds it
-    /// gone. For no longer than a store may take to let a request in: the client is served first.
-    /// `None`: there is nothing to wait for.
+    /// the store is away or slow. The end of an answer waits for this, so that nobody who saw it finished
+    /// finds it gone; but not for ever. `None`: there is nothing to wait for.
     pub(crate) fn kept(&mut self) -> Option<Kept> {
         let settling = self.settling.take()?;
-        let patience = self.core.config.admission_timeout;
+        let id = self.record.id;
         Some(Box::pin(async move {
             // Whether it is kept or not, the answer goes out.
-            timeout(patience, settling).await.ok();
+            if timeout(KEPT_WITHIN, settling).await.is_err() {
+                tracing::error!(request.id = %id, "an answer ends before its settlement is kept");
+            }
         }))
     }
 
@@ -95,10 +101,7 @@ impl Flight {
         let shared = Arc::clone(&core);
         let (settled, settling) = oneshot::channel::<()>();
         self.settling = Some(settling);
-        core.spawn(async move {
-            settle(&shared, &outgoing).await;
-            drop(settled);
-        });
+        core.spawn(async move { settle(&shared, &outgoing, settled).await });
     }
 
     /// Whether an account has given it a whole answer, also if its client did not wait for that.

@@ -1,7 +1,8 @@
 use std::path::Path;
 
 use relay_domain::{
-    LimitScope, NanoUsd, Outcome, Period, RequestRecord, TokenCount, TokenUsage, UsageSource,
+    LimitScope, NanoUsd, Outcome, Period, RequestRecord, Timestamp, TokenCount, TokenUsage,
+    UsageSource,
 };
 use relay_journal::Journal;
 use relay_store::UsageScope;
@@ -45,6 +46,10 @@ fn kept(core: &Core) -> usize {
     core.journal.as_ref().map_or(0, Journal::len)
 }
 
+async fn settle(core: &Core, outgoing: &Outgoing) {
+    super::settle(core, outgoing, oneshot::channel().0).await;
+}
+
 #[tokio::test]
 async fn what_the_store_does_not_take_is_delivered_once_when_it_is_back() {
     let (bench, folder) = (Bench::new(), tempfile::tempdir().unwrap());
@@ -55,17 +60,81 @@ async fn what_the_store_does_not_take_is_delivered_once_when_it_is_back() {
     settle(core, &outgoing).await;
     assert_eq!(kept(core), 1);
     assert_eq!(core.airspace.all(), [outgoing.settlement.record.id], "its lease is renewed");
-    assert!(!deliver(core).await);
+    assert_eq!(deliver(core).await, Delivery::StoreAway);
     assert_eq!(kept(core), 1);
 
     bench.ledger.go_away(false);
-    assert!(deliver(core).await);
+    assert_eq!(deliver(core).await, Delivery::Done);
     assert_eq!((kept(core), requests(&bench).await), (0, 1));
     assert_eq!(core.airspace.all(), []);
-    assert!(deliver(core).await);
+    assert_eq!(deliver(core).await, Delivery::Done);
     assert_eq!(requests(&bench).await, 1);
     let stored = bench.stores.usage.record(outgoing.settlement.record.id).await.unwrap();
     assert_eq!(stored, Some(outgoing.settlement.record));
+}
+
+#[tokio::test]
+async fn what_a_store_does_not_answer_is_in_the_journal_before_anybody_sees_it_finished() {
+    let (bench, folder) = (Bench::new(), tempfile::tempdir().unwrap());
+    let engine = bench.engine(Some(journal(folder.path()))).await;
+    let (core, outgoing) = (Arc::clone(engine.core()), outgoing());
+    admit(&bench, &core, &outgoing).await;
+    bench.ledger.hold_settlements(true);
+    let (told, is_kept) = oneshot::channel();
+    let settling = {
+        let core = Arc::clone(&core);
+        bench.tasks.spawn(async move { super::settle(&core, &outgoing, told).await })
+    };
+    assert!(is_kept.await.is_err(), "it is closed");
+    assert_eq!(kept(&core), 1);
+    let read = form::read(&core.journal.as_ref().unwrap().oldest(1)[0].1).unwrap();
+    assert_eq!(read.record.outcome, Outcome::Completed);
+    assert!(!settling.is_finished(), "the store is waited for all the same");
+
+    bench.ledger.hold_settlements(false);
+    settling.await.unwrap();
+    assert_eq!((kept(&core), requests(&bench).await), (0, 1), "it need not be delivered any more");
+    assert_eq!(core.airspace.all(), []);
+}
+
+#[tokio::test]
+async fn what_a_slow_store_has_and_the_journal_delivers_counts_once() {
+    let (bench, folder) = (Bench::new(), tempfile::tempdir().unwrap());
+    let engine = bench.engine(Some(journal(folder.path()))).await;
+    let (core, outgoing) = (Arc::clone(engine.core()), outgoing());
+    admit(&bench, &core, &outgoing).await;
+    bench.ledger.hold_settlements(true);
+    let (told, is_kept) = oneshot::channel();
+    let shared = Arc::clone(&core);
+    let settling = bench.tasks.spawn(async move { super::settle(&shared, &outgoing, told).await });
+    assert!(is_kept.await.is_err());
+    let delivering = async { deliver(&core).await };
+    let going_on = async { bench.ledger.hold_settlements(false) };
+    let (delivery, ()) = tokio::join!(delivering, going_on);
+    assert_eq!(delivery, Delivery::Done);
+    settling.await.unwrap();
+    assert_eq!((kept(&core), requests(&bench).await), (0, 1));
+}
+
+#[tokio::test]
+async fn what_the_journal_keeps_is_no_orphan_while_the_store_is_away() {
+    let (bench, folder) = (Bench::new(), tempfile::tempdir().unwrap());
+    let engine = bench.engine(Some(journal(folder.path()))).await;
+    let (core, outgoing) = (engine.core(), outgoing());
+    let request =
+        AdmitRequest { lease_until: Timestamp::default(), ..again(core, &outgoing.settlement) };
+    assert!(bench.stores.ledger.admit(&request).await.unwrap().decision.is_ok());
+    bench.ledger.go_away(true);
+    settle(core, &outgoing).await;
+    // It is away when it is delivered to, and there when it would be reaped.
+    bench.ledger.go_away(false);
+    bench.ledger.refuse_settlements(1);
+    engine.reap().await;
+    assert_eq!((kept(core), requests(&bench).await), (1, 0));
+    engine.reap().await;
+    assert_eq!((kept(core), requests(&bench).await), (0, 1));
+    let stored = bench.stores.usage.record(outgoing.settlement.record.id).await.unwrap();
+    assert_eq!(stored.map(|record| record.outcome), Some(Outcome::Completed));
 }
 
 #[tokio::test]
@@ -118,7 +187,7 @@ async fn a_store_that_lost_the_hold_counts_it_all_the_same_and_once() {
     settle(core, &outgoing).await;
     assert_eq!(kept(core), 2);
     bench.ledger.go_away(false);
-    assert!(deliver(core).await);
+    assert_eq!(deliver(core).await, Delivery::Done);
     assert_eq!((kept(core), requests(&bench).await), (0, 1));
 }
 
@@ -186,7 +255,7 @@ async fn what_is_delivered_from_the_journal_tells_the_thresholds_that_it_passes(
     settle(core, &outgoing).await;
     assert!(bench.events.0.lock().unwrap().is_empty());
     bench.ledger.go_away(false);
-    assert!(deliver(core).await);
+    assert_eq!(deliver(core).await, Delivery::Done);
     let told = bench.events.0.lock().unwrap().clone();
     let told: Vec<_> = told
         .iter()
