@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use relay_domain::{
     BudgetPolicy, Calendar, LimitKind, LimitPeriod, LimitPeriodKind, LimitScope, LimitState,
-    Limits, ModelName, Period, PeriodKind, PeriodStarts, Timestamp,
+    Limits, ModelName, NanoUsd, Period, PeriodKind, PeriodStarts, Timestamp,
 };
 use relay_store::{Denial, Estimate, StoreError, UsageScope, budgets};
 
@@ -48,6 +48,11 @@ impl Weight {
         let money = budgets::amount_of(estimate.money(scope));
         let is_counted = budgets::counts_model(LimitKind::WeeklyClaudeCost, model);
         Self { tokens: estimate.tokens, money, claude: is_counted.then_some(money) }
+    }
+
+    /// What a request that costs so much weighs by that alone.
+    pub(super) fn of_cost(cost: NanoUsd) -> Self {
+        Self { money: budgets::amount_of(cost), ..Self::default() }
     }
 }
 
