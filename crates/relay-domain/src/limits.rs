@@ -48,6 +48,18 @@ impl Limits {
         ];
         budgets.iter().any(Option::is_some)
     }
+
+    /// Whether tokens are counted and must not be passed.
+    pub fn has_hard_tokens(&self) -> bool {
+        let counts_tokens = self.window.is_some_and(|window| window.tokens.is_some());
+        self.budget_policy == BudgetPolicy::Hard && counts_tokens
+    }
+
+    /// Whether any of them must not be passed by what a request comes to, so that its worst case is held.
+    pub fn hold_the_worst(&self) -> bool {
+        let has_hard_budget = self.budget_policy == BudgetPolicy::Hard && self.has_budget();
+        has_hard_budget || self.has_hard_tokens()
+    }
 }
 
 /// v1's rate window.

@@ -32,6 +32,9 @@ impl NanoUsd {
     /// No money.
     pub const ZERO: Self = Self(0);
 
+    /// The most that can be said.
+    pub const MAX: Self = Self(i64::MAX);
+
     /// An amount of `nanos` nano-dollars.
     #[must_use]
     pub const fn from_nanos(nanos: i64) -> Self {

@@ -1,6 +1,6 @@
 //! Letting a request in: the key, its limits, its conversation.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use relay_crypto::affinity;
@@ -17,10 +17,11 @@ use tokio::time::{Instant, timeout};
 use crate::EngineError;
 use crate::core::Core;
 use crate::directory::KnownKey;
-use crate::estimate::{Prospect, worst_case};
+use crate::estimate::{Allowance, Prospect};
 use crate::flight::Flight;
 use crate::journey::{Caller, Incoming, Relay};
 use crate::payer::Payer;
+use crate::roster::Roster;
 use crate::wait_room::Place;
 
 /// Who may serve a request, as far as its key and its conversation say.
@@ -35,6 +36,14 @@ struct Applicant<'a> {
     incoming: &'a Incoming<'a>,
     scan: &'a RequestScan,
     affinity: Option<AffinityKey>,
+    /// What its body allows, once that has been asked for.
+    allowance: OnceLock<Allowance>,
+}
+
+impl Applicant<'_> {
+    fn allowance(&self) -> &Allowance {
+        self.allowance.get_or_init(|| Allowance::of(self.scan, self.incoming.body))
+    }
 }
 
 impl Relay {
@@ -50,7 +59,7 @@ impl Relay {
         }
         let mut known = self.usable(caller, scan).await?;
         let affinity = affinity_of(&known.key, incoming, scan);
-        let applicant = Applicant { incoming, scan, affinity };
+        let applicant = Applicant { incoming, scan, affinity, allowance: OnceLock::new() };
         let mut payer = known.payer();
         // Before the hold is taken, so that it is given back whatever happens from here on.
         let record = record(incoming, &payer, scan, self.core.clock.now());
@@ -68,7 +77,7 @@ impl Relay {
         let mut is_held = false;
         loop {
             flight.begin_again(payer.clone());
-            let estimate = self.estimate(&payer, &applicant).inspect_err(|_| {
+            let estimate = self.estimate(&payer, &applicant).await.inspect_err(|_| {
                 if is_held {
                     flight.land(Outcome::Rejected, None, 0);
                 } else {
@@ -145,6 +154,7 @@ impl Relay {
     ) -> Result<(Flight, Preference), EngineError> {
         let key = self.enter(known, version).await;
         let key = key.inspect_err(|_| flight.land(Outcome::Rejected, None, 0))?;
+        flight.allows(applicant.allowance.into_inner());
         if let Some(affinity) = applicant.affinity {
             flight.belongs_to(affinity, binding.as_ref());
         }
@@ -209,12 +219,12 @@ impl Relay {
         applicant: &Applicant<'_>,
         estimate: Estimate,
     ) -> AdmitRequest {
-        let Applicant { incoming, scan, affinity } = applicant;
+        let Applicant { incoming, scan, affinity, .. } = applicant;
         let now = self.core.clock.now();
         let model = &scan.model;
         let may_be_claude = || {
-            let roster = self.core.directory.roster();
-            roster.upstream_names(model.as_str()).any(names_claude)
+            let (roster, binding) = (self.core.directory.roster(), &payer.key.claude_binding);
+            roster.ways(model.as_str(), binding).any(|(name, _)| names_claude(name))
         };
         AdmitRequest {
             request: incoming.id,
@@ -232,40 +242,22 @@ impl Relay {
         }
     }
 
-    /// What a request may come to. A model without a price is refused if its payer's policy is that.
-    fn estimate(&self, payer: &Payer, applicant: &Applicant<'_>) -> Result<Estimate, EngineError> {
-        let Applicant { incoming, scan, affinity } = applicant;
+    /// What a request may come to. A model without a price is refused if its payer's policy is that, and never by
+    /// an old snapshot.
+    async fn estimate(
+        &self,
+        payer: &Payer,
+        applicant: &Applicant<'_>,
+    ) -> Result<Estimate, EngineError> {
         let core = &self.core;
-        let model = scan.model.as_str();
-        let roster = core.directory.roster();
-        let book = core.prices.book();
-        let priced_as = if book.lookup(model).is_some() {
-            Some(model)
-        } else {
-            // The accounts may know it by a name that has one.
-            roster.upstream_names(model).find(|name| book.lookup(name).is_some())
-        };
-        if priced_as.is_none() {
-            let treatment = payer.unpriced();
-            if treatment == UnpricedTreatment::Refused {
-                core.note_unpriced(&scan.model, payer.id(), None, treatment);
-                return Err(EngineError::ModelUnpriced(scan.model.clone()));
-            }
+        if let Some(estimate) = core.estimate(&core.directory.roster(), payer, applicant) {
+            return Ok(estimate);
         }
-        let prospect = Prospect {
-            key: payer.id(),
-            scan,
-            body: incoming.body,
-            affinity: affinity.as_ref(),
-            priced_as,
-            rates: [payer.rate(), core.service_rate(), Multiplier::ONE],
-        };
-        Ok(if payer.is_hard() {
-            // Whichever account it will be.
-            let rates = [payer.rate(), core.service_rate(), roster.dearest_rate];
-            worst_case(&book, &Prospect { rates, ..prospect })
-        } else {
-            core.experience.guess(&book, &prospect, payer.is_limited())
+        self.bring_up_to_date().await?;
+        core.estimate(&core.directory.roster(), payer, applicant).ok_or_else(|| {
+            let model = &applicant.scan.model;
+            core.note_unpriced(model, payer.id(), None, UnpricedTreatment::Refused);
+            EngineError::ModelUnpriced(model.clone())
         })
     }
 
@@ -337,6 +329,55 @@ impl Preference {
 }
 
 impl Core {
+    /// What a request may come to with the accounts of `roster`. `None`: it has no price, under no name, and its
+    /// payer has it refused then.
+    fn estimate(
+        &self,
+        roster: &Roster,
+        payer: &Payer,
+        applicant: &Applicant<'_>,
+    ) -> Option<Estimate> {
+        let Applicant { incoming, scan, affinity, .. } = applicant;
+        let book = self.prices.book();
+        let model = scan.model.as_str();
+        let has_price = |model: &str| book.lookup(model).is_some();
+        // The accounts may know it by a name that has one, or by a dearer one.
+        let ways = || roster.ways(model, payer.key.binding(Platform::ClaudeConsole));
+        let mut names = std::iter::once(model).chain(ways().map(|(name, _)| name));
+        let priced_as = names.find(|name| has_price(name));
+        if priced_as.is_none() && payer.unpriced() == UnpricedTreatment::Refused {
+            return None;
+        }
+        let rates = [payer.rate(), self.service_rate(), Multiplier::ONE];
+        if !payer.is_hard() {
+            let by = book.reckoning(priced_as);
+            let (key, body, affinity) = (payer.id(), incoming.body, affinity.as_ref());
+            let prospect = Prospect { key, scan, body, affinity, by, rates };
+            return Some(self.experience.guess(&prospect, payer.is_limited()));
+        }
+        // Whichever account it will be.
+        let worst_as = |name, rate| {
+            let [of_key, of_service, _] = rates;
+            let by = book.reckoning([name, model]);
+            applicant.allowance().worst_case(&by, &[of_key, of_service, rate])
+        };
+        let dearest_rate = ways().map(|(_, rate)| rate).fold(Multiplier::ONE, Multiplier::max);
+        let is_sent = ways().next().is_none() || ways().any(|(name, _)| name == model);
+        let mut worst = Estimate::default();
+        if is_sent || has_price(model) {
+            worst = worst_as(model, dearest_rate);
+        }
+        // Accounts mostly say the same.
+        let mut seen = Vec::new();
+        for (name, _) in ways().filter(|(name, _)| *name != model) {
+            if !seen.contains(&name) {
+                seen.push(name);
+                worst = worst.raised_to(&worst_as(name, dearest_rate));
+            }
+        }
+        Some(worst)
+    }
+
     /// Asks the store, for as long as a client should wait for that.
     async fn ask(&self, request: &AdmitRequest) -> Result<Admission, StoreError> {
         in_time(self.config.admission_timeout, self.directory.stores.ledger.admit(request)).await

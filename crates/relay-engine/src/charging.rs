@@ -1,7 +1,8 @@
 //! What a usage costs at the provider, and what of it counts against the budgets of whoever pays.
 
 use relay_domain::{
-    CostBreakdown, ModelName, Multiplier, NanoUsd, Platform, ServedTerms, ServiceTier,
+    CostBreakdown, Edit, ModelName, Multiplier, NanoUsd, Platform, RequestRecord, ServedTerms,
+    ServiceTier,
 };
 use relay_pricing::{Charge, PriceBook};
 use relay_protocol::anthropic::Served;
@@ -19,17 +20,20 @@ pub(crate) struct Bill {
 }
 
 impl Bill {
-    /// What `charge` on `model` comes to at the prices of `book`. If `falls_back`, what has no price is
-    /// charged the fallback rate. What is charged is multiplied by the product of `rates`.
-    pub(crate) fn of(
+    /// What `charge` comes to at the prices of `book`, on the first of `models`. If `falls_back`, what has no
+    /// price there is reckoned by the first of them that has one, or else by the fallback. What is charged is
+    /// multiplied by the product of `rates`.
+    pub(crate) fn of<'a>(
         book: &PriceBook,
-        (model, charge): (&ModelName, &Charge),
+        models: impl Iterator<Item = &'a str> + Clone,
+        charge: &Charge,
         falls_back: bool,
         rates: &[Multiplier],
     ) -> Self {
-        let by_kind = book.quote(model.as_str(), charge).map(|quote| quote.by_kind);
-        let charged = by_kind.map(|cost| cost.total());
-        let charged = charged.or_else(|| if falls_back { fallback(book, charge) } else { None });
+        let quote = models.clone().next().and_then(|model| book.quote(model, charge));
+        let by_kind = quote.map(|quote| quote.by_kind);
+        let reckoned = || falls_back.then(|| book.reckoning(models).of(charge));
+        let charged = by_kind.map(|cost| cost.total()).or_else(reckoned);
         Self { by_kind, charged: charged.map(|charged| Multiplier::apply_all(rates, charged)) }
     }
 
@@ -39,36 +43,37 @@ impl Bill {
     }
 }
 
+/// The names under which a request may have a price, the one that it costs first: what the answer says was
+/// served, what the account was asked for, what the client asked for.
+pub(crate) fn priced_names<'a>(
+    record: &'a RequestRecord,
+    served: Option<&'a ModelName>,
+) -> impl Iterator<Item = &'a str> + Clone {
+    let sent = record.edits.iter().rev().map(|edit| match edit {
+        Edit::Model { to } => to.as_str(),
+    });
+    served.map(ModelName::as_str).into_iter().chain(sent).chain([record.model.as_str()])
+}
+
 impl Core {
-    /// What `charge` on `model` comes to, for whoever pays: at the payer's rate, the service's and the
-    /// account's.
-    pub(crate) fn bill(
+    /// What `charge` on the first of `models` comes to, for whoever pays: at the payer's rate, the service's
+    /// and the account's.
+    pub(crate) fn bill<'a>(
         &self,
-        model: &ModelName,
+        models: impl Iterator<Item = &'a str> + Clone,
         charge: &Charge,
         payer: Option<&Payer>,
         account_rate: Multiplier,
     ) -> Bill {
         let rates = [payer.map_or(Multiplier::ONE, Payer::rate), self.service_rate(), account_rate];
         let falls_back = payer.is_some_and(Payer::falls_back);
-        Bill::of(&self.prices.book(), (model, charge), falls_back, &rates)
+        Bill::of(&self.prices.book(), models, charge, falls_back, &rates)
     }
 
     /// By how much the operator has the costs of Claude count, whoever pays.
     pub(crate) fn service_rate(&self) -> Multiplier {
         self.prices.service_rates().of(Platform::ClaudeConsole)
     }
-}
-
-/// What `charge` costs at the fallback rate: that of Anthropic's dearest model of which all of it has a
-/// price. What is served under a name that nobody knows is hardly dearer than that.
-pub(crate) fn fallback(prices: &PriceBook, charge: &Charge) -> Option<NanoUsd> {
-    let dearest = |charge: &Charge| {
-        let sold = prices.models().filter(|(_, price)| price.price.provider() == "anthropic");
-        sold.filter_map(|(_, price)| relay_pricing::cost(&price.price, charge).ok()).max()
-    };
-    // A mode that none of them sells is reckoned as the usual one.
-    dearest(charge).or_else(|| dearest(&Charge::from(charge.usage)))
 }
 
 /// On which terms a provider says that it served.
@@ -91,14 +96,36 @@ mod tests {
 
     use super::*;
 
+    /// A dollar a million tokens.
+    const FALLBACK: &str = r#"{"standard": {"input": 1000000, "output": 1000000}}"#;
+
+    fn book() -> PriceBook {
+        let builtin = relay_pricing::PriceTable::builtin().unwrap();
+        let fallback = serde_json::from_str(FALLBACK).unwrap();
+        let overrides = [(relay_pricing::book::FALLBACK.to_owned(), fallback)].into();
+        PriceBook::compose(&[(relay_pricing::Origin::Builtin, &builtin)], &overrides)
+    }
+
     #[test]
-    fn the_fallback_rate_is_the_dearest_that_is_known() {
-        let prices = PriceBook::builtin().unwrap();
-        let usage = TokenUsage { output: TokenCount::new(1_000), ..TokenUsage::ZERO };
-        let rate = fallback(&prices, &usage.into()).unwrap();
-        let of = |model| prices.quote(model, &usage.into()).unwrap().cost;
-        assert!(rate >= of("claude-sonnet-4-5") && rate > NanoUsd::ZERO, "{rate}");
-        let odd = Charge { web_searches: 3, fast: true, us_residency: true, ..usage.into() };
-        assert!(fallback(&prices, &odd).is_some(), "no mode makes it free");
+    fn what_has_no_price_is_charged_by_what_was_asked_for_or_the_operators_fallback() {
+        let million = TokenUsage { output: TokenCount::new(1_000_000), ..TokenUsage::ZERO };
+        let cases = [
+            ("served as asked", &["claude-haiku-4-5"][..], Some("5.00"), "5.00"),
+            ("served as sent", &["claude-opus-5", "fast-model"], Some("25.00"), "25.00"),
+            ("an unknown name", &["mystery-9", "claude-haiku-4-5"], None, "5.00"),
+            ("sent as another", &["mystery-9", "claude-opus-5", "fast-model"], None, "25.00"),
+            ("nobody knows any", &["mystery-9", "mystery-10"], None, "1.00"),
+        ];
+        for (name, models, cost, charged) in cases {
+            let bill = |falls_back| {
+                let models = models.iter().copied();
+                Bill::of(&book(), models, &million.into(), falls_back, &[Multiplier::ONE])
+            };
+            let (free, budgeted) = (bill(false), bill(true));
+            let text = |amount: Option<NanoUsd>| amount.map(|amount| amount.to_string());
+            assert_eq!(text(budgeted.cost()).as_deref(), cost, "{name}: it stays unknown");
+            assert_eq!(text(budgeted.charged).as_deref(), Some(charged), "{name}");
+            assert_eq!(text(free.charged).as_deref(), cost, "{name}: nobody budgets it");
+        }
     }
 }

@@ -1,15 +1,17 @@
 //! Handing a request to accounts until one answers.
 
+mod placing;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
 use relay_domain::{AccountId, AttemptOutcome, HealthEvent, NanoUsd, Outcome, Platform};
 use relay_scheduler::{Ask, ChosenWhy, Exclusion, Policy, Ranking, Shortage, Verdict, rank};
-use relay_store::{Assignment, Denial, HoldAnswer};
+use relay_store::Denial;
 
 use crate::EngineError;
-use crate::admission::{Preference, in_time, wait_in_line};
+use crate::admission::{Preference, wait_in_line};
 use crate::attempt::{Attempt, Failure, attempt};
 use crate::classify::{Lesson, Retry, Trouble};
 use crate::decision::decision;
@@ -64,7 +66,8 @@ impl Relay {
             };
             let entry = &roster.entries[index];
             let Ok(access) = &entry.access else { break };
-            if !self.take_place(&mut flight, entry, &mut round).await? {
+            self.hold_enough(&mut flight, entry, call).await?;
+            if !self.take_place(&mut flight, entry, call, &mut round).await? {
                 flight.record.decision.clear();
                 continue;
             }
@@ -134,47 +137,6 @@ impl Relay {
             }
         }
         Ok(())
-    }
-
-    /// Takes the request's place on an account that has limits, or gives back the one that it had on
-    /// another. `false`: there is none; the next account is to be tried.
-    async fn take_place(
-        &self,
-        flight: &mut Flight,
-        entry: &RosterEntry,
-        round: &mut Round,
-    ) -> Result<bool, EngineError> {
-        let account = &entry.account.id;
-        let is_limited = !entry.account.limits.are_none();
-        let needs_trip = flight.payer().is_some()
-            && (is_limited || flight.placed().is_some_and(|placed| placed != account));
-        if !needs_trip {
-            return Ok(true);
-        }
-        let assignment = Assignment {
-            request: flight.record.id,
-            account: account.clone(),
-            limits: entry.account.limits,
-            now: self.core.clock.now(),
-        };
-        let patience = self.core.config.admission_timeout;
-        let answer = in_time(patience, self.core.directory.stores.ledger.assign(&assignment)).await;
-        match answer.inspect_err(|_| flight.land(Outcome::NoAccount, None, 503))? {
-            HoldAnswer::Held => {
-                flight.place(is_limited.then(|| (account.clone(), entry.account.limits)));
-                Ok(true)
-            }
-            HoldAnswer::Denied(denial) => {
-                tracing::debug!(request.id = %flight.record.id, account.id = %account, limit = denial.limit.code(), "account has no room");
-                flight.place(None);
-                round.full.push((account.clone(), denial));
-                Ok(false)
-            }
-            HoldAnswer::Gone => {
-                flight.land(Outcome::NoAccount, None, 503);
-                Err(EngineError::HoldLost)
-            }
-        }
     }
 
     /// Waits until an account may be free, where the key's requests wait, and returns what the key may use by

@@ -4,7 +4,7 @@
 //! a key at what their size suggests. Both are guesses, and budgets that allow for them (`soft`) may be
 //! passed by what the guess was short of.
 //!
-//! Where a budget is hard, the worst case is held, so that it cannot be passed ([`worst_case()`]).
+//! Where a budget is hard, the worst case is held, so that it cannot be passed ([`Allowance`]).
 
 mod hidden;
 mod worst_case;
@@ -17,12 +17,11 @@ use bytes::Bytes;
 use relay_domain::{
     AffinityKey, KeyId, ModelName, Multiplier, NanoUsd, RequestRecord, TokenCount, TokenUsage,
 };
-use relay_pricing::{Charge, PriceBook};
+use relay_pricing::{Charge, Reckoning};
 use relay_protocol::anthropic::RequestScan;
 use relay_store::Estimate;
 
-pub(crate) use self::worst_case::worst_case;
-use crate::charging::fallback;
+pub(crate) use self::worst_case::Allowance;
 
 /// Bytes of a body that make a token, as English and code go.
 const BYTES_PER_TOKEN: u64 = 4;
@@ -54,20 +53,15 @@ pub(crate) struct Prospect<'a> {
     pub(crate) scan: &'a RequestScan,
     pub(crate) body: &'a Bytes,
     pub(crate) affinity: Option<&'a AffinityKey>,
-    /// The name under which it has a price, if it has one.
-    pub(crate) priced_as: Option<&'a str>,
+    /// By which price.
+    pub(crate) by: Reckoning<'a>,
     /// By how much its cost counts.
     pub(crate) rates: [Multiplier; 3],
 }
 
 impl Experience {
     /// The guess for a payer without hard budgets; `by_average`: recent requests of it count.
-    pub(crate) fn guess(
-        &self,
-        prices: &PriceBook,
-        prospect: &Prospect<'_>,
-        by_average: bool,
-    ) -> Estimate {
+    pub(crate) fn guess(&self, prospect: &Prospect<'_>, by_average: bool) -> Estimate {
         if by_average {
             let averages = self.averages.lock().unwrap_or_else(PoisonError::into_inner);
             let name = (prospect.key.clone(), prospect.scan.model.clone());
@@ -88,7 +82,9 @@ impl Experience {
             Some(_) | None => bytes / BYTES_PER_TOKEN,
         };
         let asked = prospect.scan.max_tokens.map_or(USUAL_OUTPUT, TokenCount::get);
-        estimate(prices, prospect, &[charge(input, asked.min(USUAL_OUTPUT))])
+        let charge = charge(input, asked.min(USUAL_OUTPUT));
+        let (tokens, cost) = (charge.usage.total().get(), prospect.by.of(&charge));
+        Estimate { tokens, cost, charged: Multiplier::apply_all(&prospect.rates, cost) }
     }
 
     /// Remembers what a request of `body_bytes` came to.
@@ -118,19 +114,6 @@ impl Experience {
 fn charge(input: u64, output: u64) -> Charge {
     let (input, output) = (TokenCount::new(input), TokenCount::new(output));
     TokenUsage { input, output, ..TokenUsage::ZERO }.into()
-}
-
-/// The dearest of `charges`, at the model's price or else at the fallback rate.
-fn estimate(prices: &PriceBook, prospect: &Prospect<'_>, charges: &[Charge]) -> Estimate {
-    let model = prospect.priced_as;
-    let of_model = |charge| model.and_then(|model| Some(prices.quote(model, charge)?.cost));
-    let cost = match model {
-        Some(_) => charges.iter().filter_map(of_model).max(),
-        None => charges.iter().filter_map(|charge| fallback(prices, charge)).max(),
-    };
-    let cost = cost.unwrap_or(NanoUsd::ZERO);
-    let tokens = charges.first().map_or(0, |charge| charge.usage.total().get());
-    Estimate { tokens, cost, charged: Multiplier::apply_all(&prospect.rates, cost) }
 }
 
 fn moved(average: &Estimate, seen: &Estimate) -> Estimate {

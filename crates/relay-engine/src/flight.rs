@@ -4,6 +4,7 @@
 //! [`Flight::land`]; if nobody does, because the client left and everything was dropped, the drop itself
 //! settles. How it settles is told in [`landing`].
 
+mod holding;
 mod landing;
 
 use std::sync::Arc;
@@ -15,14 +16,16 @@ use relay_domain::{
     Multiplier, NanoUsd, OnDisconnect, RequestRecord, ServedTerms, TokenCount, TokenUsage,
     UsageSource,
 };
+use relay_pricing::Charge;
 use relay_protocol::anthropic::{Served, StreamTap};
 use relay_store::{Binding, Checkpoint, Denial, Estimate, Progress};
 use tokio::sync::oneshot;
 use tokio::time::Instant as Tick;
 
-use crate::charging::terms;
+use crate::charging::{Bill, priced_names, terms};
 use crate::core::Core;
 use crate::disconnect::Departure;
+use crate::estimate::Allowance;
 use crate::meter::{Meter, Metered};
 use crate::payer::Payer;
 
@@ -44,8 +47,10 @@ pub(crate) struct Flight {
     payer: Option<Payer>,
     /// Whether the store is known to have let it in.
     was_admitted: bool,
-    /// What is held for it, as of admission.
+    /// What is held for it, until its answer begins.
     estimate: Estimate,
+    /// All that its body allows, if that has been asked for.
+    allowance: Option<Allowance>,
     /// How far the limits of its key are used.
     own_limits: Vec<LimitState>,
     /// The account that holds a place for it, if that has limits.
@@ -110,7 +115,8 @@ impl Flight {
         self.was_admitted = true;
         self.estimate = estimate;
         self.own_limits = own_limits;
-        let budgeted = self.payer.as_ref().filter(|payer| payer.has_budget());
+        let is_metered = |payer: &&Payer| payer.has_budget() || payer.has_hard_tokens();
+        let budgeted = self.payer.as_ref().filter(is_metered);
         self.meter = budgeted.map(|payer| Box::new(Meter::new(payer.clone(), estimate)));
     }
 
@@ -145,6 +151,7 @@ impl Flight {
             payer,
             was_admitted: false,
             estimate: Estimate::default(),
+            allowance: None,
             own_limits: Vec::new(),
             placed: None,
             account_rate: Multiplier::ONE,
@@ -167,23 +174,6 @@ impl Flight {
     /// How far the limits of its key are used, this request included.
     pub(crate) fn own_limits(&self) -> &[LimitState] {
         &self.own_limits
-    }
-
-    /// The account that holds a place for it.
-    pub(crate) fn placed(&self) -> Option<&AccountId> {
-        self.placed.as_ref().map(|(account, _)| account)
-    }
-
-    /// An account holds a place for it from now on; `None`: none does.
-    pub(crate) fn place(&mut self, placed: Option<(AccountId, Limits)>) {
-        let budgeted = placed.as_ref().is_some_and(|(_, limits)| limits.has_budget());
-        if let Some(payer) = self.payer.as_ref().filter(|_| budgeted && self.meter.is_none()) {
-            self.meter = Some(Box::new(Meter::new(payer.clone(), self.estimate)));
-        }
-        if let Some(meter) = &mut self.meter {
-            meter.served_by(placed.clone());
-        }
-        self.placed = placed;
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -286,15 +276,19 @@ impl Flight {
         self.record.usage_source = source;
         self.record.served_model = model.cloned();
         if source != UsageSource::None {
-            let model = model.unwrap_or(&self.record.model);
             let terms = terms(served);
-            let charge = (usage, terms).into();
-            let bill = self.core.bill(model, &charge, self.payer.as_ref(), self.account_rate);
+            let bill = self.bill(&(usage, terms).into(), model);
             self.record.terms = terms;
             self.record.cost = bill.cost();
             self.record.cost_by_kind = bill.by_kind;
             self.record.charged = bill.charged;
         }
+    }
+
+    /// What `charge` comes to, by the model that is said to have been served.
+    fn bill(&self, charge: &Charge, served: Option<&ModelName>) -> Bill {
+        let models = priced_names(&self.record, served);
+        self.core.bill(models, charge, self.payer.as_ref(), self.account_rate)
     }
 
     /// Takes over what the tap of a stream has read, when it is news, and keeps it in the store: the first
@@ -342,18 +336,18 @@ impl Flight {
 
     /// Notes what a stream has come to so far. `Some`: no hard budget has room for more.
     pub(crate) fn meter(&mut self, tap: &StreamTap, cx: &mut Context<'_>) -> Option<Denial> {
-        let meter = self.meter.as_mut()?;
+        self.meter.as_ref()?;
         let usage = so_far(tap);
-        let model = tap.served_model().unwrap_or(&self.record.model);
-        let charge = (usage, terms(tap.served())).into();
-        let bill = self.core.bill(model, &charge, self.payer.as_ref(), self.account_rate);
+        let bill = self.bill(&(usage, terms(tap.served())).into(), tap.served_model());
         let come_to = Estimate {
             tokens: usage.total().get(),
             cost: bill.cost().unwrap_or_default(),
             charged: bill.charged.unwrap_or_default(),
         };
         let request = self.record.id;
-        let model = if self.record.model.is_claude() { &self.record.model } else { model };
+        let asked = &self.record.model;
+        let model = tap.served_model().filter(|_| !asked.is_claude()).unwrap_or(asked);
+        let meter = self.meter.as_mut()?;
         meter.advance(&come_to, Metered { core: &self.core, request, model }, cx)
     }
 

@@ -1,6 +1,6 @@
 //! The running meter: what a stream has come to so far, and whether there is room for more of it.
 //!
-//! Only requests on which a budget weighs have one. When what a stream has come to nears what is held for
+//! Only requests on which a budget, or a hard limit on tokens, weighs have one. When what a stream has come to nears what is held for
 //! it, the hold is raised, beside the stream and ahead of need. Where a hard budget has no room left, the
 //! stream goes on until it has come to what is held, and is then cut off. A store that does not answer cuts
 //! nothing off: what was let in is let through, and asked for again a little later.
@@ -66,6 +66,11 @@ impl Meter {
         Self { payer, account, held, asked, no_room, rests_until, gone: false }
     }
 
+    /// So much is held from now on.
+    pub(crate) fn holds(&mut self, held: Estimate) {
+        self.held = held;
+    }
+
     /// The account that serves the request from now on, if that has limits.
     pub(crate) fn served_by(&mut self, account: Option<(AccountId, Limits)>) {
         self.account = account;
@@ -81,8 +86,13 @@ impl Meter {
     ) -> Option<Denial> {
         self.listen(so_far, metered, cx);
         if self.asked.is_none() && self.no_room.is_none() && self.is_due(so_far) {
+            let tokens = if self.payer.has_hard_tokens() {
+                percent_of(so_far.tokens, ASK_FOR_PERCENT)
+            } else {
+                so_far.tokens
+            };
             let wanted = Estimate {
-                tokens: so_far.tokens.max(self.held.tokens),
+                tokens: self.held.tokens.max(tokens),
                 cost: self.held.cost.max(percent(so_far.cost, ASK_FOR_PERCENT)),
                 charged: self.held.charged.max(percent(so_far.charged, ASK_FOR_PERCENT)),
             };
@@ -101,7 +111,9 @@ impl Meter {
             self.asked = None;
             match answer {
                 Ok(Ok(HoldAnswer::Held)) => self.held = estimate,
-                Ok(Ok(HoldAnswer::Denied(denial))) => self.denied(denial, is_last, so_far, metered),
+                Ok(Ok(HoldAnswer::Denied(denial))) => {
+                    self.denied(denial, &estimate, is_last, so_far, metered);
+                }
                 Ok(Ok(HoldAnswer::Gone)) => self.gone = true,
                 Ok(Err(error)) => {
                     tracing::warn!(request.id = %metered.request, %error, "hold not raised");
@@ -113,20 +125,27 @@ impl Meter {
         }
     }
 
-    fn denied(&mut self, denial: Denial, is_last: bool, so_far: &Estimate, metered: Metered<'_>) {
+    fn denied(
+        &mut self,
+        denial: Denial,
+        wanted: &Estimate,
+        is_last: bool,
+        so_far: &Estimate,
+        metered: Metered<'_>,
+    ) {
         if !self.is_hard(&denial.scope) {
             self.rest();
             return;
         }
-        let room = NanoUsd::from_nanos(
-            i64::try_from(denial.allowed.saturating_sub(denial.used)).unwrap_or(i64::MAX),
-        );
-        let rest = Estimate {
-            cost: self.held.cost + room,
-            charged: self.held.charged + room,
-            ..self.held
+        let room = denial.allowed.saturating_sub(denial.used);
+        let rest = if denial.limit.is_money() {
+            let room = NanoUsd::from_nanos(i64::try_from(room).unwrap_or(i64::MAX));
+            let Estimate { tokens, cost, charged } = self.held;
+            Estimate { tokens, cost: cost + room, charged: charged + room }
+        } else {
+            Estimate { tokens: self.held.tokens.saturating_add(room), ..*wanted }
         };
-        if is_last || room == NanoUsd::ZERO || self.exceeds(so_far, &rest) {
+        if is_last || room == 0 || self.exceeds(so_far, &rest) {
             self.no_room = Some(denial);
         } else {
             self.ask(rest, true, metered);
@@ -162,7 +181,9 @@ impl Meter {
         !self.gone
             && self.rests_until.is_none_or(|until| until <= Instant::now())
             && ((self.payer.has_budget() && nears(so_far.charged, self.held.charged))
-                || (self.account_has_budget() && nears(so_far.cost, self.held.cost)))
+                || (self.account_has_budget() && nears(so_far.cost, self.held.cost))
+                || (self.payer.has_hard_tokens()
+                    && percent_of(self.held.tokens, ASK_AT_PERCENT) <= so_far.tokens))
     }
 
     fn is_passed(&self, so_far: &Estimate) -> bool {
@@ -173,6 +194,7 @@ impl Meter {
     fn exceeds(&self, so_far: &Estimate, held: &Estimate) -> bool {
         (self.payer.has_budget() && held.charged < so_far.charged)
             || (self.account_has_budget() && held.cost < so_far.cost)
+            || (self.payer.has_hard_tokens() && held.tokens < so_far.tokens)
     }
 
     fn account_has_budget(&self) -> bool {
@@ -187,6 +209,10 @@ impl Meter {
         });
         by_account || self.payer.holds_hard(scope)
     }
+}
+
+fn percent_of(tokens: u64, percent: i128) -> u64 {
+    u64::try_from(i128::from(tokens) * percent / 100).unwrap_or(u64::MAX)
 }
 
 fn percent(amount: NanoUsd, percent: i128) -> NanoUsd {

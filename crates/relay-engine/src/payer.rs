@@ -30,10 +30,14 @@ impl Payer {
         self.limits().any(Limits::has_budget)
     }
 
-    /// Whether any of its budgets cannot be passed.
+    /// Whether any of its limits on what a request comes to, in money or in tokens, cannot be passed.
     pub(crate) fn is_hard(&self) -> bool {
-        self.limits()
-            .any(|limits| limits.has_budget() && limits.budget_policy == BudgetPolicy::Hard)
+        self.limits().any(Limits::hold_the_worst)
+    }
+
+    /// Whether one of them is in tokens.
+    pub(crate) fn has_hard_tokens(&self) -> bool {
+        self.limits().any(Limits::has_hard_tokens)
     }
 
     /// Whether the limits of `scope`, if it is one of the payer's, cannot be passed.

@@ -25,8 +25,6 @@ use crate::upstream_url::UpstreamUrl;
 pub(crate) struct Roster {
     pub(crate) version: u64,
     pub(crate) entries: Vec<RosterEntry>,
-    /// The greatest of the accounts' rates, and at least one.
-    pub(crate) dearest_rate: Multiplier,
 }
 
 /// One account.
@@ -145,8 +143,6 @@ impl Roster {
         keyring: &Keyring,
         mut known: Known,
     ) -> Self {
-        let rates = accounts.iter().map(|account| account.rate);
-        let dearest_rate = rates.fold(Multiplier::ONE, Multiplier::max);
         let entries = accounts.into_iter().map(|account| {
             let (live, tellings) = known.remove(&account.id).unwrap_or_default();
             live.hear(&account.health, tellings);
@@ -160,7 +156,7 @@ impl Roster {
             let groups = groups.map(|group| group.id.clone()).collect();
             RosterEntry { account, groups, live, access }
         });
-        Self { version, entries: entries.collect(), dearest_rate }
+        Self { version, entries: entries.collect() }
     }
 
     /// What is known of the accounts at this moment.
@@ -177,9 +173,16 @@ impl Roster {
         self.entries.iter().map(|entry| entry.live.health()).collect()
     }
 
-    /// What the accounts call `model`.
-    pub(crate) fn upstream_names<'a>(&'a self, model: &'a str) -> impl Iterator<Item = &'a str> {
-        self.entries.iter().filter_map(move |entry| entry.account.models.upstream_name(model))
+    /// What the accounts that a key with `binding` may use call `model`, and by how much what they cost counts.
+    pub(crate) fn ways<'a>(
+        &'a self,
+        model: &'a str,
+        binding: &'a AccountBinding,
+    ) -> impl Iterator<Item = (&'a str, Multiplier)> {
+        let open = move |entry: &&RosterEntry| entry.account.is_active && entry.is_open_to(binding);
+        self.entries.iter().filter(open).filter_map(move |RosterEntry { account, .. }| {
+            Some((account.models.upstream_name(model)?, account.rate))
+        })
     }
 
     /// The facts for a decision.

@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 use relay_domain::{CostBreakdown, NanoUsd};
 
 use crate::fallback::fallback;
+use crate::price::Surcharges;
+use crate::reckoning::Reckoning;
 use crate::{
     Charge, ModelPrice, PassedOver, PriceOverride, PriceTable, PricingError, breakdown, name,
 };
 
-/// The name under which an operator may override the [fallback](PriceBook::fallback_quote).
+/// The name under which an operator may override the [fallback](PriceBook::fallback).
 pub const FALLBACK: &str = "fallback";
 
 /// Prices by model.
@@ -20,6 +22,10 @@ pub struct PriceBook {
     /// From a name without a date to the newest dated model of that name.
     newest: HashMap<String, String>,
     fallback: Listed,
+    /// What every kind of charge has a price in.
+    complete: ModelPrice,
+    /// The dearest surcharges of each provider.
+    dearest: HashMap<String, Surcharges>,
 }
 
 /// Where a price came from.
@@ -62,7 +68,7 @@ pub struct Listed {
 /// What a request costs, and by which price.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Quote<'a> {
-    /// The name in the book that the model was found under; [`FALLBACK`] for the fallback.
+    /// The name in the book that the model was found under.
     pub matched: &'a str,
     /// Where that price came from.
     pub origin: Origin,
@@ -105,6 +111,8 @@ impl PriceBook {
             models: HashMap::new(),
             newest: HashMap::new(),
             fallback: Listed { price: fallback(), origin: Origin::Builtin },
+            complete: fallback(),
+            dearest: HashMap::new(),
         };
         for (origin, table) in tables {
             book.layers.push(BookLayer {
@@ -131,6 +139,10 @@ impl PriceBook {
             }
         }
         book.find_newest();
+        for Listed { price, .. } in book.models.values() {
+            let dearest = book.dearest.entry(price.provider().to_owned()).or_default();
+            *dearest = dearest.dearer(price.surcharges());
+        }
         book
     }
 
@@ -180,15 +192,17 @@ impl PriceBook {
         listed.quote(matched, charge)
     }
 
-    /// What `charge` costs at the fallback: for requests whose cost is unknown, where a key's policy says
-    /// that they are charged nevertheless. Unless an operator overrides it, v1's price for unknown models.
-    ///
-    /// `None` if an operator's fallback leaves out what was charged, or the counts are beyond belief.
-    pub fn fallback_quote(&self, charge: &Charge) -> Option<Quote<'_>> {
-        self.fallback.quote(FALLBACK, charge)
+    /// By which price a charge is reckoned where it counts although its cost may be unknown: that of the first
+    /// of `models` that has one, and where none has the [fallback](Self::fallback).
+    pub fn reckoning<'a>(&self, models: impl IntoIterator<Item = &'a str>) -> Reckoning<'_> {
+        let found = models.into_iter().find_map(|model| self.lookup(model));
+        let price = found.map_or(&self.fallback.price, |(_, price)| price);
+        let dearest = self.dearest.get(price.provider()).copied().unwrap_or_default();
+        Reckoning::new(price, dearest, &self.complete)
     }
 
-    /// The fallback.
+    /// What is charged for what has no price, where it is charged nevertheless: v1's price for unknown models,
+    /// unless an operator overrides it.
     pub fn fallback(&self) -> &Listed {
         &self.fallback
     }

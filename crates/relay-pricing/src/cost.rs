@@ -5,7 +5,8 @@ use relay_domain::{
     TokenUsage,
 };
 
-use crate::{ChargeKind, ModelPrice, PricingError};
+use crate::price::Surcharges;
+use crate::{ChargeKind, ModelPrice, PricingError, Rates};
 
 /// A multiplier of one, in thousandths.
 const ONE_MILLI: u32 = 1_000;
@@ -64,9 +65,18 @@ pub fn cost(price: &ModelPrice, charge: &Charge) -> Result<NanoUsd, PricingError
 /// [`PricingError::Unpriced`] if something was charged that has no known price: the cost is unknown
 /// then, not zero. [`PricingError::Overflow`] beyond nine billion dollars.
 pub fn breakdown(price: &ModelPrice, charge: &Charge) -> Result<CostBreakdown, PricingError> {
+    let rates = price.rates(charge.tier, charge.usage.all_input());
+    breakdown_at(rates, &price.surcharges(), charge)
+}
+
+/// What `charge` costs by kind at these prices of tokens and what comes on top of them.
+pub(crate) fn breakdown_at(
+    rates: &Rates,
+    surcharges: &Surcharges,
+    charge: &Charge,
+) -> Result<CostBreakdown, PricingError> {
     let usage = &charge.usage;
-    let rates = price.rates(charge.tier, usage.all_input());
-    let multiplier = multiplier(price, charge)?;
+    let multiplier = multiplier(surcharges, charge)?;
     // In the order of the breakdown's fields.
     let lines = [
         (usage.input, rates.input, ChargeKind::Input),
@@ -86,28 +96,30 @@ pub fn breakdown(price: &ModelPrice, charge: &Charge) -> Result<CostBreakdown, P
         let picos = i128::from(tokens.get()) * i128::from(rate.as_picos());
         *part = picos.checked_mul(multiplier).ok_or_else(overflow)?;
     }
-    *search_parts = searches(price, charge)?;
+    *search_parts = searches(surcharges, charge)?;
     CostBreakdown::from_parts(parts, NonZeroParts::new(PARTS_PER_NANO))
         .map_err(PricingError::Overflow)
 }
 
 /// By how much fast mode and residency multiply the price of all tokens, in millionths.
-fn multiplier(price: &ModelPrice, charge: &Charge) -> Result<i128, PricingError> {
+fn multiplier(surcharges: &Surcharges, charge: &Charge) -> Result<i128, PricingError> {
     let milli = |applies: bool, published: Option<u32>, kind| match (applies, published) {
         (false, _) => Ok(ONE_MILLI),
         (true, Some(milli)) => Ok(milli),
         (true, None) => Err(PricingError::Unpriced { kind }),
     };
-    let fast = milli(charge.fast, price.fast_milli, ChargeKind::FastMode)?;
-    let residency = milli(charge.us_residency, price.us_residency_milli, ChargeKind::UsResidency)?;
+    let Surcharges { fast_milli, us_residency_milli, .. } = *surcharges;
+    let fast = milli(charge.fast, fast_milli, ChargeKind::FastMode)?;
+    let residency = milli(charge.us_residency, us_residency_milli, ChargeKind::UsResidency)?;
     Ok(i128::from(fast) * i128::from(residency))
 }
 
-fn searches(price: &ModelPrice, charge: &Charge) -> Result<i128, PricingError> {
+fn searches(surcharges: &Surcharges, charge: &Charge) -> Result<i128, PricingError> {
     if charge.web_searches == 0 {
         return Ok(0);
     }
-    let each = price.web_search.ok_or(PricingError::Unpriced { kind: ChargeKind::WebSearch })?;
+    let each =
+        surcharges.web_search.ok_or(PricingError::Unpriced { kind: ChargeKind::WebSearch })?;
     let nanos = i128::from(charge.web_searches) * i128::from(each.as_nanos());
     nanos.checked_mul(PARTS_PER_NANO.into()).ok_or_else(overflow)
 }

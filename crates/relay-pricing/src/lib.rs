@@ -15,6 +15,7 @@ mod litellm;
 mod name;
 pub mod price;
 pub mod price_override;
+pub mod reckoning;
 pub mod table;
 
 pub use book::{BookLayer, Listed, Origin, PriceBook, Quote};
@@ -23,5 +24,6 @@ pub use error::{ChargeKind, PricingError};
 pub use file::LongContext;
 pub use price::{ModelPrice, Rates, Tariff};
 pub use price_override::PriceOverride;
+pub use reckoning::Reckoning;
 pub use relay_domain::ServiceTier;
 pub use table::{PassedOver, PriceTable};

@@ -21,9 +21,7 @@ pub struct ModelPrice {
     priority: Tariff,
     flex: Tariff,
     batch: Tariff,
-    pub(crate) fast_milli: Option<u32>,
-    pub(crate) us_residency_milli: Option<u32>,
-    pub(crate) web_search: Option<NanoUsd>,
+    surcharges: Surcharges,
     max_input_tokens: Option<TokenCount>,
     max_output_tokens: Option<TokenCount>,
 }
@@ -46,17 +44,22 @@ impl ModelPrice {
 
     /// By how much the fast mode multiplies the price of all tokens, in thousandths.
     pub fn fast_milli(&self) -> Option<u32> {
-        self.fast_milli
+        self.surcharges.fast_milli
     }
 
     /// By how much processing in the United States only multiplies it, in thousandths.
     pub fn us_residency_milli(&self) -> Option<u32> {
-        self.us_residency_milli
+        self.surcharges.us_residency_milli
     }
 
     /// What a web search costs.
     pub fn web_search(&self) -> Option<NanoUsd> {
-        self.web_search
+        self.surcharges.web_search
+    }
+
+    /// What comes on top of the prices of tokens.
+    pub(crate) fn surcharges(&self) -> Surcharges {
+        self.surcharges
     }
 
     /// The prices of tokens for a request with so much input of all kinds: beyond the provider's
@@ -97,13 +100,43 @@ impl ModelPrice {
             batch: tier(&published.batch, |long| &long.batch),
             provider: published.provider,
             standard,
-            fast_milli: published.fast_milli,
-            us_residency_milli: published.us_residency_milli,
-            web_search: published
-                .web_search_nanos
-                .or_else(|| is_anthropic.then_some(ANTHROPIC_WEB_SEARCH)),
+            surcharges: Surcharges {
+                fast_milli: published.fast_milli,
+                us_residency_milli: published.us_residency_milli,
+                web_search: published
+                    .web_search_nanos
+                    .or_else(|| is_anthropic.then_some(ANTHROPIC_WEB_SEARCH)),
+            },
             max_input_tokens: published.max_input_tokens,
             max_output_tokens: published.max_output_tokens,
+        }
+    }
+}
+
+/// What comes on top of the prices of tokens. `None`: not known.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Surcharges {
+    pub(crate) fast_milli: Option<u32>,
+    pub(crate) us_residency_milli: Option<u32>,
+    pub(crate) web_search: Option<NanoUsd>,
+}
+
+impl Surcharges {
+    /// These, and where there is none that of `other`.
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self {
+            fast_milli: self.fast_milli.or(other.fast_milli),
+            us_residency_milli: self.us_residency_milli.or(other.us_residency_milli),
+            web_search: self.web_search.or(other.web_search),
+        }
+    }
+
+    /// The dearer of both, in each part.
+    pub(crate) fn dearer(self, other: Self) -> Self {
+        Self {
+            fast_milli: self.fast_milli.max(other.fast_milli),
+            us_residency_milli: self.us_residency_milli.max(other.us_residency_milli),
+            web_search: self.web_search.max(other.web_search),
         }
     }
 }
@@ -140,7 +173,7 @@ impl Rates {
     }
 
     /// These prices, and where there is none that of `fallback`.
-    fn or(&self, fallback: &Self) -> Self {
+    pub(crate) fn or(&self, fallback: &Self) -> Self {
         Self {
             input: self.input.or(fallback.input),
             output: self.output.or(fallback.output),
@@ -218,7 +251,7 @@ impl Tariff {
 
 /// Anthropic's rule for its prompt cache: writing costs 1.25 times the input for five minutes and
 /// twice for an hour, reading a tenth.
-fn anthropic_rules(input: Option<PicoUsdPerToken>) -> Rates {
+pub(crate) fn anthropic_rules(input: Option<PicoUsdPerToken>) -> Rates {
     let times = |numerator, denominator| {
         let picos = PicoUsdPerToken::from_picos;
         scaled(input, Some(picos(numerator)), Some(picos(denominator)))

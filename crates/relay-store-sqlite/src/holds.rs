@@ -193,7 +193,7 @@ impl Holds {
     ///
     /// [`Unread`] if the file has to be asked first; then nothing has happened.
     pub(crate) fn assign(&mut self, assignment: &Assignment) -> Result<HoldAnswer, Unread> {
-        let Assignment { request, account, limits, now } = assignment;
+        let Assignment { request, account, limits, cost, now } = assignment;
         let scope = LimitScope::Account(account.clone());
         self.book.spent.get(&scope, limits, *now)?;
         let running = |held: &&mut Held| held.stage == Stage::Running;
@@ -213,11 +213,14 @@ impl Holds {
                 self.book.windows.uncount_request(&scope, opened_at);
             }
         }
-        let (is_claude, estimate) = (held.hold.may_be_claude, &held.hold.estimate);
-        if let Some(denial) = self.book.denial((&scope, limits), is_claude, estimate, *now)? {
+        let is_claude = held.hold.may_be_claude;
+        let raised = Estimate { cost: held.hold.estimate.cost.max(*cost), ..held.hold.estimate };
+        if let Some(denial) = self.book.denial((&scope, limits), is_claude, &raised, *now)? {
             return Ok(HoldAnswer::Denied(denial));
         }
-        let lease_until = held.hold.lease_until;
+        // The cost weighs on accounts alone.
+        held.hold.estimate = raised;
+        let (lease_until, weight) = (held.hold.lease_until, held.hold.weight());
         let opened = self.book.enter((&scope, limits), *request, lease_until, &weight, *now);
         held.counted.extend(opened.map(|opened| (scope, opened)));
         let day_minute = limits.starts.day_minute;

@@ -176,6 +176,7 @@ macro_rules! contract_suite {
             scopes::a_request_is_held_by_key_and_group_or_by_neither,
             scopes::key_and_group_are_exact_together,
             scopes::a_request_weighs_on_one_account,
+            scopes::an_account_holds_what_a_request_may_cost_there,
             scopes::an_account_gets_its_slots_back,
             scopes::assignments_at_once_are_exact,
             scopes::what_has_ended_is_gone,

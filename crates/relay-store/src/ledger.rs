@@ -45,7 +45,8 @@ pub trait Ledger: Send + Sync {
     async fn admit(&self, request: &AdmitRequest) -> Result<Admission, StoreError>;
 
     /// Gives a held request to an account that has limits, taking it from the account that it was given
-    /// to before, or says which limit of the account is in the way; then it belongs to none.
+    /// to before, or says which limit of the account is in the way; then it belongs to none, and what it
+    /// reserves is what it was before.
     async fn assign(&self, assignment: &Assignment) -> Result<HoldAnswer, StoreError>;
 
     /// Raises what a held request reserves to `extension.estimate`, in all of its scopes or in none. A
@@ -154,6 +155,9 @@ pub struct Assignment {
     pub account: AccountId,
     /// The limits of that account.
     pub limits: Limits,
+    /// What it may cost there: if that is more than what was estimated at admission, so much is held of the
+    /// budgets of the account, and of any that it is given to after it. Zero where nothing more is known.
+    pub cost: NanoUsd,
     /// When.
     pub now: Timestamp,
 }

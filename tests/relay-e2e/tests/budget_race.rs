@@ -19,7 +19,7 @@ const PLACE: &str = "Europe/Berlin";
 /// A stream that may cost 96 cents and a little, which is what a hard budget holds of it.
 pub(crate) fn dear() -> String {
     let messages = json!([{"role": "user", "content": "hello"}]);
-    json!({"model": MODEL, "max_tokens": 64_000, "stream": true, "messages": messages}).to_string()
+    json!({"model": MODEL, "max_tokens": 58_000, "stream": true, "messages": messages}).to_string()
 }
 
 /// The answer has begun, told that its input costs 40 cents, and does not end.

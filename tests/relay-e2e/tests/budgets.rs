@@ -16,6 +16,10 @@ on_both_stores![
     an_account_whose_quota_is_spent_is_passed_over,
     a_budgeted_key_is_refused_a_model_without_price,
     a_claude_budget_counts_whatever_claude_answers,
+    a_hard_budget_is_not_passed_by_what_an_account_is_asked_for,
+    a_hard_quota_is_not_passed_by_keys_without_limits,
+    what_is_served_under_an_unknown_name_is_charged_by_what_was_asked_for,
+    the_fallback_is_what_the_operator_says,
 ];
 
 fn usage(input: u64, output: u64) -> Usage {
@@ -194,4 +198,90 @@ async fn a_budgeted_key_is_refused_a_model_without_price(store: Store) {
     let answer = relay.send(&Request::messages(&free.secret, &unknown)).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert!(settled(&relay, 1).await[0]["cost"].is_null(), "unknown, and not zero");
+}
+
+/// An answer of so much output, for which others wait.
+fn slow(output: u64) -> Step {
+    Step { delay_head_ms: 500, ..Step::new().usage(usage(10, output)) }
+}
+
+/// Asks four times at once, each for an answer of up to so many tokens, and returns how often it was given.
+async fn answered_of_four(relay: &Relay, secret: &str, model: &str, max_tokens: u64) -> usize {
+    let messages = json!([{"role": "user", "content": "hello"}]);
+    let body = json!({"model": model, "max_tokens": max_tokens, "messages": messages}).to_string();
+    let request = Request::messages(secret, body);
+    let send = || relay.send(&request);
+    let answers: [_; 4] = tokio::join!(send(), send(), send(), send()).into();
+    for answer in &answers {
+        assert!([200, 402, 429].contains(&answer.status), "{}", answer.text());
+    }
+    answers.iter().filter(|answer| answer.status == 200).count()
+}
+
+async fn latest(relay: &Relay) -> serde_json::Value {
+    relay.admin("GET", "/api/v2/requests", &json!(null)).await.json()["requests"][0].take()
+}
+
+async fn a_hard_budget_is_not_passed_by_what_an_account_is_asked_for(store: Store) {
+    let relay = Relay::start(store).await;
+    let models = json!({"claude-haiku-4-5": "claude-opus-5"});
+    let account = relay.account(AccountSettings::new("a").models(models)).await;
+    account.script(slow(40_000));
+    let key = relay.key_with(json!({"totalCostLimit": 2.5, "budgetPolicy": "hard"})).await;
+    // A dollar each, and a tenth more if it is kept to the United States.
+    assert_eq!(answered_of_four(&relay, &key.secret, "claude-haiku-4-5", 40_000).await, 2);
+    let account = &account.id;
+    let path = format!("/api/v2/accounts/claude-console/{account}");
+    let answer = relay.admin("PUT", &path, &json!({"rateMultiplier": 100})).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let key = relay.key_with(json!({"totalCostLimit": 2.5, "budgetPolicy": "hard"})).await;
+    assert_eq!(answered_of_four(&relay, &key.secret, "claude-haiku-4-5", 1_000).await, 0);
+}
+
+async fn a_hard_quota_is_not_passed_by_keys_without_limits(store: Store) {
+    let relay = Relay::start(store).await;
+    let quota =
+        AccountSettings::new("a").with("dailyQuota", json!(1)).with("budgetPolicy", json!("hard"));
+    let account = relay.account(quota).await;
+    account.script(slow(30_000));
+    let key = relay.key().await;
+    assert_eq!(answered_of_four(&relay, &key.secret, "claude-sonnet-4-5", 30_000).await, 2);
+    let records = settled(&relay, 2).await;
+    assert_eq!(records.iter().filter(|record| record["status"] == 200).count(), 2);
+}
+
+async fn what_is_served_under_an_unknown_name_is_charged_by_what_was_asked_for(store: Store) {
+    let relay = Relay::start(store).await;
+    let account = relay.account("a").await;
+    let mut step = Step::new().usage(usage(0, 10_000));
+    step.model = Some("mystery-9".to_owned());
+    account.script(step);
+    let key = relay.key_with(json!({"totalCostLimit": 1, "budgetPolicy": "hard"})).await;
+    let answer = relay.send(&Request::messages(&key.secret, whole())).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    settled(&relay, 1).await;
+    let record = latest(&relay).await;
+    assert_eq!(record["servedModel"], "mystery-9", "{record}");
+    assert!(record["costNanos"].is_null(), "it stays unknown: {record}");
+    assert_eq!(record["chargedNanos"], 150_000_000, "{record}");
+}
+
+async fn the_fallback_is_what_the_operator_says(store: Store) {
+    let relay = Relay::start(store).await;
+    let account = relay.account("a").await;
+    account.script(Step::new().usage(usage(0, 10_000)));
+    let key = relay.key_with(json!({"totalCostLimit": 9, "unpriced": "fallback"})).await;
+    for (count, fallback, charged) in [(1, None, 150_000_000), (2, Some(1), 10_000_000)] {
+        if let Some(dollars) = fallback {
+            let price = json!({"standard": {"input": dollars, "output": dollars}});
+            let answer = relay.admin("PUT", "/api/v2/prices/fallback", &price).await;
+            assert!(answer.status < 300, "{}", answer.text());
+        }
+        let answer = relay.send(&Request::messages(&key.secret, body("mystery-10", false))).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        settled(&relay, count).await;
+        let record = latest(&relay).await;
+        assert!(record["costNanos"].is_null(), "{record}");
+        assert_eq!(record["chargedNanos"], charged, "{record}");
+    }
 }

@@ -3,12 +3,15 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::HeaderMap;
 use relay_crypto::{KeyHasher, Keyring, SealFormat};
-use relay_domain::{Calendar, GroupId, KeyDigest, KeyGroup, LimitScope, Limits, UnpricedPolicy};
+use relay_domain::{
+    Account, BudgetPolicy, Calendar, GroupId, KeyDigest, KeyGroup, LimitScope, Limits, ModelMap,
+    RateWindow, UnpricedPolicy,
+};
 use relay_pricing::PriceBook;
 use relay_protocol::anthropic::scan_request;
 use relay_store::Stores;
 use relay_store_sqlite::{Access, SqliteOptions, SqliteStore};
-use relay_testkit::{api_key, eventually};
+use relay_testkit::{account, api_key, eventually};
 use tokio_util::task::TaskTracker;
 
 use super::*;
@@ -266,4 +269,79 @@ async fn a_groups_limits_are_its_keys_too_from_the_next_request_on() {
     group.limits = limits(Some(2));
     bench.stores.groups.update(&group).await.unwrap();
     let_in(&relay, ASKED).await.map(drop).unwrap();
+}
+
+/// An account that calls a model by another name.
+fn renaming(id: &str, from: &str, to: &str) -> Account {
+    Account { models: ModelMap::new([(from.to_owned(), to.to_owned())].into()), ..account(id) }
+}
+
+fn a_dollar(budget_policy: BudgetPolicy) -> Limits {
+    let total_cost = Some(NanoUsd::from_nanos(1_000_000_000));
+    Limits { total_cost, budget_policy, ..Limits::default() }
+}
+
+#[tokio::test]
+async fn a_hard_budget_holds_the_dearest_that_an_account_of_the_key_would_be_asked_for() {
+    const HAIKU: &str = r#"{"model":"claude-haiku-4-5","max_tokens":40000,
+        "messages":[{"role":"user","content":"hi"}]}"#;
+    let id = |name| AccountId::try_from(name).unwrap();
+    let cases = [
+        ("any account", AccountBinding::Pool, false),
+        ("the one that says Opus", AccountBinding::Account(id("dear")), false),
+        ("another", AccountBinding::Account(id("plain")), true),
+    ];
+    for (name, binding, is_in) in cases {
+        let bench = Bench::new();
+        let dear = renaming("dear", "claude-haiku-4-5", "claude-opus-5");
+        for account in [account("plain"), dear] {
+            bench.stores.accounts.create(&account).await.unwrap();
+        }
+        let change = |key: &mut ApiKey| {
+            key.limits = a_dollar(BudgetPolicy::Hard);
+            key.claude_binding = binding;
+        };
+        bench.key(change).await;
+        let relay = Relay::new(&bench.engine(None).await);
+        let answer = let_in(&relay, HAIKU).await.map(drop);
+        assert_eq!(answer.is_ok(), is_in, "{name}: {answer:?}");
+        assert!(is_in || matches!(answer, Err(EngineError::Denied { .. })), "{name}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_old_roster_refuses_a_model_for_having_no_price() {
+    let bench = Bench::new();
+    bench.key(|key| key.limits = a_dollar(BudgetPolicy::Soft)).await;
+    let relay = Relay::new(&bench.engine(None).await);
+    let refused = let_in(&relay, UNKNOWN_MODEL).await.map(drop);
+    assert!(matches!(refused, Err(EngineError::ModelUnpriced(_))), "{refused:?}");
+    let knowing = renaming("knowing", "nobody-knows", "claude-opus-5");
+    bench.stores.accounts.create(&knowing).await.unwrap();
+    let_in(&relay, UNKNOWN_MODEL).await.map(drop).unwrap();
+}
+
+#[tokio::test]
+async fn a_hard_limit_on_tokens_holds_the_worst_case_also_without_a_budget() {
+    const LONG: &str = r#"{"model":"claude-sonnet-5","max_tokens":20000,
+        "messages":[{"role":"user","content":"hi"}]}"#;
+    let window = RateWindow {
+        length: Duration::from_mins(5),
+        requests: None,
+        tokens: Some(100_000),
+        cost: None,
+    };
+    let (hard, soft) = (BudgetPolicy::Hard, BudgetPolicy::Soft);
+    for (budget_policy, expected) in [(hard, 4), (soft, 8)] {
+        let bench = Bench::new();
+        let limits = Limits { window: Some(window), budget_policy, ..Limits::default() };
+        bench.key(|key| key.limits = limits).await;
+        let relay = Relay::new(&bench.engine(None).await);
+        let mut running = Vec::new();
+        for _ in 0..8 {
+            running.extend(let_in(&relay, LONG).await.ok());
+        }
+        assert_eq!(running.len(), expected, "{budget_policy:?}");
+        assert_eq!(running[0].is_metered(), budget_policy == hard);
+    }
 }

@@ -4,9 +4,11 @@ use bytes::Bytes;
 use http::HeaderMap;
 use relay_crypto::{LegacySalt, SealFormat};
 use relay_domain::{
-    Account, AccountBinding, ApiKey, LimitKind, LimitScope, Limits, SealedSecret, Timestamp,
+    Account, AccountBinding, ApiKey, BudgetPolicy, LimitKind, LimitScope, Limits, ModelMap,
+    Multiplier, SealedSecret, Timestamp,
 };
 use relay_store::contract::fixture::{account_group, signature};
+use relay_store::{Assignment, HoldAnswer};
 use relay_testkit::account;
 
 use super::*;
@@ -156,4 +158,56 @@ async fn accounts_without_limits_cost_no_trip_and_a_lost_hold_is_told() {
     assert_eq!(assigned(&bench), []);
     let (_, error) = relayed(&[unreachable("a", quota())], [HoldAnswer::Gone]).await;
     assert!(matches!(error, EngineError::HoldLost), "{error:?}");
+}
+
+fn daily(dollars: i64) -> Limits {
+    let daily_cost = Some(NanoUsd::from_nanos(dollars * 1_000_000_000));
+    Limits { daily_cost, ..Limits::default() }
+}
+
+fn hard(limits: Limits) -> Limits {
+    Limits { budget_policy: BudgetPolicy::Hard, ..limits }
+}
+
+#[tokio::test]
+async fn a_hard_quota_of_an_account_holds_the_worst_case_for_a_key_without_limits() {
+    let quota = daily(100);
+    for (limits, worst) in [(hard(quota), true), (quota, false)] {
+        let models =
+            ModelMap::new([("claude-sonnet-5".to_owned(), "claude-opus-5".to_owned())].into());
+        let account = Account { models, ..unreachable("a", limits) };
+        let (bench, _) = relayed(&[account], []).await;
+        let assignments = bench.ledger.assignments.lock().unwrap();
+        // All that Opus gives: 128,000 tokens at 25 dollars a million and a tenth more, and a little input.
+        let cost = assignments[0].cost;
+        assert_eq!(NanoUsd::from_nanos(3_520_000_000) < cost, worst, "{cost}");
+        assert!(worst || cost == NanoUsd::ZERO, "the guess of the admission does: {cost}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_account_has_become_since_admission_is_held_before_it_is_asked() {
+    let bench = Bench::new();
+    bench.key(|key| key.limits = hard(daily(10))).await;
+    bench.stores.accounts.create(&unreachable("a", Limits::default())).await.unwrap();
+    let relay = Relay::new(&bench.engine(None).await);
+    let error = refusal(&bench, &relay).await;
+    assert!(matches!(error, EngineError::NoAccount { .. }), "it was asked: {error}");
+    assert_eq!(
+        bench.ledger.extensions.lock().unwrap().len(),
+        0,
+        "nothing has changed, no trip more"
+    );
+
+    // The first one rests by now.
+    let rate = Multiplier::from_micros(10_000_000);
+    let dear = Account { rate, ..unreachable("b", Limits::default()) };
+    bench.stores.accounts.create(&dear).await.unwrap();
+    let error = refusal(&bench, &relay).await;
+    let EngineError::Denied { denial, needed } = error else { panic!("{error}") };
+    assert_eq!(denial.limit, LimitKind::DailyCost);
+    assert!(10_000_000_000 < needed, "{needed}");
+    let settlements = bench.ledger.settlements.lock().unwrap();
+    let record = &settlements.last().unwrap().record;
+    assert_eq!((record.outcome, record.attempts.len()), (Outcome::Rejected, 0), "nobody was asked");
 }

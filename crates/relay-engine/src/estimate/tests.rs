@@ -1,4 +1,5 @@
 use relay_domain::{Outcome, UsageSource};
+use relay_pricing::PriceBook;
 use relay_protocol::anthropic::scan_request;
 
 use super::worst_case::{ADDED_FOR_TOOLS, ADDED_TOKENS};
@@ -17,34 +18,24 @@ fn body(more: &str) -> Bytes {
     ))
 }
 
-/// Estimates a request whose body has `more` in it.
-fn estimated(
-    experience: &Experience,
-    more: &str,
-    affinity: Option<&AffinityKey>,
-    how: impl FnOnce(&Experience, &Prospect<'_>) -> Estimate,
-) -> Estimate {
-    let (key, body) = (KeyId::try_from("k").unwrap(), body(more));
-    let scan = scan_request(&body).unwrap();
-    let prospect = Prospect {
-        key: &key,
-        scan: &scan,
-        body: &body,
-        affinity,
-        priced_as: Some(MODEL),
-        rates: [Multiplier::ONE; 3],
-    };
-    how(experience, &prospect)
-}
-
+/// Guesses a request.
 fn guess(experience: &Experience, affinity: Option<&AffinityKey>) -> Estimate {
-    estimated(experience, "", affinity, |experience, prospect| {
-        experience.guess(&book(), prospect, true)
-    })
+    let (key, body, book) = (KeyId::try_from("k").unwrap(), body(""), book());
+    let scan = scan_request(&body).unwrap();
+    let (by, rates) = (book.reckoning([MODEL]), [Multiplier::ONE; 3]);
+    let prospect = Prospect { key: &key, scan: &scan, body: &body, affinity, by, rates };
+    experience.guess(&prospect, true)
 }
 
+/// The worst case of a request whose body has `more` in it.
 fn worst(more: &str) -> Estimate {
-    estimated(&Experience::default(), more, None, |_, prospect| worst_case(&book(), prospect))
+    worst_on(MODEL, more)
+}
+
+fn worst_on(model: &str, more: &str) -> Estimate {
+    let body = body(more);
+    let allowance = Allowance::of(&scan_request(&body).unwrap(), &body);
+    allowance.worst_case(&book().reckoning([model]), &[Multiplier::ONE])
 }
 
 fn record(model: &str, input: u64, nanos: i64) -> RequestRecord {
@@ -95,8 +86,8 @@ fn the_worst_case_is_above_all_that_a_body_allows() {
     let plain = worst(r#","max_tokens":1000"#);
     let bytes = length(&body(r#","max_tokens":1000"#));
     assert_eq!(plain.tokens, bytes + ADDED_TOKENS + 1_000);
-    // 3 dollars a million in, 15 out.
-    let expected = i64::try_from(bytes + ADDED_TOKENS).unwrap() * 3_000 + 1_000 * 15_000;
+    // 3 dollars a million in, 15 out, and a tenth more if it is kept to the United States.
+    let expected = i64::try_from(bytes + ADDED_TOKENS).unwrap() * 3_300 + 1_000 * 16_500;
     assert_eq!(plain.charged, NanoUsd::from_nanos(expected));
     let with_tools = worst(r#","max_tokens":1000,"tools":[]"#);
     assert!(plain.tokens + ADDED_FOR_TOOLS - ADDED_TOKENS <= with_tools.tokens);
@@ -129,20 +120,28 @@ fn what_a_body_only_refers_to_is_held_at_all_that_the_model_takes() {
 }
 
 #[test]
-fn a_model_without_price_is_held_at_the_fallback_rate() {
-    let (key, body) = (KeyId::try_from("k").unwrap(), body(""));
-    let scan = scan_request(&body).unwrap();
-    let prospect = Prospect {
-        key: &key,
-        scan: &scan,
-        body: &body,
-        affinity: None,
-        priced_as: None,
-        rates: [Multiplier::ONE; 3],
-    };
-    let held = Experience::default().guess(&book(), &prospect, false);
-    assert!(held.charged > NanoUsd::ZERO);
-    assert!(worst_case(&book(), &prospect).charged > held.charged);
+fn a_model_without_price_is_held_at_the_fallback() {
+    // 15 dollars a million out, and a tenth more; the bodies are of one length.
+    let (less, more) = (r#","max_tokens":1000000"#, r#","max_tokens":2000000"#);
+    let output = worst_on("nobody-knows", more).cost - worst_on("nobody-knows", less).cost;
+    assert_eq!(output.to_string(), "16.50");
+}
+
+#[test]
+fn an_output_beyond_belief_is_held_at_all_there_is() {
+    let worst = worst(r#","max_tokens":18446744073709551615"#);
+    assert_eq!((worst.cost, worst.tokens), (NanoUsd::MAX, u64::MAX));
+}
+
+#[test]
+fn what_lacks_a_price_of_its_own_for_a_mode_is_held_at_it_nevertheless() {
+    let asked = r#","max_tokens":1000,"speed":"fast""#;
+    let terms = relay_domain::ServedTerms { fast: true, us_residency: true, ..Default::default() };
+    let usage = TokenUsage { output: TokenCount::new(1_000), ..TokenUsage::ZERO };
+    for model in ["claude-haiku-4-5", "claude-sonnet-5", "claude-opus-4-6"] {
+        let charged = book().reckoning([model]).of(&(usage, terms).into());
+        assert!(charged < worst_on(model, asked).charged, "{model}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use std::task::Waker;
 
-use relay_domain::{ApiKey, LimitKind};
+use relay_domain::{ApiKey, LimitKind, RateWindow};
 use relay_testkit::{api_key, eventually};
 
 use super::*;
@@ -47,11 +47,15 @@ impl Run {
 
     /// The stream has come to so much; the answers to what was asked before are there.
     async fn at(&mut self, tenths: i64) -> Option<Denial> {
+        self.come_to(come_to(tenths)).await
+    }
+
+    async fn come_to(&mut self, so_far: Estimate) -> Option<Denial> {
         let model = ModelName::try_from("claude-sonnet-4-5").unwrap();
         let request = RequestId::new(self.core.clock.now(), 7);
         let metered = Metered { core: &self.core, request, model: &model };
         let mut cx = Context::from_waker(Waker::noop());
-        let denial = self.meter.advance(&come_to(tenths), metered, &mut cx);
+        let denial = self.meter.advance(&so_far, metered, &mut cx);
         let tasks = self.bench.tasks.clone();
         eventually("what was asked is answered", async || tasks.is_empty()).await;
         denial
@@ -109,4 +113,37 @@ async fn neither_a_soft_budget_nor_a_store_that_fails_cuts_off() {
         assert_eq!(run.at(tenths).await, None);
     }
     assert_eq!(run.asked().len(), 1, "it is not asked again at once");
+}
+
+#[tokio::test]
+async fn a_hard_limit_on_tokens_is_used_to_its_end_and_then_cuts_off() {
+    let window = RateWindow {
+        length: Duration::from_mins(5),
+        requests: None,
+        tokens: Some(1_000),
+        cost: None,
+    };
+    let limits =
+        Limits { window: Some(window), budget_policy: BudgetPolicy::Hard, ..Limits::default() };
+    let payer = Payer { key: Arc::new(ApiKey { limits, ..api_key("k") }), group: None };
+    let denied = |used| {
+        HoldAnswer::Denied(Denial {
+            scope: LimitScope::Key(payer.key.id.clone()),
+            limit: LimitKind::WindowTokens,
+            used,
+            allowed: 1_000,
+            resets_at: None,
+        })
+    };
+    let answers = [denied(800), HoldAnswer::Held, denied(1_000)];
+    let mut run = Run::new(BudgetPolicy::Hard, answers).await;
+    let tokens = |tokens| Estimate { tokens, ..Estimate::default() };
+    run.meter = Meter::new(payer.clone(), tokens(100));
+    for (so_far, asked) in [(70, 0), (80, 1), (90, 2), (200, 2), (290, 3), (300, 3)] {
+        assert_eq!(run.come_to(tokens(so_far)).await, None, "{so_far}");
+        assert_eq!(run.asked().len(), asked, "{so_far}");
+    }
+    assert_eq!(run.bench.ledger.extensions.lock().unwrap()[1].estimate.tokens, 300);
+    let cut = run.come_to(tokens(301)).await;
+    assert_eq!(cut.map(|denial| denial.limit), Some(LimitKind::WindowTokens));
 }

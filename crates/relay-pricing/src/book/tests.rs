@@ -226,14 +226,20 @@ fn the_fallback_knows_what_everything_costs_and_can_be_overridden() {
     let book = book();
     assert_eq!(book.quote("unknown", &usage.into()), None, "unknown is not the fallback");
     // v1 answers 0.013124999999999998 for this one, whose last digits are noise.
-    let quote = book.fallback_quote(&usage.into()).expect("it knows everything");
-    assert_eq!((quote.matched, quote.cost.to_string()), (FALLBACK, "0.013125".to_owned()));
-    assert!(book.fallback_quote(&everything).is_some());
+    let reckoned = |book: &PriceBook, charge: &Charge| book.reckoning(["unknown"]).of(charge);
+    assert_eq!(reckoned(&book, &usage.into()).to_string(), "0.013125");
+    assert!(reckoned(&book, &usage.into()) < reckoned(&book, &everything));
 
     let builtin = PriceTable::builtin().expect("it is well formed");
     let overrides = [(FALLBACK.to_owned(), override_of(1_000_000))].into();
     let book = PriceBook::compose(&[(Origin::Builtin, &builtin)], &overrides);
-    let quote = book.fallback_quote(&usage.into()).expect("completed by Anthropic's rules");
-    assert_eq!((quote.origin, quote.cost.to_string()), (Origin::Override, "0.002375".to_owned()));
+    assert_eq!(book.fallback().origin, Origin::Override);
+    assert_eq!(
+        reckoned(&book, &usage.into()).to_string(),
+        "0.002375",
+        "completed by Anthropic's rules"
+    );
+    let fast = Charge { fast: true, ..usage.into() };
+    assert!(reckoned(&book, &usage.into()) < reckoned(&book, &fast), "no mode is free");
     assert_eq!(book.lookup(FALLBACK), None, "it is no model");
 }

@@ -120,7 +120,7 @@ fn a_price_that_is_worked_out_is_rounded_half_to_even() {
 #[test]
 fn anthropics_web_search_has_one_price_for_all_models() {
     let search = |provider: &str| {
-        price(&format!(r#"{{"provider": "{provider}", "standard": {{}}}}"#)).web_search
+        price(&format!(r#"{{"provider": "{provider}", "standard": {{}}}}"#)).web_search()
     };
     assert_eq!(search("anthropic"), Some(NanoUsd::from_nanos(10_000_000)));
     assert_eq!(search("openai"), None);

@@ -14,7 +14,7 @@ use crate::fault;
 impl Sender {
     /// Gives a held request to an account, taking it from the one that it was given to before.
     pub(super) async fn assign(&self, assignment: &Assignment) -> Result<HoldAnswer, StoreError> {
-        let Assignment { request, account, limits, now } = assignment;
+        let Assignment { request, account, limits, cost, now } = assignment;
         let Self { shared, connection } = self;
         let keyspace = &shared.keyspace;
         let scope = LimitScope::Account(account.clone());
@@ -27,8 +27,8 @@ impl Sender {
             call.arg(request.to_string());
             call.arg(now.as_millis());
             call.arg(SLOTS_GRACE_MS);
-            // The hold knows what the request weighs.
-            meter.write(Weight::default(), &mut call);
+            // The hold knows what else the request weighs.
+            meter.write(Weight::of_cost(*cost), &mut call);
             call.optional(before.as_ref().map(hold::scope_id));
             if let Some(before) = &before {
                 call.name(keyspace.leases(before));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use relay_domain::{
     BudgetPolicy, Calendar, LimitKind, LimitPeriod, LimitPeriodKind, LimitScope, LimitState,
-    Limits, Period, PeriodKind, PeriodStarts, Timestamp,
+    Limits, NanoUsd, Period, PeriodKind, PeriodStarts, Timestamp,
 };
 use relay_store::{Denial, Estimate, StoreError, UsageScope, budgets};
 
@@ -47,6 +47,11 @@ impl Weight {
     pub(super) fn of(estimate: &Estimate, scope: &LimitScope, may_be_claude: bool) -> Self {
         let money = budgets::amount_of(estimate.money(scope));
         Self { tokens: estimate.tokens, money, claude: may_be_claude.then_some(money) }
+    }
+
+    /// What a request that costs so much weighs by that alone.
+    pub(super) fn of_cost(cost: NanoUsd) -> Self {
+        Self { money: budgets::amount_of(cost), ..Self::default() }
     }
 }
 

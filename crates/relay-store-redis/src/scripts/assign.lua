@@ -17,9 +17,11 @@ local held = call('HMGET', hold, 'admitted', 'account', scope.id)
 if not held[1] or not lease_end then
   return {3}
 end
--- What the request may come to stands before what was admitted: it was not known then for which account.
-local tokens, cost, is_claude = string.match(held[1], '^(%d+) (%d+) (%d) ')
-scope.tokens, scope.money = number(tokens), number(cost)
+-- What the request may come to stands before what was admitted: it was not known then for which account. It
+-- may cost more there.
+local tokens, cost, is_claude, rest = string.match(held[1], '^(%d+) (%d+) (%d)( .*)$')
+local is_raised = cost and number(cost) < scope.money
+scope.tokens, scope.money = number(tokens), math.max(number(cost), scope.money)
 scope.claude = is_claude == '1' and scope.money or nil
 local before = held[2] and part_of(held[2])
 if before and before ~= scope.id and before ~= other then
@@ -46,6 +48,10 @@ if line then
   return denial(1, scope, line)
 end
 call('HSET', hold, 'account', take(scope, id, now, lease_end, grace))
+if is_raised then
+  local admitted = string.format('%s %.0f %s%s', tokens, scope.money, is_claude, rest)
+  call('HSET', hold, 'admitted', admitted)
+end
 if scope.window then
   call('HSET', hold, scope.id, string.format('%.0f', scope.window))
 end

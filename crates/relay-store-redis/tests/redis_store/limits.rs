@@ -54,7 +54,11 @@ async fn enter(stores: &Stores, asked: &AdmitRequest) -> Result<(), Denial> {
 
 async fn assign(stores: &Stores, number: u8, account: &str, limits: Limits) -> HoldAnswer {
     let (request, account) = (request_id(number), account_id(account));
-    stores.ledger.assign(&Assignment { request, account, limits, now: at(0) }).await.unwrap()
+    stores
+        .ledger
+        .assign(&Assignment { request, account, limits, cost: NanoUsd::ZERO, now: at(0) })
+        .await
+        .unwrap()
 }
 
 fn came_to(number: u8, amount: i64) -> RequestRecord {
@@ -400,7 +404,7 @@ async fn a_redis_that_cannot_write_changes_no_limit() {
         assert!(is_unavailable(&ledger.admit(&ask(1, limits)).await), "{name}");
         assert!(is_unavailable(&ledger.admit(&ask(0, limits)).await), "{name}: asked again");
         let (request, account) = (request_id(0), account_id("two"));
-        let other = Assignment { request, account, limits, now: at(0) };
+        let other = Assignment { request, account, limits, cost: NanoUsd::ZERO, now: at(0) };
         assert!(is_unavailable(&ledger.assign(&other).await), "{name}");
         let raise = Extension {
             request,

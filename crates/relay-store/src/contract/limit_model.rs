@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use relay_domain::{
-    LimitKind, LimitScope, LimitState, Limits, ModelName, RequestRecord, Timestamp, TokenCount,
-    TokenUsage,
+    LimitKind, LimitScope, LimitState, Limits, ModelName, NanoUsd, RequestRecord, Timestamp,
+    TokenCount, TokenUsage,
 };
 
 use super::fixture::calendar;
@@ -136,6 +136,7 @@ impl Model {
         &mut self,
         number: u64,
         (account, own): (usize, usize),
+        cost: NanoUsd,
         now: Timestamp,
     ) -> Result<(), Denial> {
         let mut flight = self.flights.remove(&number).unwrap();
@@ -146,10 +147,14 @@ impl Model {
         {
             self.uncount(place, opened_at);
         }
+        let before = flight.estimate;
+        flight.estimate.cost = before.cost.max(cost);
         let answer = self.has_room(account, &flight, now);
         if answer.is_ok() {
             self.count_request(account, &mut flight, now);
             flight.of.push(account);
+        } else {
+            flight.estimate = before;
         }
         self.flights.insert(number, flight);
         answer

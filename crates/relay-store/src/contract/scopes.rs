@@ -97,7 +97,7 @@ pub async fn key_and_group_are_exact_together(stores: &Stores) {
 
 fn assignment(number: u8, account: &str, limits: Limits) -> Assignment {
     let account = account_id(account);
-    Assignment { request: request_id(number), account, limits, now: at(1) }
+    Assignment { request: request_id(number), account, limits, cost: NanoUsd::ZERO, now: at(1) }
 }
 
 fn account(name: &str) -> LimitScope {
@@ -142,6 +142,39 @@ pub async fn a_request_weighs_on_one_account(stores: &Stores) {
     assert!(stores.ledger.settle(&settlement(unassigned, at(2))).await.unwrap().is_first());
     let seen = used_and_held(stores, account("one"), &daily, at(2)).await;
     assert_eq!(seen, (6, 0), "what was spent counts, assigned or not");
+}
+
+/// What a request may cost on an account is held there, however little was thought of it at admission, and of
+/// nobody else.
+pub async fn an_account_holds_what_a_request_may_cost_there(stores: &Stores) {
+    let (daily, own) = (limit(LimitKind::DailyCost, 10), limit(LimitKind::DailyCost, 10));
+    let dearer = |number, name| Assignment { cost: dimes(6), ..assignment(number, name, daily) };
+    for number in 0..2 {
+        let asked = AdmitRequest {
+            estimate: weighing(1),
+            limits: own,
+            ..admit_request(number, "k", at(0))
+        };
+        assert!(stores.ledger.admit(&asked).await.unwrap().decision.is_ok());
+    }
+    assert_eq!(stores.ledger.assign(&dearer(0, "one")).await.unwrap(), HoldAnswer::Held);
+    assert_eq!(used_and_held(stores, account("one"), &daily, at(1)).await, (0, 6));
+    let denied = stores.ledger.assign(&dearer(1, "one")).await.unwrap();
+    assert!(matches!(denied, HoldAnswer::Denied(_)), "{denied:?}");
+    assert_eq!(assign(stores, 1, "one", daily).await, HoldAnswer::Held, "a denial raises nothing");
+    assert_eq!(used_and_held(stores, account("one"), &daily, at(1)).await, (0, 7));
+    assert_eq!(assign(stores, 0, "two", daily).await, HoldAnswer::Held);
+    assert_eq!(used_and_held(stores, account("one"), &daily, at(1)).await, (0, 1));
+    assert_eq!(used_and_held(stores, account("two"), &daily, at(1)).await, (0, 6));
+    let key = LimitScope::Key(key_id("k"));
+    assert_eq!(used_and_held(stores, key, &own, at(1)).await, (0, 2));
+    for number in 0..2 {
+        let end = settlement(record(number, "k"), at(2));
+        assert!(stores.ledger.settle(&end).await.unwrap().is_first());
+    }
+    for name in ["one", "two"] {
+        assert_eq!(used_and_held(stores, account(name), &daily, at(2)).await.1, 0, "{name}");
+    }
 }
 
 /// The slot of an account is free when its request has ended, has lost its lease, or has asked again.

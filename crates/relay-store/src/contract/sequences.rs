@@ -231,15 +231,18 @@ impl History {
         let Some(number) = self.some(may_go) else { return };
         let account = self.random.of(&ACCOUNTS).unwrap();
         let LimitScope::Account(id) = self.model.limited[account].scope.clone() else { return };
+        // Now and then more than was thought.
+        let cost = NanoUsd::from_nanos(i64::try_from(step % 30).unwrap());
         let assignment = Assignment {
             request: self.id(number),
             account: id,
             limits: self.model.limited[account].limits,
+            cost,
             now: self.now,
         };
         let answer = self.stores.ledger.assign(&assignment).await.unwrap();
         let own = own(&self.model.flights[&number]);
-        let expected = self.model.assign(number, (account, own), self.now);
+        let expected = self.model.assign(number, (account, own), cost, self.now);
         assert_eq!(answer, told(expected), "{}: assign {number}", self.at(step));
     }
 

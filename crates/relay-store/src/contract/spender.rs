@@ -181,6 +181,7 @@ impl Spender {
             request: asked.request,
             account: account_id(&self.name),
             limits: self.limits,
+            cost: NanoUsd::ZERO,
             now,
         };
         match self.stores.ledger.assign(&assignment).await.unwrap() {

@@ -4,7 +4,7 @@ use relay_domain::{Multiplier, NanoUsd, RequestRecord, UsageSource};
 use relay_pricing::{Charge, PriceBook};
 use relay_store::{Price, Uncorrectable};
 
-use crate::charging::Bill;
+use crate::charging::{Bill, priced_names};
 
 /// What becomes of a record.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,8 +32,8 @@ pub(super) fn of(record: &RequestRecord, book: &PriceBook, rates: &[Multiplier])
     if record.settled_at.is_none() {
         return Verdict::Not(Uncorrectable::Undated);
     }
-    let model = record.served_model.as_ref().unwrap_or(&record.model);
-    let bill = Bill::of(book, (model, &Charge::from(record)), false, rates);
+    let models = priced_names(record, record.served_model.as_ref());
+    let bill = Bill::of(book, models, &Charge::from(record), false, rates);
     let Some(cost) = bill.cost() else {
         let had_price = record.cost.is_some();
         return if had_price { Verdict::PriceGone } else { Verdict::Unpriced };
