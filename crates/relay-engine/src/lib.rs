@@ -48,6 +48,7 @@ mod upstream;
 mod upstream_url;
 mod vitals;
 mod wait_room;
+mod waiting;
 
 use std::sync::Arc;
 

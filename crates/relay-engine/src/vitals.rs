@@ -59,7 +59,7 @@ impl Engine {
         });
         Vitals {
             in_flight: core.airspace.all().len(),
-            queued: core.slots.waiting() + core.pool.waiting(),
+            queued: core.wait_room.waiting(),
             journaled: core.journal.as_ref().map_or(0, relay_journal::Journal::len),
             unkept: core.unkept.count(),
             store_is_there,
