@@ -251,10 +251,7 @@ async fn collect(mut flight: Flight, answer: Response<Incoming>) -> Result<Attem
         let status = Some(head.status.as_u16());
         return Ok(failed(flight, Failure { judgement, status, passable }));
     }
-    if let Some(usage) = facts.usage {
-        let source = relay_domain::UsageSource::Final;
-        flight.count(usage, source, facts.served_model.as_ref(), &facts.served);
-    }
+    flight.count_whole(&facts);
     flight.committed();
     let response = whole(&flight, head.status, &head.headers, body);
     flight.land(Outcome::Completed, Some(AttemptOutcome::Answered), head.status.as_u16());

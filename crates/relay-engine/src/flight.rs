@@ -5,6 +5,7 @@
 //! settles. How it settles is told in [`landing`].
 
 mod landing;
+mod reckoning;
 
 use std::sync::Arc;
 use std::task::Context;
@@ -12,8 +13,7 @@ use std::time::{Duration, Instant};
 
 use relay_domain::{
     Account, AccountId, AffinityKey, AttemptOutcome, AttemptRecord, LimitState, Limits, ModelName,
-    Multiplier, NanoUsd, OnDisconnect, RequestRecord, ServedTerms, TokenCount, TokenUsage,
-    UsageSource,
+    Multiplier, NanoUsd, OnDisconnect, RequestRecord, ServedTerms, TokenUsage, UsageSource,
 };
 use relay_protocol::anthropic::{Served, StreamTap};
 use relay_store::{Binding, Checkpoint, Denial, Estimate, Progress};
@@ -31,8 +31,6 @@ pub(crate) use landing::Kept;
 
 /// How often what a stream has come to is kept in the store, in case the process dies.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
-/// Bytes of a body that make a token, where the provider counts nothing.
-const BYTES_PER_TOKEN: u64 = 4;
 
 /// One admitted request.
 pub(crate) struct Flight {
@@ -320,19 +318,6 @@ impl Flight {
     /// reckoned by its length.
     fn count_tap(&mut self, tap: &StreamTap) {
         self.count(so_far(tap), tap.usage_source(), tap.served_model(), tap.served());
-    }
-
-    /// Takes over what the tap has read of a stream that has ended. If the provider has counted nothing of
-    /// what it said, lengths have to do.
-    pub(crate) fn count_end(&mut self, tap: &StreamTap) {
-        let output = tap.output_by_length();
-        if tap.usage_source() != UsageSource::None || output == TokenCount::ZERO {
-            self.count_tap(tap);
-            return;
-        }
-        let input = TokenCount::new(self.body_bytes.div_ceil(BYTES_PER_TOKEN));
-        let usage = TokenUsage { input, output, ..TokenUsage::ZERO };
-        self.count(usage, UsageSource::Estimated, tap.served_model(), tap.served());
     }
 
     /// Whether a budget weighs on it.

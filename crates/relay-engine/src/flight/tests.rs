@@ -1,4 +1,5 @@
 use relay_domain::{KeyId, Outcome, Platform, RequestId, RequestTimes, Timestamp};
+use relay_protocol::anthropic::read_message;
 use relay_store::contract::fixture::account;
 use relay_testkit::eventually;
 
@@ -57,4 +58,63 @@ async fn what_the_next_attempt_tells_is_kept_at_once() {
         progress.map(|progress| progress.account.to_string()).collect()
     };
     eventually("a checkpoint of each attempt", async || told() == ["one", "two"]).await;
+}
+
+/// What a request came to whose answer, streamed and whole, had this usage and this text.
+async fn came_to(usage: Option<&str>, text: &str) -> [(UsageSource, [u64; 2], Option<NanoUsd>); 2] {
+    let bench = Bench::new();
+    bench.key(|_| {}).await;
+    let relay = Relay::new(&bench.engine(None).await);
+    let mut streamed = let_in(&relay, ASKED).await.unwrap();
+    let member = usage.map_or(String::new(), |usage| format!(",\"usage\":{usage}"));
+    let model = r#""model":"claude-sonnet-5""#;
+    let start = format!(r#"{{"message":{{{model}{member}}}}}"#);
+    let delta = format!(r#"{{"delta":{{"type":"text_delta","text":"{text}"}}}}"#);
+    let end = format!(r#"{{"delta":{{"stop_reason":"end_turn"}}{member}}}"#);
+    let events = [
+        ("message_start", start.as_str()),
+        ("content_block_delta", delta.as_str()),
+        ("message_delta", end.as_str()),
+        ("message_stop", "{}"),
+    ];
+    let said = events.iter().filter(|(name, _)| !text.is_empty() || !name.starts_with("content"));
+    let frames = said.map(|(name, data)| format!("event: {name}\ndata: {data}\n\n"));
+    let events = frames.collect::<Vec<_>>().concat();
+    let mut tap = StreamTap::default();
+    tap.feed(events.as_bytes());
+    streamed.watch(&tap, Tick::now());
+    streamed.count_end(&tap);
+    let mut whole = let_in(&relay, ASKED).await.unwrap();
+    let content = if text.is_empty() {
+        "[]".to_owned()
+    } else {
+        format!(r#"[{{"type":"text","text":"{text}"}}]"#)
+    };
+    let body = format!(r#"{{{model},"content":{content}{member}}}"#);
+    whole.count_whole(&read_message(body.as_bytes()));
+    [streamed, whole].map(|flight| {
+        let RequestRecord { usage, usage_source, cost, .. } = flight.record.clone();
+        (usage_source, [usage.input.get(), usage.output.get()], cost)
+    })
+}
+
+#[tokio::test]
+async fn what_the_provider_did_not_count_is_reckoned_by_its_length_streamed_or_not() {
+    let text = "x".repeat(8_000);
+    let input = u64::try_from(ASKED.len().div_ceil(4)).unwrap();
+    for usage in [None, Some("{}"), Some(r#"{"input_tokens":0,"output_tokens":0}"#)] {
+        for (source, [of_input, of_output], cost) in came_to(usage, &text).await {
+            assert_eq!((source, of_input), (UsageSource::Estimated, input), "{usage:?}");
+            assert!((1_980..2_010).contains(&of_output), "{usage:?}: {of_output}");
+            assert!(cost > Some(NanoUsd::from_nanos(1_980 * 10_000)), "{usage:?}: {cost:?}");
+        }
+        for (source, tokens, cost) in came_to(usage, "").await {
+            assert_ne!(source, UsageSource::Estimated, "nothing was said: {usage:?}");
+            assert_eq!((tokens, cost), ([0, 0], Some(NanoUsd::ZERO)));
+        }
+    }
+    for (source, tokens, _) in came_to(Some(r#"{"input_tokens":3,"output_tokens":9}"#), &text).await
+    {
+        assert_eq!((source, tokens), (UsageSource::Final, [3, 9]), "the provider's word counts");
+    }
 }
