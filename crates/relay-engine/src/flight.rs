@@ -25,6 +25,7 @@ use crate::core::Core;
 use crate::disconnect::Departure;
 use crate::meter::{Meter, Metered};
 use crate::payer::Payer;
+use crate::upload::Sent;
 
 use landing::Conversation;
 pub(crate) use landing::Kept;
@@ -53,6 +54,8 @@ pub(crate) struct Flight {
     /// Watches what it comes to, if a budget weighs on it.
     meter: Option<Box<Meter>>,
     body_bytes: u64,
+    /// Whether the present attempt's upstream has it. `None`: that owes it nothing.
+    upload: Option<Sent>,
     /// Time that went by while an upstream was at work.
     upstream_us: u64,
     /// When the attempt that is under way began, after the request's arrival.
@@ -148,6 +151,7 @@ impl Flight {
             account_rate: Multiplier::ONE,
             meter: None,
             body_bytes,
+            upload: None,
             upstream_us: 0,
             attempt_began_us: None,
             next_checkpoint: None,
@@ -234,6 +238,7 @@ impl Flight {
             departure.may_drain(false);
         }
         self.record.times.head_us = None;
+        self.upload = None;
         // What a failed attempt counted is not what the client is charged for.
         self.record.usage = TokenUsage::ZERO;
         self.record.usage_source = UsageSource::None;
@@ -346,17 +351,22 @@ impl Flight {
     fn checkpoint(&self) {
         let Some(account) = self.record.account.clone() else { return };
         let record = &self.record;
-        let progress = Progress {
+        self.keep(Progress {
             account,
             served_model: record.served_model.clone(),
             usage: record.usage,
+            usage_source: record.usage_source,
             terms: record.terms,
             cost: record.cost,
             cost_by_kind: record.cost_by_kind,
             charged: record.charged,
-        };
+        });
+    }
+
+    fn keep(&self, progress: Progress) {
         let lease_until = self.core.clock.now().plus(self.core.config.lease);
-        let checkpoint = Checkpoint { request: record.id, lease_until, progress: Some(progress) };
+        let request = self.record.id;
+        let checkpoint = Checkpoint { request, lease_until, progress: Some(progress) };
         let ledger = Arc::clone(&self.core.directory.stores.ledger);
         self.core.spawn(async move {
             if let Err(error) = ledger.checkpoint(&checkpoint).await {

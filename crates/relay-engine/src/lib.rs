@@ -44,6 +44,7 @@ mod sieved_resolver;
 mod stream;
 mod unkept;
 mod unpriced_models;
+mod upload;
 mod upstream;
 mod upstream_url;
 mod vitals;

@@ -201,6 +201,7 @@ macro_rules! contract_suite {
             settlement::use_is_dated_and_raises_no_version,
             reaping::an_orphan_is_settled_with_its_last_checkpoint,
             reaping::an_orphan_counts_once,
+            reaping::an_orphan_whose_usage_was_reckoned_says_so,
             reaping::an_orphan_without_progress_counts_nothing,
             reaping::an_orphan_that_was_answered_counts_though_it_had_used_nothing,
             reaping::live_requests_are_left_alone,

@@ -25,7 +25,7 @@ use async_trait::async_trait;
 use relay_domain::{
     AccountId, AffinityKey, CostBreakdown, GroupId, KeyId, LimitKind, LimitScope, LimitState,
     Limits, ModelName, NanoUsd, Platform, RequestId, RequestRecord, ServedTerms, Timestamp,
-    TokenUsage,
+    TokenUsage, UsageSource,
 };
 
 use crate::StoreError;
@@ -242,15 +242,17 @@ pub struct Checkpoint {
     pub progress: Option<Progress>,
 }
 
-/// What an upstream has told of its usage so far.
+/// What is known of a request's usage so far.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Progress {
     /// The account that answers.
     pub account: AccountId,
     /// The model that it says it serves.
     pub served_model: Option<ModelName>,
-    /// What it has counted.
+    /// What it has counted, or what can be reckoned of it.
     pub usage: TokenUsage,
+    /// How sure that is.
+    pub usage_source: UsageSource,
     /// On which terms it serves.
     pub terms: ServedTerms,
     /// What that costs at the provider; `None`: the model has no price.

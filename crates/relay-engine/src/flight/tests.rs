@@ -1,3 +1,5 @@
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
 use relay_domain::{KeyId, Outcome, Platform, RequestId, RequestTimes, Timestamp};
 use relay_protocol::anthropic::read_message;
 use relay_store::contract::fixture::account;
@@ -7,6 +9,7 @@ use super::*;
 use crate::admission::tests::{ASKED, let_in};
 use crate::fixture::Bench;
 use crate::journey::Relay;
+use crate::upload::Upload;
 
 /// The record of a request of the key `key` that has just begun.
 pub(crate) fn record(key: &str, model: &str) -> RequestRecord {
@@ -117,4 +120,62 @@ async fn what_the_provider_did_not_count_is_reckoned_by_its_length_streamed_or_n
     {
         assert_eq!((source, tokens), (UsageSource::Final, [3, 9]), "the provider's word counts");
     }
+}
+
+/// The end of a request on which an upstream was at work, after `then`, and its client gone.
+async fn left(is_sent: bool, then: impl FnOnce(&mut Flight)) -> (Bench, RequestRecord) {
+    let bench = Bench::new();
+    bench.key(|_| {}).await;
+    let relay = Relay::new(&bench.engine(None).await);
+    let mut flight = let_in(&relay, ASKED).await.unwrap();
+    let (mut body, sent) = Upload::new(Bytes::from_static(ASKED.as_bytes()));
+    flight.attempt_begins(&account("one"));
+    flight.uploads(sent);
+    if is_sent {
+        body.frame().await.unwrap().unwrap();
+    }
+    then(&mut flight);
+    drop(flight);
+    eventually("it is settled", async || !bench.ledger.settlements.lock().unwrap().is_empty())
+        .await;
+    let record = bench.ledger.settlements.lock().unwrap()[0].record.clone();
+    (bench, record)
+}
+
+#[tokio::test]
+async fn who_leaves_before_the_answer_pays_for_what_the_upstream_was_sent() {
+    let input = u64::try_from(ASKED.len().div_ceil(4)).unwrap();
+    let (_, record) = left(true, |_| ()).await;
+    assert_eq!(
+        (record.outcome, record.usage_source),
+        (Outcome::ClientGone, UsageSource::Estimated)
+    );
+    assert_eq!((record.usage.input.get(), record.usage.output.get()), (input, 0));
+    assert!(record.charged > Some(NanoUsd::ZERO), "{record:?}");
+    let failed = |flight: &mut Flight| flight.attempt_failed(AttemptOutcome::BrokeOff, None);
+    for (name, (_, record)) in [
+        ("it was not sent whole", left(false, |_| ()).await),
+        ("the answer was an error", left(true, Flight::is_refused).await),
+        ("the attempt failed", left(true, failed).await),
+    ] {
+        assert_eq!(record.usage_source, UsageSource::None, "{name}");
+        assert_eq!(
+            (record.usage, record.charged),
+            (TokenUsage::ZERO, Some(NanoUsd::ZERO)),
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_the_upstream_was_sent_is_kept_if_it_takes_its_time() {
+    let (_, record) =
+        left(false, |flight| assert!(!flight.keep_sent(), "it has not gone yet")).await;
+    assert_eq!(record.usage_source, UsageSource::None);
+    let (bench, record) = left(true, |flight| assert!(flight.keep_sent())).await;
+    eventually("it is kept", async || bench.ledger.checkpoints.lock().unwrap().len() == 1).await;
+    let checkpoints = bench.ledger.checkpoints.lock().unwrap();
+    let told = checkpoints[0].progress.as_ref().unwrap();
+    assert_eq!((told.usage_source, told.usage), (UsageSource::Estimated, record.usage));
+    assert_eq!((told.cost, told.charged), (record.cost, record.charged));
 }
