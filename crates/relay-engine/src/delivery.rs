@@ -19,8 +19,8 @@ use crate::flight::Flight;
 use crate::journey::{Call, Incoming, Relay};
 use crate::roster::{Roster, RosterEntry, Trial};
 use crate::stream::RelayBody;
-use crate::wait_room::{Hall, Obstacle, Place};
-use crate::waiting::Wish;
+use crate::wait_room::{Hall, Obstacle};
+use crate::waiting::{Seat, Wish};
 
 /// The pause before another account is tried while the provider is overloaded: up to this.
 const OVERLOAD_JITTER_MS: u64 = 150;
@@ -34,7 +34,7 @@ struct Round {
     /// What the last account said.
     last_words: Option<Response<RelayBody>>,
     /// Its place in the line for an account that is not busy.
-    place: Option<Place>,
+    place: Option<Seat>,
 }
 
 impl Relay {

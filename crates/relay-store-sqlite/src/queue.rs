@@ -12,6 +12,7 @@ use crate::bindings::Bindings;
 use crate::error::SqliteError;
 use crate::holds::Holds;
 use crate::telling::{Listener, Told};
+use crate::waiting::WaitingRequests;
 use crate::writer::File;
 
 /// Who waits for a commit.
@@ -45,6 +46,7 @@ pub(crate) enum Phase {
 pub(crate) struct State {
     pub(crate) holds: Holds,
     pub(crate) bindings: Bindings,
+    pub(crate) waiting: WaitingRequests,
     pub(crate) settlements: Vec<(Settlement, Listener)>,
     /// Requests whose holds are to be written with the next commit.
     pub(crate) checkpoints: Vec<(RequestId, Answer<bool>)>,
@@ -81,6 +83,7 @@ impl Queue {
         let state = State {
             holds,
             bindings: Bindings::default(),
+            waiting: WaitingRequests::default(),
             settlements: Vec::new(),
             checkpoints: Vec::new(),
             budgeted: Vec::new(),

@@ -28,7 +28,7 @@ use relay_domain::{
     TokenUsage, UsageSource,
 };
 
-use crate::StoreError;
+use crate::{Line, StoreError, Waiting};
 
 /// Admission and settlement of requests.
 ///
@@ -64,6 +64,14 @@ pub trait Ledger: Send + Sync {
     /// [`Outcome::Orphaned`](relay_domain::Outcome::Orphaned). Any instance may call it at any time.
     /// Also drops what has outlived its bound. Returns the records that it wrote.
     async fn reap(&self, now: Timestamp, max: usize) -> Result<Vec<RequestRecord>, StoreError>;
+
+    /// Takes one of the places in a line, unless all are taken, whichever instance's requests have them; in one
+    /// atomic step. `false`: they are. Asking again keeps the place. It is free again when it ends, also if
+    /// nobody leaves it.
+    async fn begin_waiting(&self, waiting: &Waiting) -> Result<bool, StoreError>;
+
+    /// Leaves the place in a line, if the request has one.
+    async fn end_waiting(&self, line: &Line, request: RequestId) -> Result<(), StoreError>;
 
     /// How far each of the limits of each scope is used at `now`, in the order of the scopes. Reads only,
     /// and in one trip, however many are asked for.
