@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use relay_crypto::affinity;
 use relay_domain::{
-    AccountBinding, AccountId, AffinityKey, ApiKey, KeyRefusal, LimitKind, Multiplier, NanoUsd,
-    Outcome, Platform, RequestRecord, RequestTimes, ServedTerms, Timestamp, TokenUsage,
-    UnpricedTreatment, UsageSource, WaitQueue, names_claude,
+    AccountBinding, AccountId, AffinityKey, ApiKey, KeyRefusal, LimitKind, LimitScope, Multiplier,
+    NanoUsd, Outcome, Platform, RequestRecord, RequestTimes, ServedTerms, Timestamp, TokenUsage,
+    UnpricedTreatment, UsageSource, names_claude,
 };
 use relay_protocol::anthropic::RequestScan;
 use relay_protocol::session::{SessionHint, hint};
 use relay_store::{Admission, AdmitRequest, Binding, ConfigVersion, Estimate, StoreError};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::EngineError;
 use crate::core::Core;
@@ -22,7 +22,8 @@ use crate::flight::Flight;
 use crate::journey::{Caller, Incoming, Relay};
 use crate::payer::Payer;
 use crate::roster::Roster;
-use crate::wait_room::Place;
+use crate::wait_room::Obstacle;
+use crate::waiting::Wish;
 
 /// Who may serve a request, as far as its key and its conversation say.
 pub(crate) struct Preference {
@@ -69,9 +70,11 @@ impl Relay {
         flight.may_outlast(incoming.departure);
         let mut place = None;
         // Who comes while others wait does not pass them.
-        if let Some(terms) = payer.key.queue.filter(|_| self.core.slots.has_line(payer.id())) {
+        let hall = payer.hall();
+        if let Some(terms) = payer.key.queue.filter(|_| self.core.wait_room.has_line(&hall)) {
             flight.dismiss();
-            self.queue(&mut flight, &payer, &applicant, terms, &mut place).await?;
+            let wish = Wish { terms, hall, obstacle: Obstacle::Unknown, busy: Vec::new() };
+            self.core.wait(&mut flight, incoming, wish, &mut place).await?;
         }
         // By limits that have changed since.
         let mut is_held = false;
@@ -102,7 +105,9 @@ impl Relay {
                             continue;
                         }
                     }
-                    drop(place);
+                    if let Some(place) = place {
+                        place.served();
+                    }
                     flight.admitted(request.estimate, grant.limits);
                     let version = admission.version;
                     return self.let_in(flight, known, applicant, grant.binding, version).await;
@@ -115,7 +120,12 @@ impl Relay {
                         let needed = payer.needs(&denial, &request.estimate);
                         return Err(EngineError::Denied { denial, needed });
                     };
-                    self.queue(&mut flight, &payer, &applicant, terms, &mut place).await?;
+                    let obstacle = match denial.scope {
+                        LimitScope::Key(_) => Obstacle::ItsOwn,
+                        LimitScope::Group(_) | LimitScope::Account(_) => Obstacle::Shared,
+                    };
+                    let wish = Wish { terms, hall: payer.hall(), obstacle, busy: Vec::new() };
+                    self.core.wait(&mut flight, incoming, wish, &mut place).await?;
                 }
                 // The limit that denied may have been raised: ask again with the present one.
                 Err(_) => {
@@ -159,21 +169,6 @@ impl Relay {
             flight.belongs_to(affinity, binding.as_ref());
         }
         Ok((flight, Preference::of(&key, binding)))
-    }
-
-    /// Waits in line until it is worth asking again. Nothing is held meanwhile.
-    async fn queue(
-        &self,
-        flight: &mut Flight,
-        payer: &Payer,
-        applicant: &Applicant<'_>,
-        terms: WaitQueue,
-        place: &mut Option<Place>,
-    ) -> Result<(), EngineError> {
-        let waited = wait_in_line(flight, applicant.incoming, terms, place, || {
-            self.core.slots.enter(payer.id(), terms.max_waiting)
-        });
-        waited.await
     }
 
     /// Lets a request pass that is free at the provider and so here: no limits, no hold, no record.
@@ -393,28 +388,6 @@ pub(crate) async fn in_time<T>(
         Ok(answer) => answer,
         Err(elapsed) => Err(StoreError::Unavailable(Box::new(elapsed))),
     }
-}
-
-/// Waits in a line that `enter` lets into, until it is worth asking again.
-pub(crate) async fn wait_in_line(
-    flight: &mut Flight,
-    incoming: &Incoming<'_>,
-    terms: WaitQueue,
-    place: &mut Option<Place>,
-    enter: impl FnOnce() -> Option<Place>,
-) -> Result<(), EngineError> {
-    let WaitQueue { max_waiting, deadline } = terms;
-    let place = match place {
-        Some(place) => place,
-        None => place.insert(enter().ok_or(EngineError::QueueFull { max_waiting })?),
-    };
-    let since = Instant::now();
-    let ends = since + deadline.saturating_sub(incoming.arrived.elapsed());
-    let sign = incoming.waits.filter(|_| flight.record.stream).map(crate::WaitSign::put_up);
-    let is_its_turn = place.turn(ends).await;
-    drop(sign);
-    flight.queued(since.elapsed());
-    if is_its_turn { Ok(()) } else { Err(EngineError::QueueTimeout { waited: deadline }) }
 }
 
 /// Whether `key` lets in a request for the scanned model.

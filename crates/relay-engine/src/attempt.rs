@@ -5,14 +5,14 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::ResponseFuture;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use relay_domain::{AttemptOutcome, Edit, HealthEvent, ModelName, Outcome};
 use relay_protocol::anthropic::{read_message, splice_model};
 use relay_protocol::headers::{forwarded_to_upstream, returned_to_client};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use crate::EngineError;
 use crate::classify::{Judgement, Lesson, Refusal, Retry, Trouble, judge, judge_event};
@@ -23,12 +23,16 @@ use crate::journey::Call;
 use crate::own_limits;
 use crate::roster::{Access, InFlight, RosterEntry};
 use crate::stream::{Intake, RelayBody, StreamBody};
+use crate::upload::Upload;
 use crate::upstream::Upstream;
 
 /// The largest error answer that is kept.
 const MAX_ERROR_BYTES: usize = 1024 * 1024;
 /// How long an error answer's body may take.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// An upstream that has a request for so long without an answer will have charged its input, also if this
+/// process dies.
+const KEPT_AFTER: Duration = Duration::from_secs(1);
 /// The header under which a client finds Relay's own id of its request.
 const RELAY_REQUEST_ID: HeaderName = HeaderName::from_static("x-relay-request-id");
 
@@ -120,6 +124,7 @@ pub(crate) async fn attempt(
     };
     flight.head_came();
     if !answer.status().is_success() {
+        flight.is_refused();
         return Ok(refused(flight, entry, answer, call).await);
     }
     let streams = answer
@@ -133,23 +138,31 @@ pub(crate) async fn attempt(
     }
 }
 
-/// Waits for the head of the answer, and notes on the way when there was a connection for it.
+/// Waits for the head of the answer, and notes on the way when there was a connection for it, and if it takes
+/// its time.
 async fn head(
     sent: ResponseFuture,
     mut connection: CaptureConnection,
     flight: &mut Flight,
 ) -> Result<Response<Incoming>, hyper_util::client::legacy::Error> {
     let mut sent = std::pin::pin!(sent);
-    tokio::select! {
-        biased;
-        answer = &mut sent => return answer,
-        connected = connection.wait_for_connection_metadata() => {
-            if connected.is_some() {
-                flight.connected();
+    let mut is_connecting = true;
+    let mut keep_at = Some(Instant::now() + KEPT_AFTER);
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut sent => return answer,
+            connected = connection.wait_for_connection_metadata(), if is_connecting => {
+                is_connecting = false;
+                if connected.is_some() {
+                    flight.connected();
+                }
+            }
+            () = sleep_until(keep_at.unwrap_or_else(Instant::now)), if keep_at.is_some() => {
+                keep_at = (!flight.keep_sent()).then(|| Instant::now() + KEPT_AFTER);
             }
         }
     }
-    sent.await
 }
 
 fn upstream_request(
@@ -157,7 +170,7 @@ fn upstream_request(
     entry: &RosterEntry,
     access: &Access,
     call: &Call<'_>,
-) -> Result<Request<Full<Bytes>>, http::Error> {
+) -> Result<Request<Upload>, http::Error> {
     let uri = access.url.join(call.endpoint, call.query)?;
     let mut headers = HeaderMap::with_capacity(call.headers.len() + 2);
     for (name, value) in call.headers {
@@ -171,8 +184,9 @@ fn upstream_request(
     if let Some(agent) = &access.user_agent {
         headers.insert(USER_AGENT, agent.clone());
     }
-    let body = body_for(flight, entry, call);
-    let mut request = Request::post(uri).body(Full::new(body))?;
+    let (body, sent) = Upload::new(body_for(flight, entry, call));
+    flight.uploads(sent);
+    let mut request = Request::post(uri).body(body)?;
     *request.headers_mut() = headers;
     Ok(request)
 }
@@ -245,16 +259,14 @@ async fn collect(mut flight: Flight, answer: Response<Incoming>) -> Result<Attem
     };
     let facts = read_message(&body);
     if let Some(error) = &facts.error {
+        flight.is_refused();
         // Some gateways say 200 and mean something else.
         let judgement = judge_event(error, &flight.core().config.rests);
         let passable = Some(whole(&flight, head.status, &head.headers, body));
         let status = Some(head.status.as_u16());
         return Ok(failed(flight, Failure { judgement, status, passable }));
     }
-    if let Some(usage) = facts.usage {
-        let source = relay_domain::UsageSource::Final;
-        flight.count(usage, source, facts.served_model.as_ref(), &facts.served);
-    }
+    flight.count_whole(&facts);
     flight.committed();
     let response = whole(&flight, head.status, &head.headers, body);
     flight.land(Outcome::Completed, Some(AttemptOutcome::Answered), head.status.as_u16());

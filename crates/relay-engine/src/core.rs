@@ -45,10 +45,8 @@ pub(crate) struct Core {
     /// Rings when something came into the journal.
     pub(crate) delivery: Notify,
     pub(crate) unkept: Unkept,
-    /// Who waits for one of the requests at once that its key or group may have.
-    pub(crate) slots: Arc<WaitRoom>,
-    /// Who waits for an account that is not busy.
-    pub(crate) pool: Arc<WaitRoom>,
+    /// Who waits for its turn.
+    pub(crate) wait_room: Arc<WaitRoom>,
     unpriced: UnpricedModels,
     /// Whose turn it is among accounts of one priority.
     rotation: AtomicU64,
@@ -81,8 +79,7 @@ impl Core {
             journal,
             delivery: Notify::new(),
             unkept: Unkept::default(),
-            slots: Arc::default(),
-            pool: Arc::default(),
+            wait_room: Arc::default(),
             unpriced: UnpricedModels::default(),
             rotation: AtomicU64::new(0),
             tasks,

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use relay_domain::{AccountId, AttemptOutcome, HealthEvent, NanoUsd, Outcome, Platform};
+use relay_domain::{
+    AccountId, AttemptOutcome, HealthEvent, LimitKind, LimitScope, NanoUsd, Outcome, Platform,
+};
 use relay_scheduler::{Ask, ChosenWhy, Exclusion, Policy, Ranking, Shortage, Verdict, rank};
 use relay_store::Denial;
 
 use crate::EngineError;
-use crate::admission::{Preference, wait_in_line};
+use crate::admission::Preference;
 use crate::attempt::{Attempt, Failure, attempt};
 use crate::classify::{Lesson, Retry, Trouble};
 use crate::decision::decision;
@@ -19,7 +21,8 @@ use crate::flight::Flight;
 use crate::journey::{Call, Incoming, Relay};
 use crate::roster::{Roster, RosterEntry, Trial};
 use crate::stream::RelayBody;
-use crate::wait_room::Place;
+use crate::wait_room::{Hall, Obstacle};
+use crate::waiting::{Seat, Wish};
 
 /// The pause before another account is tried while the provider is overloaded: up to this.
 const OVERLOAD_JITTER_MS: u64 = 150;
@@ -33,7 +36,7 @@ struct Round {
     /// What the last account said.
     last_words: Option<Response<RelayBody>>,
     /// Its place in the line for an account that is not busy.
-    place: Option<Place>,
+    place: Option<Seat>,
 }
 
 impl Relay {
@@ -59,7 +62,6 @@ impl Relay {
                 {
                     preference.renew(by_now);
                     roster = self.core.directory.roster();
-                    round.full.clear();
                     continue;
                 }
                 break;
@@ -67,11 +69,15 @@ impl Relay {
             let entry = &roster.entries[index];
             let Ok(access) = &entry.access else { break };
             self.hold_enough(&mut flight, entry, call).await?;
-            if !self.take_place(&mut flight, entry, call, &mut round).await? {
+            if self.passes_others(&flight, entry, &mut round)
+                || !self.take_place(&mut flight, entry, call, &mut round).await?
+            {
                 flight.record.decision.clear();
                 continue;
             }
-            round.place = None;
+            if let Some(place) = round.place.take() {
+                place.served();
+            }
             let now = self.core.clock.now();
             if round.tried.is_empty() {
                 if matches!(ranking.verdicts[index], BY_PRIORITY) {
@@ -139,6 +145,29 @@ impl Relay {
         Ok(())
     }
 
+    /// Whether the request would pass others that wait for `entry`'s account: then that is full for it too,
+    /// until it has waited itself.
+    fn passes_others(&self, flight: &Flight, entry: &RosterEntry, round: &mut Round) -> bool {
+        let account = &entry.account.id;
+        let may_wait = flight.payer().is_some_and(|payer| payer.key.queue.is_some());
+        let Some(allowed) = entry.account.limits.concurrency.map(u64::from) else { return false };
+        let passes = may_wait
+            && round.place.is_none()
+            && flight.placed() != Some(account)
+            && self.core.wait_room.is_awaited(account);
+        if passes {
+            let denial = Denial {
+                scope: LimitScope::Account(account.clone()),
+                limit: LimitKind::Concurrency,
+                used: allowed,
+                allowed,
+                resets_at: None,
+            };
+            round.full.push((account.clone(), denial));
+        }
+        passes
+    }
+
     /// Waits until an account may be free, where the key's requests wait, and returns what the key may use by
     /// then. `None`: they do not wait.
     async fn wait_for_account(
@@ -149,11 +178,11 @@ impl Relay {
     ) -> Result<Option<Preference>, EngineError> {
         let Some(payer) = flight.payer().cloned() else { return Ok(None) };
         let Some(terms) = payer.key.queue else { return Ok(None) };
-        let core = &self.core;
-        let waited = wait_in_line(flight, incoming, terms, &mut round.place, || {
-            core.pool.enter(payer.id(), terms.max_waiting)
-        });
-        waited.await.inspect_err(|_| flight.land(Outcome::NoAccount, None, 429))?;
+        let busy = round.full.drain(..).map(|(account, _)| account).collect();
+        // Others may be content with another account.
+        let wish = Wish { terms, hall: Hall::Accounts, obstacle: Obstacle::ItsOwn, busy };
+        let waited = self.core.wait(flight, incoming, wish, &mut round.place).await;
+        waited.inspect_err(|_| flight.land(Outcome::NoAccount, None, 429))?;
         // Its key or the accounts may have changed meanwhile.
         let ready = self.still_welcome(&payer, flight).await;
         Ok(Some(ready.inspect_err(|_| flight.land(Outcome::Rejected, None, 0))?))

@@ -8,13 +8,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use relay_crypto::{KeyHasher, Keyring, SealFormat};
 use relay_domain::{
-    ApiKey, Calendar, Event, KeyDigest, LimitScope, LimitState, Limits, RequestRecord, Timestamp,
+    ApiKey, Calendar, Event, KeyDigest, LimitScope, LimitState, Limits, RequestId, RequestRecord,
+    Timestamp,
 };
 use relay_journal::Journal;
 use relay_pricing::PriceBook;
 use relay_store::{
     Admission, AdmitRequest, Assignment, Checkpoint, ConfigVersion, Extension, HoldAnswer, Ledger,
-    Settled, Settlement, StoreError, Stores,
+    Line, Settled, Settlement, StoreError, Stores, Waiting,
 };
 use relay_store_sqlite::{Access, SqliteOptions, SqliteStore};
 use relay_testkit::api_key;
@@ -128,6 +129,16 @@ impl Ledger for TestLedger {
     async fn reap(&self, now: Timestamp, max: usize) -> Result<Vec<RequestRecord>, StoreError> {
         self.check()?;
         self.real.reap(now, max).await
+    }
+
+    async fn begin_waiting(&self, waiting: &Waiting) -> Result<bool, StoreError> {
+        self.check()?;
+        self.real.begin_waiting(waiting).await
+    }
+
+    async fn end_waiting(&self, line: &Line, request: RequestId) -> Result<(), StoreError> {
+        self.check()?;
+        self.real.end_waiting(line, request).await
     }
 
     async fn standings(

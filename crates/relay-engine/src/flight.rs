@@ -6,6 +6,7 @@
 
 mod holding;
 mod landing;
+mod reckoning;
 
 use std::sync::Arc;
 use std::task::Context;
@@ -13,8 +14,7 @@ use std::time::{Duration, Instant};
 
 use relay_domain::{
     Account, AccountId, AffinityKey, AttemptOutcome, AttemptRecord, LimitState, Limits, ModelName,
-    Multiplier, NanoUsd, OnDisconnect, RequestRecord, ServedTerms, TokenCount, TokenUsage,
-    UsageSource,
+    Multiplier, NanoUsd, OnDisconnect, RequestRecord, ServedTerms, TokenUsage, UsageSource,
 };
 use relay_pricing::Charge;
 use relay_protocol::anthropic::{Served, StreamTap};
@@ -28,14 +28,13 @@ use crate::disconnect::Departure;
 use crate::estimate::Allowance;
 use crate::meter::{Meter, Metered};
 use crate::payer::Payer;
+use crate::upload::Sent;
 
 use landing::Conversation;
 pub(crate) use landing::Kept;
 
 /// How often what a stream has come to is kept in the store, in case the process dies.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
-/// Bytes of a body that make a token, where the provider counts nothing.
-const BYTES_PER_TOKEN: u64 = 4;
 
 /// One admitted request.
 pub(crate) struct Flight {
@@ -60,6 +59,8 @@ pub(crate) struct Flight {
     /// Watches what it comes to, if a budget weighs on it.
     meter: Option<Box<Meter>>,
     body_bytes: u64,
+    /// Whether the present attempt's upstream has it. `None`: that owes it nothing.
+    upload: Option<Sent>,
     /// Time that went by while an upstream was at work.
     upstream_us: u64,
     /// When the attempt that is under way began, after the request's arrival.
@@ -157,6 +158,7 @@ impl Flight {
             account_rate: Multiplier::ONE,
             meter: None,
             body_bytes,
+            upload: None,
             upstream_us: 0,
             attempt_began_us: None,
             next_checkpoint: None,
@@ -226,6 +228,7 @@ impl Flight {
             departure.may_drain(false);
         }
         self.record.times.head_us = None;
+        self.upload = None;
         // What a failed attempt counted is not what the client is charged for.
         self.record.usage = TokenUsage::ZERO;
         self.record.usage_source = UsageSource::None;
@@ -316,19 +319,6 @@ impl Flight {
         self.count(so_far(tap), tap.usage_source(), tap.served_model(), tap.served());
     }
 
-    /// Takes over what the tap has read of a stream that has ended. If the provider has counted nothing of
-    /// what it said, lengths have to do.
-    pub(crate) fn count_end(&mut self, tap: &StreamTap) {
-        let output = tap.output_by_length();
-        if tap.usage_source() != UsageSource::None || output == TokenCount::ZERO {
-            self.count_tap(tap);
-            return;
-        }
-        let input = TokenCount::new(self.body_bytes.div_ceil(BYTES_PER_TOKEN));
-        let usage = TokenUsage { input, output, ..TokenUsage::ZERO };
-        self.count(usage, UsageSource::Estimated, tap.served_model(), tap.served());
-    }
-
     /// Whether a budget weighs on it.
     pub(crate) fn is_metered(&self) -> bool {
         self.meter.is_some()
@@ -355,17 +345,22 @@ impl Flight {
     fn checkpoint(&self) {
         let Some(account) = self.record.account.clone() else { return };
         let record = &self.record;
-        let progress = Progress {
+        self.keep(Progress {
             account,
             served_model: record.served_model.clone(),
             usage: record.usage,
+            usage_source: record.usage_source,
             terms: record.terms,
             cost: record.cost,
             cost_by_kind: record.cost_by_kind,
             charged: record.charged,
-        };
+        });
+    }
+
+    fn keep(&self, progress: Progress) {
         let lease_until = self.core.clock.now().plus(self.core.config.lease);
-        let checkpoint = Checkpoint { request: record.id, lease_until, progress: Some(progress) };
+        let request = self.record.id;
+        let checkpoint = Checkpoint { request, lease_until, progress: Some(progress) };
         let ledger = Arc::clone(&self.core.directory.stores.ledger);
         self.core.spawn(async move {
             if let Err(error) = ledger.checkpoint(&checkpoint).await {

@@ -4,7 +4,8 @@ mod probe;
 mod timed;
 
 use relay_domain::{
-    AccountBinding, AccountId, AccountKind, ApiKey, LimitScope, LimitState, Timestamp,
+    AccountBinding, AccountId, AccountKind, ApiKey, LimitKind, LimitScope, LimitState, NanoUsd,
+    Timestamp,
 };
 use relay_scheduler::{Ask, Exclusion, Filter};
 use relay_store::StoreError;
@@ -98,9 +99,12 @@ impl Engine {
         let asked = Filter::ALL.into_iter().filter(|filter| {
             *filter != Filter::Tried && (*filter != Filter::Model || model.is_some())
         });
-        let verdict =
-            |filter: Filter| FilterVerdict { filter, exclusion: filter.exclusion(candidate, &ask) };
-        Ok(Some(Availability { verdicts: asked.map(verdict).collect(), limits }))
+        let verdict = |filter: Filter| {
+            let exclusion = filter.exclusion(candidate, &ask).or_else(|| used_up(filter, &limits));
+            FilterVerdict { filter, exclusion }
+        };
+        let verdicts = asked.map(verdict).collect();
+        Ok(Some(Availability { verdicts, limits }))
     }
 
     /// Makes one free call to the account with this id, the way its requests go, on a new connection, and
@@ -119,5 +123,63 @@ impl Engine {
             return Ok(None);
         };
         Ok(Some(probe::probe(entry, &core.config).await))
+    }
+}
+
+/// Why the account does not pass `filter` by how its own limits stand, which is what its requests are weighed
+/// against: one that has nothing left, beside what those in flight hold, lets nothing in.
+fn used_up(filter: Filter, limits: &[LimitState]) -> Option<Exclusion> {
+    let full = limits.iter().filter(|state| state.allowed <= state.used.saturating_add(state.held));
+    let dollars = |nanos: u64| NanoUsd::from_nanos(i64::try_from(nanos).unwrap_or(i64::MAX));
+    // What is only held is given back at any moment.
+    let until = |state: &LimitState| state.resets_at.filter(|_| state.allowed <= state.used);
+    if filter == Filter::Quota {
+        let money = full.filter(|state| state.limit.is_money());
+        let longest = money.max_by_key(|state| (until(state).is_none(), until(state)))?;
+        Some(Exclusion::QuotaSpent {
+            quota: dollars(longest.allowed),
+            spent: dollars(longest.used.saturating_add(longest.held)),
+            until: until(longest),
+        })
+    } else if filter == Filter::Capacity {
+        let mut slots = full.filter(|state| state.limit == LimitKind::Concurrency);
+        let limit = u32::try_from(slots.next()?.allowed).unwrap_or(u32::MAX);
+        Some(Exclusion::AtCapacity { limit })
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_whose_limits_are_used_up_does_not_pass() {
+        let end = Timestamp::from_millis(9);
+        let state = |limit, used, held| LimitState {
+            limit,
+            used,
+            held,
+            allowed: 5,
+            resets_at: Some(end).filter(|_| limit != LimitKind::Concurrency),
+        };
+        let quota = |spent, until| Exclusion::QuotaSpent {
+            quota: NanoUsd::from_nanos(5),
+            spent: NanoUsd::from_nanos(spent),
+            until,
+        };
+        let busy = Exclusion::AtCapacity { limit: 5 };
+        for (state, of_quota, of_capacity) in [
+            (state(LimitKind::DailyCost, 4, 0), None, None),
+            (state(LimitKind::DailyCost, 6, 0), Some(quota(6, Some(end))), None),
+            (state(LimitKind::WeeklyCost, 1, 4), Some(quota(5, None)), None),
+            (state(LimitKind::Concurrency, 0, 4), None, None),
+            (state(LimitKind::Concurrency, 0, 5), None, Some(busy)),
+        ] {
+            assert_eq!(used_up(Filter::Quota, &[state]), of_quota, "{state:?}");
+            assert_eq!(used_up(Filter::Capacity, &[state]), of_capacity, "{state:?}");
+            assert_eq!(used_up(Filter::Active, &[state]), None);
+        }
     }
 }

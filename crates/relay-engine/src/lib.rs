@@ -44,10 +44,12 @@ mod sieved_resolver;
 mod stream;
 mod unkept;
 mod unpriced_models;
+mod upload;
 mod upstream;
 mod upstream_url;
 mod vitals;
 mod wait_room;
+mod waiting;
 
 use std::sync::Arc;
 

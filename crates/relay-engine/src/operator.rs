@@ -36,6 +36,7 @@ pub use groups::{GroupEdit, NewGroup};
 pub use keys::{BULK_AT_ONCE, KeyEdit, KeyPreview, KeyStanding, LONGEST_GRACE, NewKey};
 pub use login::{MIN_PASSWORD_CHARS, NotedLogin, TakenOver};
 pub use sealing::UnreadableAccount;
+pub use standing::Spending;
 pub use tokens::{NewToken, TOKEN_PREFIX, actor_of_token};
 
 /// How often a change is decided anew because another one came first.

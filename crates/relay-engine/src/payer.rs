@@ -8,6 +8,8 @@ use relay_domain::{
 };
 use relay_store::{Denial, Estimate};
 
+use crate::wait_room::Hall;
+
 /// Who pays for a request.
 #[derive(Clone)]
 pub(crate) struct Payer {
@@ -23,6 +25,16 @@ impl Payer {
     /// Whether anything limits it.
     pub(crate) fn is_limited(&self) -> bool {
         self.limits().any(|limits| !limits.are_none())
+    }
+
+    /// Where its requests wait that are one too many at once: with all of its group, if that is what has
+    /// only so many.
+    pub(crate) fn hall(&self) -> Hall {
+        let group = self.group.as_ref().filter(|(_, limits)| limits.concurrency.is_some());
+        Hall::Slots(match group {
+            Some((group, _)) => LimitScope::Group(group.clone()),
+            None => LimitScope::Key(self.id().clone()),
+        })
     }
 
     /// Whether any of its limits is money.

@@ -14,7 +14,7 @@ mod keeping;
 use std::sync::Arc;
 use std::time::Duration;
 
-use relay_domain::{Event, EventKind, Limits, RequestId};
+use relay_domain::{Event, EventKind, LimitScope, Limits, RequestId, RequestRecord};
 use relay_journal::EntryId;
 use relay_store::{AdmitRequest, Charge, Estimate, Settled, Settlement, StoreError};
 use tokio::sync::oneshot;
@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::keeping::{Kept, keep};
 use crate::core::Core;
+use crate::wait_room::Hall;
 
 /// How often a settlement is tried where there is no journal, or it cannot take it, and how long in between
 /// at most. One that counts nothing is given up sooner: its hold ends with its lease.
@@ -202,8 +203,7 @@ impl Core {
     fn settled(&self, settlement: &Settlement, settled: Settled) {
         let id: RequestId = settlement.record.id;
         self.airspace.leave(id);
-        self.slots.wake(&settlement.record.key);
-        self.pool.wake_all();
+        self.wake_who_waits(&settlement.record);
         if let Settled::Now { crossed } = settled {
             for crossing in crossed {
                 let kind = EventKind::BudgetThreshold {
@@ -214,6 +214,16 @@ impl Core {
                 self.events.tell(Event { at: settlement.now, kind });
             }
         }
+    }
+
+    /// Rings whoever may take the place of a request that has ended.
+    fn wake_who_waits(&self, ended: &RequestRecord) {
+        let key = &ended.key;
+        self.wait_room.wake(&Hall::Slots(LimitScope::Key(key.clone())), key);
+        if let Some(group) = &ended.group {
+            self.wait_room.wake(&Hall::Slots(LimitScope::Group(group.clone())), key);
+        }
+        self.wait_room.wake_all(&Hall::Accounts);
     }
 }
 

@@ -9,9 +9,7 @@ use std::sync::{Arc, RwLock};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use bytes::Bytes;
 use http::{HeaderValue, Request, Uri};
-use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::GaiResolver;
@@ -24,6 +22,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::address_family::ProxyNames;
 use crate::connect_timeout::TimedConnector;
 use crate::sieved_resolver::SievedResolver;
+use crate::upload::Upload;
 use crate::{EngineConfig, EngineError};
 
 /// A proxy, ready to be used: its password is opened, and stays in memory.
@@ -64,7 +63,7 @@ impl ProxyRoute {
 }
 
 type Https<C> = TimedConnector<HttpsConnector<C>>;
-type HttpClient<C> = Client<Https<C>, Full<Bytes>>;
+type HttpClient<C> = Client<Https<C>, Upload>;
 
 /// TCP to a proxy.
 type ProxyTcp = HttpConnector<SievedResolver<ProxyNames>>;
@@ -79,7 +78,7 @@ enum RoutedClient {
 }
 
 impl RoutedClient {
-    fn send(&self, request: Request<Full<Bytes>>) -> ResponseFuture {
+    fn send(&self, request: Request<Upload>) -> ResponseFuture {
         match self {
             Self::Direct(client) => client.request(request),
             Self::Tunnel(client) => client.request(request),
@@ -106,7 +105,7 @@ impl Upstream {
     pub(crate) fn send(
         &self,
         proxy: Option<&ProxyRoute>,
-        request: Request<Full<Bytes>>,
+        request: Request<Upload>,
     ) -> Result<ResponseFuture, EngineError> {
         match proxy {
             None => Ok(self.direct.send(request)),

@@ -62,7 +62,7 @@ impl Engine {
         });
         Vitals {
             in_flight: core.airspace.all().len(),
-            queued: core.slots.waiting() + core.pool.waiting(),
+            queued: core.wait_room.waiting(),
             journaled: core.journal.as_ref().map_or(0, Journal::len),
             journal_damages: core.journal.as_ref().map_or(0, |journal| journal.damage().places),
             unkept: core.unkept.count(),

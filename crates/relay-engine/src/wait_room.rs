@@ -1,180 +1,283 @@
-//! Where requests wait that are one too many: in line, bounded, each key in a line of its own.
+//! Where requests wait that are one too many: in halls, one for whatever they wait for together.
 //!
-//! Only the first of a line asks to be let in. So requests of one key keep their order, and keys share what
-//! becomes free evenly, however long their lines are. The first is woken when something may have become
-//! free in this process, and looks by itself now and then, because other instances do not ring.
+//! A hall has a line for each key. Only one request of a hall asks at a time: the first of the line whose
+//! turn it is. Once it is in, its line goes behind the others, so keys share what becomes free evenly,
+//! however long their lines are, and requests of one key keep their order. A line that is kept out by its
+//! key's own limit lets the next line ask meanwhile.
+//!
+//! Whose turn it is gets woken when something may have become free in this process, and looks by itself now
+//! and then, because other instances do not ring.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use relay_domain::KeyId;
+use relay_domain::{AccountId, KeyId, LimitScope};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-/// How often the first of a line looks by itself.
+/// How often one whose turn it may be looks by itself.
 const LOOKS_EVERY: Duration = Duration::from_millis(250);
 
-/// The lines of one process.
+/// What the requests of a hall wait for.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Hall {
+    /// One of the requests at once that a key or a group may have.
+    Slots(LimitScope),
+    /// An account that is not busy.
+    Accounts,
+}
+
+/// What kept a request out that goes on waiting.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Obstacle {
+    /// It has not asked yet.
+    Unknown,
+    /// Something that need not keep out the other keys of its hall.
+    ItsOwn,
+    /// What the whole hall waits for.
+    Shared,
+}
+
+/// The halls of one process.
 #[derive(Debug, Default)]
 pub(crate) struct WaitRoom {
-    lines: Mutex<HashMap<KeyId, VecDeque<Arc<Notify>>>>,
+    halls: Mutex<HashMap<Hall, VecDeque<Line>>>,
     /// How many wait in all, so that the usual case costs no lock.
     waiting: AtomicUsize,
+}
+
+/// Those of one key, in the order in which they came. Never empty.
+#[derive(Debug)]
+struct Line {
+    key: KeyId,
+    waiters: VecDeque<Waiter>,
+    /// Whether it lets others ask before it.
+    yields: bool,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    bell: Arc<Notify>,
+    /// The accounts that were busy, if it waits for one.
+    wants: Vec<AccountId>,
 }
 
 /// A place in a line; dropping it leaves.
 #[derive(Debug)]
 pub(crate) struct Place {
     room: Arc<WaitRoom>,
+    hall: Hall,
     key: KeyId,
     bell: Arc<Notify>,
 }
 
 impl WaitRoom {
-    /// Whether requests of `key` wait: whoever comes now waits behind them.
-    pub(crate) fn has_line(&self, key: &KeyId) -> bool {
-        self.waiting() > 0 && self.lines().contains_key(key)
+    /// Whether somebody waits in `hall`: whoever comes now waits as well.
+    pub(crate) fn has_line(&self, hall: &Hall) -> bool {
+        self.waiting() > 0 && self.halls().contains_key(hall)
     }
 
-    /// How many wait, in all lines.
+    /// Whether somebody waits for `account` among others.
+    pub(crate) fn is_awaited(&self, account: &AccountId) -> bool {
+        self.waiting() > 0
+            && self.halls().get(&Hall::Accounts).is_some_and(|lines| {
+                let mut waiters = lines.iter().flat_map(|line| &line.waiters);
+                waiters.any(|waiter| waiter.wants.contains(account))
+            })
+    }
+
+    /// How many wait, in all halls.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Acquire)
     }
 
     /// Takes the last place in the line of `key`, unless `most` wait there already.
-    pub(crate) fn enter(self: &Arc<Self>, key: &KeyId, most: u32) -> Option<Place> {
-        let mut lines = self.lines();
-        let waiting = lines.get(key).map_or(0, VecDeque::len);
+    pub(crate) fn enter(self: &Arc<Self>, hall: Hall, key: &KeyId, most: u32) -> Option<Place> {
+        let mut halls = self.halls();
+        let lines = halls.get(&hall);
+        let line = lines.and_then(|lines| lines.iter().find(|line| line.key == *key));
+        let waiting = line.map_or(0, |line| line.waiters.len());
         if usize::try_from(most).is_ok_and(|most| most <= waiting) {
             return None;
         }
         let bell = Arc::new(Notify::new());
-        lines.entry(key.clone()).or_default().push_back(Arc::clone(&bell));
+        let waiter = Waiter { bell: Arc::clone(&bell), wants: Vec::new() };
+        let lines = halls.entry(hall.clone()).or_default();
+        match lines.iter_mut().find(|line| line.key == *key) {
+            Some(line) => line.waiters.push_back(waiter),
+            None => lines.push_back(Line {
+                key: key.clone(),
+                waiters: VecDeque::from([waiter]),
+                yields: false,
+            }),
+        }
         self.waiting.fetch_add(1, Ordering::AcqRel);
-        Some(Place { room: Arc::clone(self), key: key.clone(), bell })
+        Some(Place { room: Arc::clone(self), hall, key: key.clone(), bell })
     }
 
-    /// Something of `key` may have become free.
-    pub(crate) fn wake(&self, key: &KeyId) {
+    /// Something that `key` waits for in `hall` may have become free, for it or for all.
+    pub(crate) fn wake(&self, hall: &Hall, key: &KeyId) {
         if self.waiting() > 0
-            && let Some(first) = self.lines().get(key).and_then(VecDeque::front)
+            && let Some(lines) = self.halls().get_mut(hall)
         {
-            first.notify_one();
-        }
-    }
-
-    /// Something may have become free for anybody.
-    pub(crate) fn wake_all(&self) {
-        if self.waiting() > 0 {
-            for first in self.lines().values().filter_map(VecDeque::front) {
-                first.notify_one();
+            if let Some(line) = lines.iter_mut().find(|line| line.key == *key) {
+                line.yields = false;
             }
+            ring_next(lines);
         }
     }
 
-    fn lines(&self) -> MutexGuard<'_, HashMap<KeyId, VecDeque<Arc<Notify>>>> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Something that all wait for in `hall` may have become free.
+    pub(crate) fn wake_all(&self, hall: &Hall) {
+        if self.waiting() > 0
+            && let Some(lines) = self.halls().get_mut(hall)
+        {
+            for line in &mut *lines {
+                line.yields = false;
+            }
+            ring_next(lines);
+        }
+    }
+
+    fn halls(&self) -> MutexGuard<'_, HashMap<Hall, VecDeque<Line>>> {
+        self.halls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whose turn it is: the first of the first line that does not yield.
+fn next(lines: &VecDeque<Line>) -> Option<&Waiter> {
+    lines.iter().find(|line| !line.yields)?.waiters.front()
+}
+
+fn ring_next(lines: &VecDeque<Line>) {
+    if let Some(waiter) = next(lines) {
+        waiter.bell.notify_one();
     }
 }
 
 impl Place {
-    /// Waits until it is worth asking: it is the first, and something may have become free. `false`: it is
-    /// `deadline`.
-    pub(crate) async fn turn(&self, deadline: Instant) -> bool {
+    /// Whether it is in `hall`.
+    pub(crate) fn is_in(&self, hall: &Hall) -> bool {
+        self.hall == *hall
+    }
+
+    /// Notes the accounts that were busy.
+    pub(crate) fn wants(&self, accounts: Vec<AccountId>) {
+        let mut halls = self.room.halls();
+        let lines = halls.entry(self.hall.clone()).or_default();
+        let mut waiters = lines.iter_mut().flat_map(|line| &mut line.waiters);
+        if let Some(waiter) = waiters.find(|waiter| self.is_of(waiter)) {
+            waiter.wants = accounts;
+        }
+    }
+
+    /// Waits until it is worth asking, after `obstacle` has kept it out: it is its turn, and something may
+    /// have become free. `false`: it is `deadline`.
+    pub(crate) async fn turn(&self, deadline: Instant, obstacle: Obstacle) -> bool {
+        match obstacle {
+            Obstacle::Unknown if self.is_next() => return Instant::now() < deadline,
+            Obstacle::ItsOwn => self.give_way(),
+            Obstacle::Unknown | Obstacle::Shared => {}
+        }
         loop {
             let now = Instant::now();
             if deadline <= now {
                 return false;
             }
-            let looks = if self.is_first() { (now + LOOKS_EVERY).min(deadline) } else { deadline };
-            tokio::select! {
-                () = self.bell.notified() => {}
-                () = sleep_until(looks) => {}
+            let looks = if self.looks() { (now + LOOKS_EVERY).min(deadline) } else { deadline };
+            let has_rung = tokio::select! {
+                () = self.bell.notified() => true,
+                () = sleep_until(looks) => false,
+            };
+            if deadline <= Instant::now() {
+                return false;
             }
-            if self.is_first() && Instant::now() < deadline {
+            // Who was rung had the turn then, whoever has got it since.
+            if has_rung || self.takes_turn() {
                 return true;
             }
         }
     }
 
-    fn is_first(&self) -> bool {
-        let lines = self.room.lines();
-        let first = lines.get(&self.key).and_then(VecDeque::front);
-        first.is_some_and(|first| Arc::ptr_eq(first, &self.bell))
+    /// Leaves because it was served: its line goes behind the others.
+    pub(crate) fn served(self) {
+        let mut halls = self.room.halls();
+        if let Some(lines) = halls.get_mut(&self.hall)
+            && let Some(index) = lines.iter().position(|line| line.key == self.key)
+            && let Some(line) = lines.remove(index)
+        {
+            lines.push_back(line);
+        }
+        drop(halls);
+    }
+
+    /// Lets the other lines ask, and rings whose turn it is then.
+    fn give_way(&self) {
+        let mut halls = self.room.halls();
+        let Some(lines) = halls.get_mut(&self.hall) else { return };
+        if let Some(line) = lines.iter_mut().find(|line| self.is_first_of(line)) {
+            line.yields = true;
+            ring_next(lines);
+        }
+    }
+
+    /// Whether it is to look by itself: it is its turn, or would be if its line did not yield.
+    fn looks(&self) -> bool {
+        let halls = self.room.halls();
+        let Some(lines) = halls.get(&self.hall) else { return false };
+        next(lines).is_some_and(|next| self.is_of(next))
+            || lines.iter().any(|line| line.yields && self.is_first_of(line))
+    }
+
+    fn is_next(&self) -> bool {
+        let halls = self.room.halls();
+        halls.get(&self.hall).and_then(next).is_some_and(|next| self.is_of(next))
+    }
+
+    /// Its line yields no longer. Whether it is its turn.
+    fn takes_turn(&self) -> bool {
+        let mut halls = self.room.halls();
+        let Some(lines) = halls.get_mut(&self.hall) else { return false };
+        if let Some(line) = lines.iter_mut().find(|line| self.is_first_of(line)) {
+            line.yields = false;
+        }
+        next(lines).is_some_and(|next| self.is_of(next))
+    }
+
+    fn is_first_of(&self, line: &Line) -> bool {
+        line.waiters.front().is_some_and(|first| self.is_of(first))
+    }
+
+    fn is_of(&self, waiter: &Waiter) -> bool {
+        Arc::ptr_eq(&waiter.bell, &self.bell)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut lines = self.room.lines();
-        let Some(line) = lines.get_mut(&self.key) else { return };
-        line.retain(|bell| !Arc::ptr_eq(bell, &self.bell));
+        let mut halls = self.room.halls();
+        let Some(lines) = halls.get_mut(&self.hall) else { return };
+        let Some(index) = lines.iter().position(|line| line.key == self.key) else { return };
+        let line = &mut lines[index];
+        let was_first = self.is_first_of(line);
+        line.waiters.retain(|waiter| !self.is_of(waiter));
         self.room.waiting.fetch_sub(1, Ordering::AcqRel);
-        match line.front() {
+        if was_first {
+            line.yields = false;
+        }
+        if line.waiters.is_empty() {
+            lines.remove(index);
+        }
+        if lines.is_empty() {
+            halls.remove(&self.hall);
+        } else if was_first {
             // There may be more than one place free.
-            Some(next) => next.notify_one(),
-            None => {
-                lines.remove(&self.key);
-            }
+            ring_next(lines);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(id: &str) -> KeyId {
-        KeyId::try_from(id).unwrap()
-    }
-
-    fn soon() -> Instant {
-        Instant::now() + Duration::from_mins(1)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_line_is_bounded_and_keeps_its_order() {
-        let room = Arc::new(WaitRoom::default());
-        let first = room.enter(&key("k"), 2).unwrap();
-        let second = room.enter(&key("k"), 2).unwrap();
-        assert!(room.enter(&key("k"), 2).is_none(), "full");
-        assert!(room.enter(&key("other"), 2).is_some(), "another key has a line of its own");
-        room.wake(&key("k"));
-        assert!(first.turn(soon()).await);
-        let early = tokio::time::timeout(Duration::from_secs(5), second.turn(soon())).await;
-        assert!(early.is_err(), "nobody passes the first");
-        drop(first);
-        assert!(second.turn(soon()).await, "the next moves up at once");
-        drop(second);
-        assert!(!room.has_line(&key("k")));
-        assert!(room.lines().is_empty(), "empty lines are not kept");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_first_looks_by_itself_and_a_deadline_ends_it() {
-        let room = Arc::new(WaitRoom::default());
-        let first = room.enter(&key("k"), 9).unwrap();
-        let second = room.enter(&key("k"), 9).unwrap();
-        let began = Instant::now();
-        assert!(first.turn(soon()).await);
-        assert_eq!(began.elapsed(), LOOKS_EVERY);
-        let deadline = Instant::now() + Duration::from_secs(2);
-        assert!(!second.turn(deadline).await);
-        assert_eq!(Instant::now(), deadline);
-        assert!(!first.turn(deadline).await, "it has passed");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn everyone_who_is_first_hears_of_a_free_account() {
-        let room = Arc::new(WaitRoom::default());
-        let places = ["a", "b"].map(|id| room.enter(&key(id), 9).unwrap());
-        room.wake_all();
-        for place in &places {
-            let began = Instant::now();
-            assert!(place.turn(soon()).await);
-            assert_eq!(began.elapsed(), Duration::ZERO);
-        }
-    }
-}
+mod tests;

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use relay_domain::{LimitScope, LimitState, Limits, RequestRecord, Timestamp};
+use relay_domain::{LimitScope, LimitState, Limits, RequestId, RequestRecord, Timestamp};
 use relay_store::{
     Admission, AdmitRequest, Assignment, Checkpoint, ConfigVersion, Extension, HoldAnswer, Ledger,
-    Settled, Settlement, StoreError,
+    Line, Settled, Settlement, StoreError, Waiting,
 };
 
 use crate::requests::RequestMetrics;
@@ -52,6 +52,14 @@ impl Ledger for MeteredLedger {
             self.requests.count(orphan);
         }
         Ok(orphans)
+    }
+
+    async fn begin_waiting(&self, waiting: &Waiting) -> Result<bool, StoreError> {
+        self.trips.watch(Trip::Wait, self.ledger.begin_waiting(waiting)).await
+    }
+
+    async fn end_waiting(&self, line: &Line, request: RequestId) -> Result<(), StoreError> {
+        self.trips.watch(Trip::Wait, self.ledger.end_waiting(line, request)).await
     }
 
     async fn standings(

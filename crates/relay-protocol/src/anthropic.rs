@@ -1,6 +1,7 @@
 //! Anthropic Messages: what a request asks for, what an answer says was used, how errors look.
 
 mod error_body;
+mod length;
 mod provider_error;
 mod request;
 mod response;

@@ -8,8 +8,8 @@ mod counter_names;
 mod usage;
 
 use relay_domain::{AffinityKey, Period, Platform, RequestId};
-use relay_store::SettingsName;
 use relay_store::statistics::SegmentName;
+use relay_store::{Line, SettingsName, WaitsTo};
 
 pub(crate) use self::usage::Index;
 
@@ -108,6 +108,15 @@ impl Keyspace {
     /// Every hold by the end of its lease.
     pub(crate) fn holds(&self) -> String {
         format!("{}holds", self.own)
+    }
+
+    /// The requests that wait in a line by the end of their places.
+    pub(crate) fn waiting(&self, line: &Line) -> String {
+        let to = match line.to {
+            WaitsTo::BeLetIn => "let_in",
+            WaitsTo::BeServed => "served",
+        };
+        format!("{}waiting:{to}:{}", self.own, line.key)
     }
 
     /// Every kept record by request id.
@@ -498,6 +507,8 @@ mod tests {
             keyspace.account_version(),
             keyspace.hold(request),
             keyspace.holds(),
+            keyspace
+                .waiting(&Line { key: "k".to_owned().try_into().unwrap(), to: WaitsTo::BeServed }),
             keyspace.records(),
             keyspace.record_index(),
             keyspace.deleted_key_digests(),

@@ -12,15 +12,16 @@ mod queue;
 mod reaping;
 mod standing;
 mod uses;
+mod waiting;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use redis::{Pipeline, Value};
-use relay_domain::{LimitScope, LimitState, Limits, RequestRecord, Timestamp};
+use relay_domain::{LimitScope, LimitState, Limits, RequestId, RequestRecord, Timestamp};
 use relay_store::{
     Admission, AdmitRequest, Assignment, Checkpoint, ConfigVersion, Extension, HoldAnswer, Ledger,
-    Settled, Settlement, StoreError,
+    Line, Settled, Settlement, StoreError, Waiting,
 };
 
 use self::batch::Prepared;
@@ -131,6 +132,14 @@ impl Ledger for RedisLedger {
 
     async fn reap(&self, now: Timestamp, max: usize) -> Result<Vec<RequestRecord>, StoreError> {
         self.sender().reap(now, max).await
+    }
+
+    async fn begin_waiting(&self, waiting: &Waiting) -> Result<bool, StoreError> {
+        self.sender().begin_waiting(waiting).await
+    }
+
+    async fn end_waiting(&self, line: &Line, request: RequestId) -> Result<(), StoreError> {
+        self.sender().end_waiting(line, request).await
     }
 
     async fn standings(

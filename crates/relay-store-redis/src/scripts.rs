@@ -35,6 +35,8 @@ pub(crate) struct Scripts {
     pub(crate) roll_statistics: Script,
     /// Takes in how far statistics were made elsewhere.
     pub(crate) begin_statistics: Script,
+    /// Takes a place in a line.
+    pub(crate) wait: Script,
     /// Adds an event that is told once a day.
     pub(crate) append_of_the_day: Script,
 }
@@ -71,6 +73,7 @@ impl Scripts {
             guarded_write: plain(include_str!("scripts/guarded_write.lua")),
             roll_statistics: plain(include_str!("scripts/roll_statistics.lua")),
             begin_statistics: plain(include_str!("scripts/begin_statistics.lua")),
+            wait: plain(include_str!("scripts/wait.lua")),
             append_of_the_day: plain(include_str!("scripts/append_of_the_day.lua")),
         }
     }
@@ -151,6 +154,7 @@ mod tests {
             guarded_write,
             roll_statistics,
             begin_statistics,
+            wait,
             append_of_the_day,
         } = Scripts::new();
         let limited = [admit, assign, extend, release, settle, standing, restart, begin_period];
@@ -161,6 +165,7 @@ mod tests {
             guarded_write,
             roll_statistics,
             begin_statistics,
+            wait,
             append_of_the_day,
         ];
         for script in limited.into_iter().chain(others) {

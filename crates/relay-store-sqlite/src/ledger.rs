@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use relay_domain::{LimitScope, LimitState, Limits, RequestId, RequestRecord, Timestamp};
 use relay_store::{
     Admission, AdmitRequest, Assignment, Binding, Checkpoint, ConfigVersion, Extension, Grant,
-    HoldAnswer, Ledger, Settled, Settlement, StoreError,
+    HoldAnswer, Ledger, Line, Settled, Settlement, StoreError, Waiting,
 };
 use rusqlite::{Connection, params};
 
@@ -101,6 +101,15 @@ impl Ledger for SqliteStore {
 
     async fn settle(&self, settlement: &Settlement) -> Result<Settled, StoreError> {
         self.core().serving()?.settle(settlement).await
+    }
+
+    async fn begin_waiting(&self, waiting: &Waiting) -> Result<bool, StoreError> {
+        Ok(self.core().serving()?.open_state()?.waiting.begin(waiting))
+    }
+
+    async fn end_waiting(&self, line: &Line, request: RequestId) -> Result<(), StoreError> {
+        self.core().serving()?.open_state()?.waiting.end(line, request);
+        Ok(())
     }
 
     async fn standings(

@@ -55,6 +55,7 @@ mod stored;
 mod telling;
 mod uncounted;
 mod usage;
+mod waiting;
 mod windows;
 mod writer;
 

@@ -13,6 +13,7 @@ use crate::error::SqliteError;
 use crate::holds::Holds;
 use crate::stall::Stall;
 use crate::telling::{Listener, Told};
+use crate::waiting::WaitingRequests;
 use crate::writer::File;
 
 /// Who waits for a commit.
@@ -46,6 +47,7 @@ pub(crate) enum Phase {
 pub(crate) struct State {
     pub(crate) holds: Holds,
     pub(crate) bindings: Bindings,
+    pub(crate) waiting: WaitingRequests,
     pub(crate) settlements: Vec<(Settlement, Listener)>,
     /// Requests whose holds are to be written with the next commit.
     pub(crate) checkpoints: Vec<(RequestId, Answer<bool>)>,
@@ -83,6 +85,7 @@ impl Queue {
         let state = State {
             holds,
             bindings: Bindings::default(),
+            waiting: WaitingRequests::default(),
             settlements: Vec::new(),
             checkpoints: Vec::new(),
             budgeted: Vec::new(),

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use relay_domain::{ApiKey, LimitKind, Limits, NanoUsd, Outcome, Period, RequestId};
+use relay_domain::{ApiKey, LimitKind, Limits, NanoUsd, Outcome, Period, RequestId, UsageSource};
 use relay_store::contract::fixture::{
     RECORD_LIFETIME, account, admit_request, at, calendar, checkpoint, group_id, key, key_id,
     record, settlement, usage,
@@ -315,6 +315,7 @@ async fn spend(stores: &Stores, spender: &Spender, number: u64) {
             account: account("account-one").id,
             served_model: None,
             usage: ended.usage,
+            usage_source: UsageSource::Partial,
             terms: ended.terms,
             cost: ended.cost,
             cost_by_kind: ended.cost_by_kind,

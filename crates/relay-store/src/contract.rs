@@ -38,6 +38,7 @@ pub mod standing;
 pub mod statistics;
 pub mod thresholds;
 pub mod transfer;
+pub mod waiting;
 pub mod windows;
 
 use crate::Stores;
@@ -188,6 +189,9 @@ macro_rules! contract_suite {
             thresholds::a_threshold_is_told_once,
             thresholds::every_watched_budget_tells_its_own,
             thresholds::thresholds_are_told_again_when_a_limit_starts_anew,
+            waiting::a_line_has_so_many_places,
+            waiting::a_place_in_a_line_ends_by_itself,
+            waiting::places_in_a_line_are_exact_under_parallel_requests,
             sequences::every_history_is_as_the_model_says,
             settlement::what_is_not_held_cannot_be_settled,
             settlement::a_request_counts_once,
@@ -202,6 +206,7 @@ macro_rules! contract_suite {
             settlement::use_is_dated_and_raises_no_version,
             reaping::an_orphan_is_settled_with_its_last_checkpoint,
             reaping::an_orphan_counts_once,
+            reaping::an_orphan_whose_usage_was_reckoned_says_so,
             reaping::an_orphan_without_progress_counts_nothing,
             reaping::an_orphan_that_was_answered_counts_though_it_had_used_nothing,
             reaping::live_requests_are_left_alone,

@@ -25,10 +25,10 @@ use async_trait::async_trait;
 use relay_domain::{
     AccountId, AffinityKey, CostBreakdown, GroupId, KeyId, LimitKind, LimitScope, LimitState,
     Limits, ModelName, NanoUsd, Platform, RequestId, RequestRecord, ServedTerms, Timestamp,
-    TokenUsage,
+    TokenUsage, UsageSource,
 };
 
-use crate::StoreError;
+use crate::{Line, StoreError, Waiting};
 
 /// Admission and settlement of requests.
 ///
@@ -65,6 +65,14 @@ pub trait Ledger: Send + Sync {
     /// [`Outcome::Orphaned`](relay_domain::Outcome::Orphaned). Any instance may call it at any time.
     /// Also drops what has outlived its bound. Returns the records that it wrote.
     async fn reap(&self, now: Timestamp, max: usize) -> Result<Vec<RequestRecord>, StoreError>;
+
+    /// Takes one of the places in a line, unless all are taken, whichever instance's requests have them; in one
+    /// atomic step. `false`: they are. Asking again keeps the place. It is free again when it ends, also if
+    /// nobody leaves it.
+    async fn begin_waiting(&self, waiting: &Waiting) -> Result<bool, StoreError>;
+
+    /// Leaves the place in a line, if the request has one.
+    async fn end_waiting(&self, line: &Line, request: RequestId) -> Result<(), StoreError>;
 
     /// How far each of the limits of each scope is used at `now`, in the order of the scopes. Reads only,
     /// and in one trip, however many are asked for.
@@ -246,15 +254,17 @@ pub struct Checkpoint {
     pub progress: Option<Progress>,
 }
 
-/// What an upstream has told of its usage so far.
+/// What is known of a request's usage so far.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Progress {
     /// The account that answers.
     pub account: AccountId,
     /// The model that it says it serves.
     pub served_model: Option<ModelName>,
-    /// What it has counted.
+    /// What it has counted, or what can be reckoned of it.
     pub usage: TokenUsage,
+    /// How sure that is.
+    pub usage_source: UsageSource,
     /// On which terms it serves.
     pub terms: ServedTerms,
     /// What that costs at the provider; `None`: the model has no price.

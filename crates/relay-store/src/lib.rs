@@ -35,6 +35,7 @@ mod settings;
 pub mod statistics;
 mod update;
 mod usage;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -70,6 +71,7 @@ pub use record_search::{RecordPage, RecordQuery};
 pub use settings::{SettingsChange, SettingsName, SettingsRepository};
 pub use update::Update;
 pub use usage::{UsageRepository, UsageScope, UsageTotals};
+pub use waiting::{Line, Waiting, WaitsTo};
 #[cfg(feature = "mock")]
 pub use {
     account_groups::MockAccountGroupRepository, accounts::MockAccountRepository,

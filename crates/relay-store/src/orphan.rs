@@ -29,13 +29,13 @@ pub struct Orphan {
 }
 
 impl Settlement {
-    /// The settlement of an orphan at `now`. If an upstream had told anything of its usage, even that
-    /// there was none yet, the request was served and counts with it; otherwise it is released.
+    /// The settlement of an orphan at `now`. If anything was known of its usage, even that there was none
+    /// yet, an upstream has served it and it counts with that; otherwise it is released.
     #[must_use]
     pub fn orphaned(orphan: Orphan, now: Timestamp) -> Self {
         let Orphan { request, key, group, platform, model, stream, started_at, progress } = orphan;
-        let (charge, usage_source) = match progress {
-            Some(_) => (Charge::Count, UsageSource::Partial),
+        let (charge, usage_source) = match &progress {
+            Some(told) => (Charge::Count, told.usage_source),
             None => (Charge::Release, UsageSource::None),
         };
         let told = progress.as_ref();

@@ -5,10 +5,34 @@ use relay_sandbox::{Step, Usage};
 use relay_testkit::eventually;
 use serde_json::{Value, json};
 
-use crate::conversation::{MODEL, streamed, whole};
+use crate::conversation::{MODEL, post, streamed, whole};
 use crate::stored::{Scope, Totals, checkpointed, holds, records, settled, totals};
 
-on_both_stores![a_killed_server_comes_back_with_everything];
+on_both_stores![
+    a_killed_server_comes_back_with_everything,
+    what_an_upstream_was_sent_counts_though_the_server_was_killed_before_its_answer,
+];
+
+async fn what_an_upstream_was_sent_counts_though_the_server_was_killed_before_its_answer(
+    store: Store,
+) {
+    let mut relay = Relay::with(store).env("RELAY_LEASE_SECONDS", "3").start().await;
+    let account = relay.account("a").await;
+    let key = relay.key_with(json!({"dailyCostLimit": 5, "budgetPolicy": "hard"})).await;
+    account.script(Step::holding());
+    let _client = post(&relay, &key.secret, &whole()).await;
+    eventually("the checkpoint", async || checkpointed(&relay)).await;
+    relay.kill9();
+    relay.run().await;
+    let found = settled(&relay, 1).await;
+    assert_eq!(found[0]["outcome"], "orphaned");
+    assert_eq!(found[0]["usage_source"], "estimated", "{}", found[0]);
+    let total = totals(&relay, Scope::Key(&key.id));
+    let input = i64::try_from(whole().len().div_ceil(4)).unwrap();
+    assert_eq!((total.requests, total.input), (1, input));
+    assert!(total.cost_nano > 0);
+    assert_eq!(holds(&relay), 0);
+}
 
 async fn a_killed_server_comes_back_with_everything(store: Store) {
     let mut relay = Relay::with(store).env("RELAY_LEASE_SECONDS", "3").start().await;

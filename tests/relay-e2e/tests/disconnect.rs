@@ -12,7 +12,7 @@ use relay_sandbox::{Outcome, Step, Usage};
 use relay_testkit::{Deadline, eventually};
 use serde_json::{Value, json};
 
-use crate::conversation::{streamed, whole};
+use crate::conversation::{post, streamed, whole};
 use crate::stored::{Amendment, Scope, amend, holds, records, settled, the_record, totals};
 
 on_both_stores![
@@ -70,14 +70,7 @@ async fn reading(relay: &Relay, key: &ApiKey, deltas: usize) -> Exchange {
 
 /// Sends a request and leaves once the upstream has it, before there is an answer.
 async fn leave_early(relay: &Relay, account: &Account, key: &ApiKey, body: &str) {
-    let stream = tokio::net::TcpStream::connect(relay.address()).await.unwrap();
-    let request = format!(
-        "POST /v1/messages HTTP/1.1\r\nhost: relay\r\nx-api-key: {}\r\ncontent-length: {}\r\n\r\n{body}",
-        key.secret,
-        body.len()
-    );
-    stream.writable().await.unwrap();
-    assert_eq!(stream.try_write(request.as_bytes()).unwrap(), request.len());
+    let _client = post(relay, &key.secret, body).await;
     account.holds(1).await;
 }
 
@@ -153,9 +146,14 @@ async fn an_abort_before_the_answer_stops_the_upstream(store: Store) {
     leave_early(&relay, &account, &key, &whole()).await;
     closed_soon(&account).await;
     let record = the_record(&relay).await;
+    let input = i64::try_from(whole().len().div_ceil(4)).unwrap();
     assert_eq!(record["outcome"], "client_gone");
-    assert_eq!(record["usage_source"], "none");
-    assert_eq!(totals(&relay, Scope::Key(&key.id)).requests, 0, "nothing is known to be used");
+    assert_eq!(record["usage_source"], "estimated", "the upstream has its input: {record}");
+    assert_eq!(record["usage"]["input"], input);
+    let total = totals(&relay, Scope::Key(&key.id));
+    assert_eq!((total.requests, total.input), (1, input));
+    assert_eq!(total.cost_nano, record["cost"].as_i64().unwrap());
+    assert!(total.cost_nano > 0);
     all_is_free(&relay, &account, &key).await;
 }
 

@@ -1,18 +1,20 @@
 //! What an operator is told about one account: whether it would be chosen, and whether it answers.
 
 use relay_e2e::{AccountSettings, Relay, Request, Store, on_both_stores};
-use relay_sandbox::Step;
+use relay_sandbox::{Step, Usage};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use crate::conversation::whole;
+use crate::stored::settled;
 
 on_both_stores![
     a_test_tells_every_phase_and_costs_nothing,
     a_test_says_where_it_failed,
     a_test_goes_through_the_proxy_and_never_around_it,
     availability_gives_every_filters_verdict,
+    an_account_says_that_its_quota_is_used_up_until_it_is_raised,
 ];
 
 async fn test(relay: &Relay, id: &str) -> Value {
@@ -105,6 +107,46 @@ async fn a_test_goes_through_the_proxy_and_never_around_it(store: Store) {
     assert_eq!(report["verdict"], "unreachable", "{report}");
     assert_eq!(phases(&report).last(), Some(&("proxy", false)), "{report}");
     assert!(account.received().is_empty());
+}
+
+async fn an_account_says_that_its_quota_is_used_up_until_it_is_raised(store: Store) {
+    let relay = Relay::start(store).await;
+    let account = relay.account(AccountSettings::new("a").with("dailyQuota", json!(0.05))).await;
+    let key = relay.key().await;
+    let path = format!("/api/v2/accounts/claude-console/{}", account.id);
+    let availability = format!("{path}/availability");
+    let ask = async |path: &str| relay.admin("GET", path, &Value::Null).await.json();
+    let is_well = async || {
+        let (shown, found) = (ask(&path).await, ask(&availability).await);
+        let shown = &shown["account"];
+        assert_eq!(shown["status"], "active", "{shown}");
+        assert!(shown["penalty"].is_null() && shown["quotaStoppedAt"].is_null(), "{shown}");
+        assert_eq!(found["available"], true, "{found}");
+    };
+    is_well().await;
+    account.script(Step::new().usage(Usage { output: Some(10_000), ..Usage::default() }));
+    let spends = relay.send(&Request::messages(&key.secret, whole())).await;
+    assert_eq!(spends.status, 200, "{}", spends.text());
+    settled(&relay, 1).await;
+    let refused = relay.send(&Request::messages(&key.secret, whole())).await;
+    assert_eq!(refused.status, 429, "{}", refused.text());
+
+    let (shown, found) = (ask(&path).await, ask(&availability).await);
+    let listed = ask("/api/v2/accounts/claude-console").await;
+    for shown in [&shown["account"], &listed["accounts"][0]] {
+        assert_eq!(shown["status"], "quota_exceeded", "{shown}");
+        assert_eq!(shown["errorMessage"], "its quota is used up");
+        assert!(shown["quotaStoppedAt"].is_string(), "{shown}");
+        assert_eq!(shown["penalty"]["until"], found["until"], "{shown}");
+    }
+    assert_eq!(found["available"], false, "{found}");
+    assert!(found["until"].is_string(), "{found}");
+    let quota = found["filters"].as_array().unwrap().iter().find(|f| f["filter"] == "quota");
+    assert_eq!(quota.unwrap()["code"], "quota_spent", "{found}");
+
+    let raised = relay.admin("PUT", &path, &json!({"dailyQuota": 5})).await;
+    assert_eq!(raised.status, 200, "{}", raised.text());
+    is_well().await;
 }
 
 async fn availability_gives_every_filters_verdict(store: Store) {

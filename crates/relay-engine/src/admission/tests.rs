@@ -5,7 +5,7 @@ use http::HeaderMap;
 use relay_crypto::{KeyHasher, Keyring, SealFormat};
 use relay_domain::{
     Account, BudgetPolicy, Calendar, GroupId, KeyDigest, KeyGroup, LimitScope, Limits, ModelMap,
-    RateWindow, UnpricedPolicy,
+    RateWindow, UnpricedPolicy, WaitQueue,
 };
 use relay_pricing::PriceBook;
 use relay_protocol::anthropic::scan_request;
@@ -130,6 +130,15 @@ async fn a_key_that_was_recognised_before_others_looked_is_read_again() {
 
 /// A request of the key that is let in and stays in.
 pub(crate) async fn let_in(relay: &Relay, body: &'static str) -> Result<Flight, EngineError> {
+    let_in_with(relay, SECRET, body).await
+}
+
+/// A request of the key with this secret that is let in and stays in.
+async fn let_in_with(
+    relay: &Relay,
+    secret: &str,
+    body: &'static str,
+) -> Result<Flight, EngineError> {
     let (headers, bytes) = (HeaderMap::new(), Bytes::from_static(body.as_bytes()));
     let incoming = Incoming {
         endpoint: Endpoint::Messages,
@@ -142,7 +151,8 @@ pub(crate) async fn let_in(relay: &Relay, body: &'static str) -> Result<Flight, 
         departure: None,
     };
     let scan = scan_request(body.as_bytes()).unwrap();
-    let admitted = relay.admit(caller(relay).await, &incoming, &scan).await;
+    let caller = relay.authenticate([secret].into_iter()).await?;
+    let admitted = relay.admit(caller, &incoming, &scan).await;
     admitted.map(|(flight, _)| flight)
 }
 
@@ -164,13 +174,62 @@ async fn a_request_too_many_waits_until_another_ends() {
     let first = let_in(&relay, ASKED).await.unwrap();
     let (waiting, others) = (relay.clone(), relay.clone());
     let queued = bench.tasks.spawn(async move { let_in(&waiting, ASKED).await.map(drop) });
-    let key = first.payer().unwrap().id().clone();
-    eventually("it waits", async || relay.core.slots.has_line(&key)).await;
+    let hall = first.payer().unwrap().hall();
+    eventually("it waits", async || relay.core.wait_room.has_line(&hall)).await;
     let full = let_in(&others, ASKED).await.map(drop);
     assert!(matches!(full, Err(EngineError::QueueFull { max_waiting: 1 })), "{full:?}");
     drop(first);
     queued.await.unwrap().unwrap();
-    assert!(!relay.core.slots.has_line(&key), "nobody waits any more");
+    assert!(!relay.core.wait_room.has_line(&hall), "nobody waits any more");
+}
+
+const OTHER_SECRET: &str = "cr_fedcba9876543210fedcba9876543210";
+
+/// A group that may have one request at once.
+fn one_at_once_together(id: &GroupId) -> KeyGroup {
+    KeyGroup {
+        id: id.clone(),
+        name: "team".to_owned(),
+        description: String::new(),
+        limits: Limits { concurrency: Some(1), ..Limits::default() },
+        created_at: Timestamp::EPOCH,
+        updated_at: None,
+        revision: 0,
+    }
+}
+
+#[tokio::test]
+async fn keys_of_a_group_take_turns_whoever_came_first_and_whoever_ends() {
+    let bench = Bench::new();
+    let team = GroupId::try_from("team").unwrap();
+    bench.stores.groups.create(&one_at_once_together(&team)).await.unwrap();
+    let waits = |key: &mut ApiKey| {
+        key.group = Some(team.clone());
+        key.queue = Some(WaitQueue { max_waiting: 9, deadline: Duration::from_mins(1) });
+    };
+    bench.key(waits).await;
+    let mut other = key("other", hasher().digest(OTHER_SECRET));
+    waits(&mut other);
+    bench.stores.keys.create(&other).await.unwrap();
+    let relay = Relay::new(&bench.engine(None).await);
+    let first = let_in(&relay, ASKED).await.unwrap();
+
+    let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let secrets = [SECRET, SECRET, SECRET, SECRET, OTHER_SECRET, OTHER_SECRET];
+    for (before, secret) in secrets.into_iter().enumerate() {
+        let (relay, order) = (relay.clone(), Arc::clone(&order));
+        let room = Arc::clone(&relay.core.wait_room);
+        bench.tasks.spawn(async move {
+            let flight = let_in_with(&relay, secret, ASKED).await.unwrap();
+            order.lock().unwrap().push(flight.record.key.to_string());
+            // It ends at once, and lets the next one in.
+        });
+        eventually("it waits", async || room.waiting() == before + 1).await;
+    }
+    drop(first);
+    eventually("all are served", async || order.lock().unwrap().len() == secrets.len()).await;
+    assert_eq!(*order.lock().unwrap(), ["k", "other", "k", "other", "k", "k"]);
+    assert_eq!(relay.core.wait_room.waiting(), 0);
 }
 
 #[tokio::test]
@@ -185,7 +244,7 @@ async fn who_waited_in_vain_is_told_so_and_held_nothing() {
     // Who leaves while it waits leaves nothing behind either.
     let left = timeout(Duration::from_millis(50), let_in(&relay, ASKED)).await;
     assert!(left.is_err());
-    assert!(!relay.core.slots.has_line(first.payer().unwrap().id()));
+    assert!(!relay.core.wait_room.has_line(&first.payer().unwrap().hall()));
     assert_eq!(relay.core.airspace.all(), [first.record.id]);
 }
 
@@ -246,16 +305,7 @@ async fn a_model_without_price_is_treated_as_the_key_says() {
 async fn a_groups_limits_are_its_keys_too_from_the_next_request_on() {
     let bench = Bench::new();
     let id = GroupId::try_from("team").unwrap();
-    let limits = |concurrency| Limits { concurrency, ..Limits::default() };
-    let mut group = KeyGroup {
-        id: id.clone(),
-        name: "team".to_owned(),
-        description: String::new(),
-        limits: limits(Some(1)),
-        created_at: Timestamp::EPOCH,
-        updated_at: None,
-        revision: 0,
-    };
+    let mut group = one_at_once_together(&id);
     bench.stores.groups.create(&group).await.unwrap();
     bench.key(|key| key.group = Some(id.clone())).await;
     let relay = Relay::new(&bench.engine(None).await);
@@ -266,7 +316,7 @@ async fn a_groups_limits_are_its_keys_too_from_the_next_request_on() {
     assert_eq!(denial.scope, LimitScope::Group(id.clone()));
 
     group.revision = bench.stores.groups.get(&id).await.unwrap().unwrap().revision;
-    group.limits = limits(Some(2));
+    group.limits.concurrency = Some(2);
     bench.stores.groups.update(&group).await.unwrap();
     let_in(&relay, ASKED).await.map(drop).unwrap();
 }

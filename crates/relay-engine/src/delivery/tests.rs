@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -5,11 +6,11 @@ use http::HeaderMap;
 use relay_crypto::{LegacySalt, SealFormat};
 use relay_domain::{
     Account, AccountBinding, ApiKey, BudgetPolicy, LimitKind, LimitScope, Limits, ModelMap,
-    Multiplier, SealedSecret, Timestamp,
+    Multiplier, SealedSecret, Timestamp, WaitQueue,
 };
 use relay_store::contract::fixture::{account_group, signature};
 use relay_store::{Assignment, HoldAnswer};
-use relay_testkit::account;
+use relay_testkit::{account, eventually};
 
 use super::*;
 use crate::fixture::{Bench, SECRET, keyring};
@@ -61,6 +62,13 @@ async fn relayed(
 
 /// Why a request is not answered.
 async fn refusal(bench: &Bench, relay: &Relay) -> EngineError {
+    let error = refused(relay).await;
+    let tasks = bench.tasks.clone();
+    eventually("it is settled", async || tasks.is_empty()).await;
+    error
+}
+
+async fn refused(relay: &Relay) -> EngineError {
     let (headers, body) = (HeaderMap::new(), Bytes::from_static(BODY.as_bytes()));
     let incoming = Incoming {
         endpoint: Endpoint::Messages,
@@ -73,10 +81,7 @@ async fn refusal(bench: &Bench, relay: &Relay) -> EngineError {
         departure: None,
     };
     let caller = relay.authenticate([SECRET].into_iter()).await.unwrap();
-    let error = relay.relay(caller, &incoming).await.err().unwrap();
-    let tasks = bench.tasks.clone();
-    relay_testkit::eventually("it is settled", async || tasks.is_empty()).await;
-    error
+    relay.relay(caller, &incoming).await.err().unwrap()
 }
 
 fn assigned(bench: &Bench) -> Vec<(String, bool)> {
@@ -210,4 +215,38 @@ async fn what_an_account_has_become_since_admission_is_held_before_it_is_asked()
     let settlements = bench.ledger.settlements.lock().unwrap();
     let record = &settlements.last().unwrap().record;
     assert_eq!((record.outcome, record.attempts.len()), (Outcome::Rejected, 0), "nobody was asked");
+}
+
+#[tokio::test]
+async fn nobody_passes_those_who_wait_for_an_account() {
+    let bench = Bench::new();
+    let queue = WaitQueue { max_waiting: 9, deadline: Duration::from_mins(1) };
+    bench.key(|key| key.queue = Some(queue)).await;
+    let one_at_once = Limits { concurrency: Some(1), ..Limits::default() };
+    bench.stores.accounts.create(&unreachable("a", one_at_once)).await.unwrap();
+    let busy = HoldAnswer::Denied(Denial {
+        scope: LimitScope::Account(AccountId::try_from("a").unwrap()),
+        limit: LimitKind::Concurrency,
+        used: 1,
+        allowed: 1,
+        resets_at: None,
+    });
+    bench.ledger.assign_answers.lock().unwrap().extend(vec![busy; 1_000]);
+    let relay = Relay::new(&bench.engine(None).await);
+    let room = Arc::clone(&relay.core.wait_room);
+    for waiting in 1..=2 {
+        let relay = relay.clone();
+        bench.tasks.spawn(async move { refused(&relay).await });
+        eventually("it waits", async || room.waiting() == waiting).await;
+    }
+    // The account becomes free.
+    bench.ledger.assign_answers.lock().unwrap().clear();
+    relay.core.wait_room.wake_all(&Hall::Accounts);
+    let tasks = bench.tasks.clone();
+    eventually("both have their answers", async || tasks.is_empty()).await;
+    let assignments = bench.ledger.assignments.lock().unwrap();
+    let mut asked: Vec<_> = assignments.iter().map(|assignment| assignment.request).collect();
+    asked.dedup();
+    // Its attempt fails, and the account rests before it is the second's turn.
+    assert_eq!(asked.len(), 1, "who came second does not ask meanwhile");
 }

@@ -61,6 +61,9 @@ impl Flight {
         }
         // Whatever the upstream did for a client that had left: its attempt tells that.
         self.record.outcome = if self.client_has_left() { Outcome::ClientGone } else { outcome };
+        if self.record.outcome == Outcome::ClientGone {
+            self.count_sent();
+        }
         self.record.status = status;
         self.record.times.end_us = Some(end_us);
         if self.payer.is_some() {

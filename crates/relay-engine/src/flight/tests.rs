@@ -1,4 +1,7 @@
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
 use relay_domain::{KeyId, Outcome, Platform, RequestId, RequestTimes, Timestamp};
+use relay_protocol::anthropic::read_message;
 use relay_store::contract::fixture::account;
 use relay_testkit::eventually;
 
@@ -6,6 +9,7 @@ use super::*;
 use crate::admission::tests::{ASKED, let_in};
 use crate::fixture::Bench;
 use crate::journey::Relay;
+use crate::upload::Upload;
 
 /// The record of a request of the key `key` that has just begun.
 pub(crate) fn record(key: &str, model: &str) -> RequestRecord {
@@ -57,4 +61,121 @@ async fn what_the_next_attempt_tells_is_kept_at_once() {
         progress.map(|progress| progress.account.to_string()).collect()
     };
     eventually("a checkpoint of each attempt", async || told() == ["one", "two"]).await;
+}
+
+/// What a request came to whose answer, streamed and whole, had this usage and this text.
+async fn came_to(usage: Option<&str>, text: &str) -> [(UsageSource, [u64; 2], Option<NanoUsd>); 2] {
+    let bench = Bench::new();
+    bench.key(|_| {}).await;
+    let relay = Relay::new(&bench.engine(None).await);
+    let mut streamed = let_in(&relay, ASKED).await.unwrap();
+    let member = usage.map_or(String::new(), |usage| format!(",\"usage\":{usage}"));
+    let model = r#""model":"claude-sonnet-5""#;
+    let start = format!(r#"{{"message":{{{model}{member}}}}}"#);
+    let delta = format!(r#"{{"delta":{{"type":"text_delta","text":"{text}"}}}}"#);
+    let end = format!(r#"{{"delta":{{"stop_reason":"end_turn"}}{member}}}"#);
+    let events = [
+        ("message_start", start.as_str()),
+        ("content_block_delta", delta.as_str()),
+        ("message_delta", end.as_str()),
+        ("message_stop", "{}"),
+    ];
+    let said = events.iter().filter(|(name, _)| !text.is_empty() || !name.starts_with("content"));
+    let frames = said.map(|(name, data)| format!("event: {name}\ndata: {data}\n\n"));
+    let events = frames.collect::<Vec<_>>().concat();
+    let mut tap = StreamTap::default();
+    tap.feed(events.as_bytes());
+    streamed.watch(&tap, Tick::now());
+    streamed.count_end(&tap);
+    let mut whole = let_in(&relay, ASKED).await.unwrap();
+    let content = if text.is_empty() {
+        "[]".to_owned()
+    } else {
+        format!(r#"[{{"type":"text","text":"{text}"}}]"#)
+    };
+    let body = format!(r#"{{{model},"content":{content}{member}}}"#);
+    whole.count_whole(&read_message(body.as_bytes()));
+    [streamed, whole].map(|flight| {
+        let RequestRecord { usage, usage_source, cost, .. } = flight.record.clone();
+        (usage_source, [usage.input.get(), usage.output.get()], cost)
+    })
+}
+
+#[tokio::test]
+async fn what_the_provider_did_not_count_is_reckoned_by_its_length_streamed_or_not() {
+    let text = "x".repeat(8_000);
+    let input = u64::try_from(ASKED.len().div_ceil(4)).unwrap();
+    for usage in [None, Some("{}"), Some(r#"{"input_tokens":0,"output_tokens":0}"#)] {
+        for (source, [of_input, of_output], cost) in came_to(usage, &text).await {
+            assert_eq!((source, of_input), (UsageSource::Estimated, input), "{usage:?}");
+            assert!((1_980..2_010).contains(&of_output), "{usage:?}: {of_output}");
+            assert!(cost > Some(NanoUsd::from_nanos(1_980 * 10_000)), "{usage:?}: {cost:?}");
+        }
+        for (source, tokens, cost) in came_to(usage, "").await {
+            assert_ne!(source, UsageSource::Estimated, "nothing was said: {usage:?}");
+            assert_eq!((tokens, cost), ([0, 0], Some(NanoUsd::ZERO)));
+        }
+    }
+    for (source, tokens, _) in came_to(Some(r#"{"input_tokens":3,"output_tokens":9}"#), &text).await
+    {
+        assert_eq!((source, tokens), (UsageSource::Final, [3, 9]), "the provider's word counts");
+    }
+}
+
+/// The end of a request on which an upstream was at work, after `then`, and its client gone.
+async fn left(is_sent: bool, then: impl FnOnce(&mut Flight)) -> (Bench, RequestRecord) {
+    let bench = Bench::new();
+    bench.key(|_| {}).await;
+    let relay = Relay::new(&bench.engine(None).await);
+    let mut flight = let_in(&relay, ASKED).await.unwrap();
+    let (mut body, sent) = Upload::new(Bytes::from_static(ASKED.as_bytes()));
+    flight.attempt_begins(&account("one"));
+    flight.uploads(sent);
+    if is_sent {
+        body.frame().await.unwrap().unwrap();
+    }
+    then(&mut flight);
+    drop(flight);
+    eventually("it is settled", async || !bench.ledger.settlements.lock().unwrap().is_empty())
+        .await;
+    let record = bench.ledger.settlements.lock().unwrap()[0].record.clone();
+    (bench, record)
+}
+
+#[tokio::test]
+async fn who_leaves_before_the_answer_pays_for_what_the_upstream_was_sent() {
+    let input = u64::try_from(ASKED.len().div_ceil(4)).unwrap();
+    let (_, record) = left(true, |_| ()).await;
+    assert_eq!(
+        (record.outcome, record.usage_source),
+        (Outcome::ClientGone, UsageSource::Estimated)
+    );
+    assert_eq!((record.usage.input.get(), record.usage.output.get()), (input, 0));
+    assert!(record.charged > Some(NanoUsd::ZERO), "{record:?}");
+    let failed = |flight: &mut Flight| flight.attempt_failed(AttemptOutcome::BrokeOff, None);
+    for (name, (_, record)) in [
+        ("it was not sent whole", left(false, |_| ()).await),
+        ("the answer was an error", left(true, Flight::is_refused).await),
+        ("the attempt failed", left(true, failed).await),
+    ] {
+        assert_eq!(record.usage_source, UsageSource::None, "{name}");
+        assert_eq!(
+            (record.usage, record.charged),
+            (TokenUsage::ZERO, Some(NanoUsd::ZERO)),
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_the_upstream_was_sent_is_kept_if_it_takes_its_time() {
+    let (_, record) =
+        left(false, |flight| assert!(!flight.keep_sent(), "it has not gone yet")).await;
+    assert_eq!(record.usage_source, UsageSource::None);
+    let (bench, record) = left(true, |flight| assert!(flight.keep_sent())).await;
+    eventually("it is kept", async || bench.ledger.checkpoints.lock().unwrap().len() == 1).await;
+    let checkpoints = bench.ledger.checkpoints.lock().unwrap();
+    let told = checkpoints[0].progress.as_ref().unwrap();
+    assert_eq!((told.usage_source, told.usage), (UsageSource::Estimated, record.usage));
+    assert_eq!((told.cost, told.charged), (record.cost, record.charged));
 }

@@ -48,27 +48,42 @@ impl Operator {
         Ok(())
     }
 
-    /// What each of `accounts` has cost on the present day of its quota, whether or not it has one.
+    /// What each of `accounts` has spent, in one trip.
     ///
     /// # Errors
     ///
     /// The store's.
-    pub async fn cost_of_day(&self, accounts: &[Account]) -> Result<Vec<NanoUsd>, OperatorError> {
+    pub async fn spending(&self, accounts: &[Account]) -> Result<Vec<Spending>, OperatorError> {
         // What was counted before a limit was set counts for it too: any limit tells what is spent.
         let any = Some(NanoUsd::from_nanos(i64::MAX));
         let scopes = accounts.iter().map(|account| {
-            let limits =
-                Limits { daily_cost: any, starts: account.limits.starts, ..Limits::default() };
+            let limits = Limits { daily_cost: account.limits.daily_cost.or(any), ..account.limits };
             (LimitScope::Account(account.id.clone()), limits)
         });
         let scopes: Vec<_> = scopes.collect();
         let standings = self.stores.ledger.standings(&scopes, self.clock.now()).await?;
-        let costs = standings.iter().map(|states| {
-            let day = states.iter().find(|state| state.limit == LimitKind::DailyCost);
-            let used = day.map_or(0, |state| i64::try_from(state.used).unwrap_or(i64::MAX));
-            NanoUsd::from_nanos(used)
-        });
-        Ok(costs.collect())
+        Ok(standings.iter().map(|states| Spending::of(states)).collect())
+    }
+}
+
+/// What an account has spent of its own limits.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Spending {
+    /// On the present day of its quota, whether or not it has one.
+    pub of_day: NanoUsd,
+    /// The limit of money that is used up; of several, the one that keeps the account out for longest. It lets
+    /// nothing in until it starts anew or is raised.
+    pub used_up: Option<LimitState>,
+}
+
+impl Spending {
+    fn of(states: &[LimitState]) -> Self {
+        let day = states.iter().find(|state| state.limit == LimitKind::DailyCost);
+        let used = day.map_or(0, |state| i64::try_from(state.used).unwrap_or(i64::MAX));
+        let spent =
+            states.iter().filter(|state| state.limit.is_money() && state.allowed <= state.used);
+        let longest = spent.max_by_key(|state| (state.resets_at.is_none(), state.resets_at));
+        Self { of_day: NanoUsd::from_nanos(used), used_up: longest.copied() }
     }
 }
 

@@ -1,8 +1,9 @@
 //! A complete answer: the body of a Message that was not streamed.
 
-use relay_domain::{ModelName, TokenUsage};
+use relay_domain::{ModelName, TokenCount, TokenUsage};
 
 use super::ProviderError;
+use super::length::ContentLength;
 use super::usage::{Served, UsageFields, short_text};
 use crate::ScanError;
 use crate::json::Cursor;
@@ -20,11 +21,14 @@ pub struct MessageFacts {
     pub usage: Option<TokenUsage>,
     /// How the provider says it served the message.
     pub served: Served,
+    /// How much output its content comes to, by its length: text, thinking and what tools are called with. For
+    /// an answer of which the provider counts nothing.
+    pub output_by_length: TokenCount,
     /// The error that stands in place of a message.
     pub error: Option<ProviderError>,
 }
 
-/// Reads a complete JSON answer, skipping its content. A body that is not a JSON object, or not a
+/// Reads a complete JSON answer, passing over its content. A body that is not a JSON object, or not a
 /// whole one, has no facts.
 #[must_use]
 pub fn read_message(body: &[u8]) -> MessageFacts {
@@ -42,6 +46,7 @@ pub(super) struct Envelope {
     pub(super) served_model: Option<ModelName>,
     pub(super) stop_reason: Option<String>,
     pub(super) usage: Option<UsageFields>,
+    content: ContentLength,
     error: Option<ProviderError>,
 }
 
@@ -57,6 +62,7 @@ impl Envelope {
                         name.and_then(|name| ModelName::try_from(name.as_ref()).ok());
                 }
                 b"stop_reason" => envelope.stop_reason = short_text(&cursor.value()?),
+                b"content" => envelope.content = ContentLength::read(cursor)?,
                 b"usage" => envelope.usage = UsageFields::read(cursor)?,
                 b"error" => envelope.error = ProviderError::read(cursor)?,
                 _ => cursor.skip()?,
@@ -73,6 +79,7 @@ impl Envelope {
             stop_reason: self.stop_reason,
             usage: self.usage.as_ref().map(UsageFields::tokens),
             served: self.usage.map(UsageFields::into_served).unwrap_or_default(),
+            output_by_length: self.content.tokens(),
             error: self.error,
         }
     }
@@ -108,12 +115,46 @@ mod tests {
                 web_search_requests: Some(1),
                 ..Served::default()
             },
+            output_by_length: TokenCount::new(5),
             error: None,
         };
         assert_eq!(facts, expected);
         for cut in 0..body.trim_end().len() {
             let facts = read_message(&body.as_bytes()[..cut]);
             assert_eq!(facts, MessageFacts::default(), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn content_is_measured_and_what_is_no_output_is_not() {
+        let long = "x".repeat(8_000);
+        for (content, tokens) in [
+            ("[]".to_owned(), 0),
+            (
+                format!(
+                    r#"[{{"type":"text","text":"{long}","citations":[{{"cited_text":"{long}"}}]}}]"#
+                ),
+                2_000,
+            ),
+            (format!(r#"[{{"type":"thinking","thinking":"{long}","signature":"{long}"}}]"#), 2_000),
+            (format!(r#"[{{"type":"redacted_thinking","data":"{long}"}}]"#), 0),
+            (
+                format!(r#"[{{"type":"web_search_tool_result","content":[{{"text":"{long}"}}]}}]"#),
+                0,
+            ),
+            (
+                r#"[{"type":"tool_use","id":"t","name":"n","input":{}},{"type":"text","text":""}]"#
+                    .to_owned(),
+                0,
+            ),
+            (r#"[{"type":"text","text":"a"},{"type":"tool_use","input":{"a":1}}]"#.to_owned(), 2),
+            (r#""a text alone""#.to_owned(), 0),
+            (r#"[7,{"text":null},{"text":8}]"#.to_owned(), 0),
+        ] {
+            let body = format!(r#"{{"content":{content},"usage":{{}}}}"#);
+            let facts = read_message(body.as_bytes());
+            assert_eq!(facts.output_by_length, TokenCount::new(tokens), "{}", &body[..40]);
+            assert_eq!(facts.usage, Some(TokenUsage::ZERO));
         }
     }
 

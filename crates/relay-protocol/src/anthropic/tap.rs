@@ -6,6 +6,7 @@
 use memchr::memmem;
 use relay_domain::{ModelName, TokenCount, TokenUsage, UsageSource};
 
+use super::length::ContentLength;
 use super::provider_error::{ProviderError, read_error};
 use super::response::Envelope;
 use super::usage::{Served, UsageFields, short_text};
@@ -15,8 +16,6 @@ use crate::sse::{Frame, FrameScanner};
 
 /// What surrounds the content in an event of content: names, quotes and braces.
 const DELTA_ENVELOPE_BYTES: usize = 113;
-/// Bytes of content that make a token, as English and code go.
-const BYTES_PER_TOKEN: u64 = 4;
 /// A signature of thinking is longer than this; only frames that are get searched for one.
 const SIGNATURE_BYTES: usize = 256;
 
@@ -87,7 +86,7 @@ impl StreamTap {
     /// for every four bytes. What the provider has not counted yet can only be guessed so.
     #[must_use]
     pub fn output_by_length(&self) -> TokenCount {
-        TokenCount::new(self.seen.deltas.max(self.seen.delta_bytes.div_ceil(BYTES_PER_TOKEN)))
+        self.seen.length.tokens()
     }
 
     /// Whether the terminal event has come. A stream that ends without it is broken.
@@ -123,9 +122,8 @@ struct Seen {
     served_model: Option<ModelName>,
     stop_reason: Option<String>,
     content: bool,
-    /// Events that carried content, and the bytes of it.
-    deltas: u64,
-    delta_bytes: u64,
+    /// What the events carried of it.
+    length: ContentLength,
     ended: bool,
     error: Option<ProviderError>,
 }
@@ -168,9 +166,7 @@ impl Seen {
             // Not output: nobody is charged for it.
             return;
         }
-        let content = frame.len().saturating_sub(DELTA_ENVELOPE_BYTES);
-        self.deltas += 1;
-        self.delta_bytes += u64::try_from(content).unwrap_or(0);
+        self.length.add(frame.len().saturating_sub(DELTA_ENVELOPE_BYTES));
     }
 
     fn start(&mut self, data: &[u8]) {

@@ -10,7 +10,7 @@
 
 use relay_domain::{
     AccountId, CostBreakdown, GroupId, KeyId, LimitScope, ModelName, NanoUsd, PeriodStarts,
-    Platform, RequestId, ServedTerms, Timestamp, TokenUsage,
+    Platform, RequestId, ServedTerms, Timestamp, TokenUsage, UsageSource,
 };
 use relay_store::{AdmitRequest, Orphan, Progress, Settlement, StoreError, budgets};
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,8 @@ struct Known {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     served_model: Option<ModelName>,
     usage: TokenUsage,
+    #[serde(default = "provider_told", skip_serializing_if = "is_providers")]
+    source: UsageSource,
     #[serde(default, skip_serializing_if = "ServedTerms::are_usual")]
     terms: ServedTerms,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -43,6 +45,16 @@ struct Known {
     cost_by_kind: Option<CostBreakdown>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     charged: Option<NanoUsd>,
+}
+
+/// What stands where nothing does: the provider's own word.
+fn provider_told() -> UsageSource {
+    UsageSource::Partial
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_providers(source: &UsageSource) -> bool {
+    *source == provider_told()
 }
 
 /// A hold's part in one scope, as the scripts write it: tokens, money, money of Claude models, whether it has a
@@ -136,8 +148,16 @@ pub(super) fn write(request: &AdmitRequest) -> Result<String, StoreError> {
 ///
 /// [`StoreError::Refused`] if it cannot be written as JSON.
 pub(super) fn write_progress(progress: Option<&Progress>) -> Result<String, StoreError> {
-    let Some(Progress { account, served_model, usage, terms, cost, cost_by_kind, charged }) =
-        progress.cloned()
+    let Some(Progress {
+        account,
+        served_model,
+        usage,
+        usage_source,
+        terms,
+        cost,
+        cost_by_kind,
+        charged,
+    }) = progress.cloned()
     else {
         return Ok(String::new());
     };
@@ -145,6 +165,7 @@ pub(super) fn write_progress(progress: Option<&Progress>) -> Result<String, Stor
         account,
         served_model,
         usage,
+        source: usage_source,
         terms,
         cost,
         cost_by_kind,
@@ -175,10 +196,16 @@ pub(super) fn orphan(
             Some(serde_json::from_str(known).map_err(|error| corrupt(error.to_string()))?)
         }
     };
-    let progress =
-        known.map(|Known { account, served_model, usage, terms, cost, cost_by_kind, charged }| {
-            Progress { account, served_model, usage, terms, cost, cost_by_kind, charged }
-        });
+    let progress = known.map(|known| Progress {
+        account: known.account,
+        served_model: known.served_model,
+        usage: known.usage,
+        usage_source: known.source,
+        terms: known.terms,
+        cost: known.cost,
+        cost_by_kind: known.cost_by_kind,
+        charged: known.charged,
+    });
     let orphan = Orphan {
         request,
         key: admitted.key,

@@ -2,7 +2,7 @@
 
 use relay_domain::{
     AccountId, CostBreakdown, GroupId, KeyId, ModelName, NanoUsd, Platform, ServedTerms, Timestamp,
-    TokenUsage,
+    TokenUsage, UsageSource,
 };
 use relay_store::{Estimate, Progress};
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,8 @@ struct ProgressForm {
     account: AccountId,
     served_model: Option<ModelName>,
     usage: TokenUsage,
+    #[serde(default = "provider_told", skip_serializing_if = "is_providers")]
+    usage_source: UsageSource,
     #[serde(default, skip_serializing_if = "ServedTerms::are_usual")]
     terms: ServedTerms,
     cost: Option<NanoUsd>,
@@ -56,6 +58,16 @@ struct ProgressForm {
     charged: Option<NanoUsd>,
 }
 
+/// What stands where nothing does: the provider's own word.
+fn provider_told() -> UsageSource {
+    UsageSource::Partial
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_providers(source: &UsageSource) -> bool {
+    *source == provider_told()
+}
+
 impl HoldForm {
     /// The form of a hold.
     pub(crate) fn of(hold: &Hold) -> Self {
@@ -63,6 +75,7 @@ impl HoldForm {
             account: told.account.clone(),
             served_model: told.served_model.clone(),
             usage: told.usage,
+            usage_source: told.usage_source,
             terms: told.terms,
             cost: told.cost,
             cost_by_kind: told.cost_by_kind,
@@ -91,6 +104,7 @@ impl HoldForm {
             account: form.account,
             served_model: form.served_model,
             usage: form.usage,
+            usage_source: form.usage_source,
             terms: form.terms,
             cost: form.cost,
             cost_by_kind: form.cost_by_kind,

@@ -419,6 +419,7 @@ pub fn checkpoint(number: u8, lease_until: Timestamp, usage: TokenUsage) -> Chec
         account: account_id("account-one"),
         served_model: Some(model("claude-sonnet-4-5-20250929")),
         usage,
+        usage_source: UsageSource::Partial,
         terms: ServedTerms { fast: true, ..ServedTerms::default() },
         cost: Some(NanoUsd::from_nanos(4_200)),
         cost_by_kind: Some(CostBreakdown::of_kinds(

@@ -74,6 +74,20 @@ pub async fn an_orphan_is_settled_with_its_last_checkpoint(stores: &Stores) {
     }
 }
 
+/// An orphan that its upstream had, and had counted nothing of yet, counts with what was reckoned, and says so.
+pub async fn an_orphan_whose_usage_was_reckoned_says_so(stores: &Stores) {
+    admitted(stores, 0, "k", at(0)).await;
+    let mut told = checkpoint(0, at(60_000), usage(3));
+    let progress = told.progress.as_mut().unwrap();
+    progress.usage_source = UsageSource::Estimated;
+    assert!(stores.ledger.checkpoint(&told).await.unwrap());
+    let reaped = stores.ledger.reap(at(LATER), 10).await.unwrap();
+    let sources: Vec<_> = reaped.iter().map(|orphan| orphan.usage_source).collect();
+    assert_eq!(sources, [UsageSource::Estimated]);
+    assert_eq!(stores.usage.record(request_id(0)).await.unwrap().as_ref(), reaped.first());
+    assert_eq!(total_of_key(stores).await, counted_partially());
+}
+
 /// A second reaper finds nothing.
 pub async fn an_orphan_counts_once(stores: &Stores) {
     admitted(stores, 0, "k", at(0)).await;

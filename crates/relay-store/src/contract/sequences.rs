@@ -313,6 +313,7 @@ impl History {
             account: told.account.clone().unwrap_or(account_id("nobody")),
             served_model: told.served_model.clone(),
             usage: told.usage,
+            usage_source: UsageSource::Partial,
             terms: told.terms,
             cost: told.cost,
             cost_by_kind: told.cost_by_kind,

@@ -56,6 +56,7 @@ impl CommitCells {
 mod tests {
     use relay_domain::{
         KeyId, ModelName, NanoUsd, Platform, RequestId, ServedTerms, TokenCount, TokenUsage,
+        UsageSource,
     };
 
     use super::*;
@@ -69,6 +70,7 @@ mod tests {
             account: "a".to_owned().try_into().unwrap(),
             served_model: None,
             usage: TokenUsage { output: TokenCount::new(7), ..TokenUsage::ZERO },
+            usage_source: UsageSource::Partial,
             terms: ServedTerms::default(),
             cost: None,
             cost_by_kind: None,

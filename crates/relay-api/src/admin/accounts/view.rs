@@ -6,6 +6,7 @@ use relay_domain::{
     Account, AccountHealth, AccountKind, Calendar, LimitPeriodKind, Multiplier, NanoUsd, Penalty,
     PenaltyReason, Proxy, ProxyScheme, ProxySetting, Timestamp,
 };
+use relay_engine::operator::Spending;
 use serde::Serialize;
 use serde_json::Number;
 use utoipa::ToSchema;
@@ -78,7 +79,7 @@ pub(super) struct AccountView {
     last_reset_date: String,
     /// When its day begins.
     quota_reset_time: String,
-    /// Since when its quota of the day is used up.
+    /// Since when its quota of the day or another limit of money is used up: when it was last used.
     #[serde(skip_serializing_if = "Option::is_none")]
     quota_stopped_at: Option<String>,
     /// Dollars; 0 means no limit.
@@ -154,9 +155,9 @@ impl AccountView {
         account: Account,
     ) -> Result<Revised<OneAccount>, ApiError> {
         let revision = account.revision;
-        let costs = session.operator().cost_of_day(std::slice::from_ref(&account)).await?;
-        let cost = costs.first().copied().unwrap_or(NanoUsd::ZERO);
-        let account = Self::new(account, cost, session.usage().calendar(), session.now());
+        let spending = session.operator().spending(std::slice::from_ref(&account)).await?;
+        let spending = spending.first().copied();
+        let account = Self::new(account, spending, session.usage().calendar(), session.now());
         Ok(Revised::new(revision, OneAccount { account }))
     }
 
@@ -165,21 +166,38 @@ impl AccountView {
         session: &Session,
         accounts: Vec<Account>,
     ) -> Result<Vec<Self>, ApiError> {
-        let costs = session.operator().cost_of_day(&accounts).await?;
+        let spending = session.operator().spending(&accounts).await?;
         let (calendar, now) = (session.usage().calendar(), session.now());
-        let views = accounts.into_iter().zip(costs);
-        Ok(views.map(|(account, cost)| Self::new(account, cost, calendar, now)).collect())
+        let views = accounts.into_iter().zip(spending);
+        let view = |(account, spending)| Self::new(account, Some(spending), calendar, now);
+        Ok(views.map(view).collect())
     }
 
-    /// An account as it is at `now`, when this day of its quota has cost so much.
-    fn new(account: Account, cost: NanoUsd, calendar: Calendar, now: Timestamp) -> Self {
+    /// An account as it is at `now`, when it has spent so much.
+    fn new(
+        account: Account,
+        spending: Option<Spending>,
+        calendar: Calendar,
+        now: Timestamp,
+    ) -> Self {
+        let cost = spending.map_or(NanoUsd::ZERO, |spending| spending.of_day);
         let starts = account.limits.starts;
         let day = calendar.limit_period(LimitPeriodKind::Day, starts, now).to_string();
         let moment = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
         // One that has run out stays stored until the next answer, but keeps nothing out.
         let penalty = account.health.penalty.filter(|penalty| penalty.holds(now));
         let limited = penalty.filter(|penalty| penalty.reason == PenaltyReason::RateLimited);
+        // By the counters that its requests are weighed against. A limit that is used up lets nothing in, so it
+        // has been since the last use.
+        let used_up = spending.and_then(|spending| spending.used_up).map(|state| Penalty {
+            reason: PenaltyReason::QuotaExceeded,
+            since: account.last_used_at.unwrap_or(account.created_at),
+            until: state.resets_at,
+            streak: 1,
+        });
+        let penalty = penalty.or(used_up);
         let stopped = penalty.filter(|penalty| penalty.reason == PenaltyReason::QuotaExceeded);
+        let stopped = used_up.or(stopped);
         Self {
             id: account.id.into(),
             platform: account.platform.as_str(),
@@ -284,6 +302,6 @@ fn reason(reason: PenaltyReason) -> &'static str {
         PenaltyReason::Unauthorized => "the provider refuses its credential (401)",
         PenaltyReason::Blocked => "the provider refuses the account (402 or 403)",
         PenaltyReason::ModelUnknown => "the provider does not know the model",
-        PenaltyReason::QuotaExceeded => "its daily quota is used up",
+        PenaltyReason::QuotaExceeded => "its quota is used up",
     }
 }

@@ -21,8 +21,8 @@ async fn limits_that_start_anew_leave_a_note() {
     let states = desk.operator.standing(&scope, &account.limits).await.unwrap();
     assert_eq!((states.len(), states[0].used, states[0].allowed), (1, 3, 5));
     assert!(desk.operator.standing(&scope, &Limits::default()).await.unwrap().is_empty());
-    let costs = desk.operator.cost_of_day(std::slice::from_ref(&account)).await.unwrap();
-    assert_eq!(costs, [NanoUsd::from_nanos(3)]);
+    let spending = desk.operator.spending(std::slice::from_ref(&account)).await.unwrap();
+    assert_eq!(spending, [Spending { of_day: NanoUsd::from_nanos(3), used_up: None }]);
 
     desk.operator.restart_limits(&root(), &scope, &account.limits).await.unwrap();
     let states = desk.operator.standing(&scope, &account.limits).await.unwrap();
@@ -32,6 +32,29 @@ async fn limits_that_start_anew_leave_a_note() {
     assert_eq!(trail[0].action, "account.reset-limits");
     assert_eq!(trail[0].before.as_deref(), Some(r#"{"daily_cost":3}"#));
     assert_eq!(trail[0].after.as_deref(), Some(r#"{"daily_cost":0}"#));
+}
+
+#[test]
+fn of_the_limits_that_are_used_up_the_last_to_start_anew_tells() {
+    let state = |limit, used, resets_at: Option<u64>| LimitState {
+        limit,
+        used,
+        held: 9,
+        allowed: 5,
+        resets_at: resets_at.map(relay_domain::Timestamp::from_millis),
+    };
+    let day = state(LimitKind::DailyCost, 5, Some(10));
+    let week = state(LimitKind::WeeklyCost, 6, Some(70));
+    let total = state(LimitKind::TotalCost, 5, None);
+    for (states, used_up) in [
+        (vec![], None),
+        (vec![state(LimitKind::DailyCost, 4, Some(10))], None),
+        (vec![state(LimitKind::Concurrency, 5, None), day], Some(day)),
+        (vec![week, day], Some(week)),
+        (vec![total, week, day], Some(total)),
+    ] {
+        assert_eq!(Spending::of(&states).used_up, used_up, "{states:?}");
+    }
 }
 
 /// A request of a key that costs so many nano-dollars at the account.
