@@ -17,6 +17,7 @@ mod keys;
 mod login;
 mod prices;
 mod requests;
+mod schemas;
 mod service_rates;
 mod stats;
 mod takeover;
