@@ -35,6 +35,7 @@ mod stats;
 mod throttle;
 mod tokens;
 mod webhooks;
+mod wording;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

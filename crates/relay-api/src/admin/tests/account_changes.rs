@@ -86,7 +86,7 @@ async fn a_change_that_cannot_be_or_comes_late_changes_nothing() {
         (r#"{"rateMultiplier":-1}"#, "rateMultiplier must"),
         (r#"{"subscriptionExpiresAt":"soon"}"#, "subscriptionExpiresAt must"),
         (r#"{"apiKey":""}"#, "apiKey must"),
-        (r#"{"status":"blocked"}"#, "status: unknown variant"),
+        (r#"{"status":"blocked"}"#, "status must be `active`"),
         (r#"{"dailyUsage":0}"#, "unknown field `dailyUsage`"),
     ] {
         let answer = put(&path, body).await.expect(400);

@@ -164,7 +164,7 @@ async fn what_leads_nowhere_is_said_in_one_shape() {
         ("no such method", keys(Method::DELETE, json, ""), 405, "DELETE is not allowed here"),
         ("no body", keys(Method::POST, json, ""), 400, "EOF"),
         ("no JSON", keys(Method::POST, json, "{"), 400, "EOF"),
-        ("JSON of another kind", keys(Method::POST, json, "7"), 400, "expected struct"),
+        ("JSON of another kind", keys(Method::POST, json, "7"), 400, "must be an object"),
         (
             "an unknown field",
             keys(Method::POST, json, r#"{"nmae":"x"}"#),
@@ -250,4 +250,44 @@ async fn the_documentation_is_served_from_the_binary() {
     let start = office.get("/docs/swagger-initializer.js", None).await.expect(200);
     assert!(start.text.contains("/openapi.json"), "{}", start.text);
     office.get("/docs/nothing.js", None).await.expect(404);
+}
+
+#[tokio::test]
+async fn an_array_is_no_object() {
+    let office = Office::open().await;
+    let token = office.token().await;
+    office.stores.keys.create(&relay_store::contract::fixture::key("k", 1)).await.unwrap();
+    let login = format!(r#"["root","{}"]"#, super::fixture::PASSWORD);
+    office.post("/api/v2/auth/admin/login", None, &login).await.expect(400);
+    let document: Value = serde_json::from_str(&openapi::document()).unwrap();
+    let mut tried = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            if operation["requestBody"].is_null() || path.starts_with("/api/v2/auth") {
+                continue;
+            }
+            let method: Method = method.to_uppercase().parse().unwrap();
+            let path = path.replace("{platform}", "codex").replace("{id}", "k");
+            for body in [r#"["hacked","desc"]"#, "[]", "7", "null"] {
+                let answer = office.send_json(method.clone(), &path, Some(&token), body).await;
+                assert_eq!(answer.status, 400, "{method} {path} {body}: {}", answer.text);
+                assert_eq!(answer.message(), "the body must be an object", "{method} {path}");
+                tried += 1;
+            }
+        }
+    }
+    assert!(48 <= tried, "{tried}");
+    for (path, body) in [
+        ("/api/v2/keys", r#"{"queue":[1,2]}"#),
+        ("/api/v2/keys/bulk", r#"{"count":1,"template":["x"]}"#),
+        ("/api/v2/keys/bulk-edit", r#"{"ids":["k"],"changes":["hacked"]}"#),
+    ] {
+        let answer = office.post(path, Some(&token), body).await.expect(400);
+        assert!(answer.message().ends_with("must be an object"), "{path}: {}", answer.text);
+    }
+    let kept = office.stores.keys.list().await.unwrap();
+    assert_eq!(
+        (kept.len(), kept[0].name.as_str()),
+        (1, relay_store::contract::fixture::key("k", 1).name.as_str())
+    );
 }

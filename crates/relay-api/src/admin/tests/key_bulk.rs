@@ -48,6 +48,12 @@ async fn a_change_that_is_asked_twice_is_made_once() {
     let grace = json!({"gracePeriodSeconds": 60});
     once(&office, &token, "turn", &path, &grace).await.expect(422);
 
+    // Without a body, and without saying of what kind it is, the secret before is good no more.
+    let none =
+        super::fixture::request(Method::POST, &path, Some(&token), axum::body::Body::empty());
+    let rotated = office.send(none).await.expect(200).json();
+    assert_ne!(rotated["rawKey"], first.json()["rawKey"]);
+
     let edit = json!({"ids": [id], "changes": {"name": "other"}});
     let first = once(&office, &token, "edit", EDIT, &edit).await.expect(200);
     let again = once(&office, &token, "edit", EDIT, &edit).await.expect(200);
