@@ -112,6 +112,13 @@ pub(super) fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secre
     String::deserialize(deserializer).map(SecretString::from)
 }
 
+/// Reads the same where it may be left out but not be `null`.
+pub(super) fn given_secret<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SecretString>, D::Error> {
+    secret(deserializer).map(Some)
+}
+
 /// Reads the same where it may be left out, or be `null`.
 pub(super) fn optional_secret<'de, D: Deserializer<'de>>(
     deserializer: D,
