@@ -68,6 +68,11 @@ pub(crate) enum ApiError {
         /// What is wrong with it, as the end of a sentence.
         why: &'static str,
     },
+    /// A key would be changed that the preview has not shown.
+    #[error(
+        "the API Key is not among the revisions: the preview has not shown it; it was not changed"
+    )]
+    NotPreviewed,
     /// The price source cannot be taken.
     #[error("The prices in force stay: {}", .0.in_full())]
     Prices(#[from] SourceError),
@@ -114,6 +119,7 @@ impl ApiError {
             Self::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, None),
             Self::Unreadable { status, .. } => (*status, None),
             Self::Invalid { .. } => (StatusCode::BAD_REQUEST, None),
+            Self::NotPreviewed => (StatusCode::PRECONDITION_FAILED, None),
             Self::Prices(_) => (StatusCode::UNPROCESSABLE_ENTITY, None),
             Self::Unprintable(_) => (StatusCode::INTERNAL_SERVER_ERROR, Some(INTERNAL)),
             Self::Operator(error) => match error {
