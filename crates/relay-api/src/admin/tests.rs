@@ -5,6 +5,7 @@ mod account_groups;
 mod accounts;
 mod automation;
 mod browsers;
+mod conditions;
 mod doors;
 mod events;
 mod fixture;
