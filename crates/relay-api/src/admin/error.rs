@@ -12,7 +12,9 @@ use relay_engine::operator::OperatorError;
 use relay_engine::prices::SourceError;
 use relay_store::StoreError;
 use serde::Serialize;
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response as Documented, ResponseBuilder};
+use utoipa::openapi::{
+    ContentBuilder, OpenApi, Ref, RefOr, Response as Documented, ResponseBuilder,
+};
 use utoipa::{IntoResponses, ToSchema};
 
 use super::revision::tag;
@@ -195,6 +197,26 @@ impl IntoResponses for ApiError {
             ("503", "The store cannot be reached"),
         ];
         answers.map(|(status, why)| (status.to_owned(), documented_error(why).into())).into()
+    }
+}
+
+/// Documents what any operation that takes a body may answer to one.
+pub(crate) fn document_bodies(document: &mut OpenApi) {
+    for item in document.paths.paths.values_mut() {
+        let operations = [&mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+        let operations = operations.into_iter().flatten();
+        for operation in operations.filter(|operation| operation.request_body.is_some()) {
+            let answers = &mut operation.responses.responses;
+            // Of the server, and so without a body.
+            let too_slow = ResponseBuilder::new().description("The body did not come in time");
+            answers.entry("408".to_owned()).or_insert_with(|| too_slow.build().into());
+            for (status, why) in
+                [("413", "The body is longer than 1 MiB"), ("415", "The body is not JSON")]
+            {
+                let answer = || documented_error(why).into();
+                answers.entry(status.to_owned()).or_insert_with(answer);
+            }
+        }
     }
 }
 

@@ -188,3 +188,26 @@ async fn keys_are_listed_by_what_they_are() {
     let answer = office.get("/api/v2/keys/none", Some(&token)).await.expect(404);
     assert_eq!(answer.message(), "API Key not found");
 }
+
+#[tokio::test]
+async fn labels_and_pictures_have_bounds_and_what_is_longer_is_kept() {
+    let office = Office::open().await;
+    let token = office.token().await;
+    let (long, many) = ("x".repeat(65_537), vec!["t"; 101]);
+    for (field, value) in [("icon", json!(long)), ("tags", json!(many))] {
+        let refused = office.post(KEYS, Some(&token), &json!({ field: value }).to_string()).await;
+        assert!(refused.expect(400).message().starts_with(&format!("{field} must")));
+    }
+    let mut old = relay_store::contract::fixture::key("old", 1);
+    old.icon = long;
+    old.tags = many.into_iter().map(str::to_owned).collect();
+    office.stores.keys.create(&old).await.unwrap();
+    let path = format!("{KEYS}/old");
+    let body = r#"{"name":"renamed"}"#;
+    let kept =
+        office.send_json(http::Method::PUT, &path, Some(&token), body).await.expect(200).json();
+    assert_eq!(
+        (kept["key"]["icon"].as_str().unwrap().len(), kept["key"]["name"].clone()),
+        (65_537, json!("renamed"))
+    );
+}
