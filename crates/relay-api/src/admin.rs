@@ -12,7 +12,7 @@ mod audit;
 mod auth;
 mod cors;
 pub(crate) mod dollars;
-mod error;
+pub(crate) mod error;
 mod events;
 mod extract;
 mod given_limits;
@@ -32,9 +32,11 @@ mod self_loop;
 mod service_rates;
 mod session;
 mod stats;
+mod takes;
 mod throttle;
 mod tokens;
 mod webhooks;
+mod wording;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -143,6 +145,7 @@ pub fn router(parts: AdminParts) -> Router {
     let (router, document) = openapi::routes().split_for_parts();
     let router = router
         .merge(documentation::router(&openapi::print(&document)))
+        .route_layer(from_fn_with_state(takes::Takes::of(&document), takes::refuse_untaken))
         .route_layer(from_fn_with_state(state.clone(), guard::guard))
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)

@@ -5,6 +5,7 @@ use utoipa::openapi::{Components, OpenApi};
 use utoipa::{Modify, OpenApi as _};
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::admin::error::document_bodies;
 use crate::admin::{self, AdminState};
 use crate::health;
 
@@ -52,7 +53,10 @@ pub fn document() -> String {
 
 /// Every documented route: all there are but the document's own.
 pub(crate) fn routes() -> OpenApiRouter<AdminState> {
-    OpenApiRouter::with_openapi(Frame::openapi()).merge(admin::routes()).merge(health::routes())
+    let frame = OpenApiRouter::with_openapi(Frame::openapi());
+    let mut routes = frame.merge(admin::routes()).merge(health::routes());
+    document_bodies(routes.get_openapi_mut());
+    routes
 }
 
 /// The document as pretty JSON.

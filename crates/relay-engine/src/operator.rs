@@ -7,7 +7,7 @@
 mod account_groups;
 mod accounts;
 pub(crate) mod audit;
-mod error;
+pub(crate) mod error;
 mod fresh_id;
 mod groups;
 mod idempotent;

@@ -10,6 +10,7 @@ mod fetch;
 mod keeper;
 mod overrides;
 mod service_rates;
+mod shown;
 mod source;
 
 use std::sync::Arc;

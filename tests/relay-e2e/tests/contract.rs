@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use relay_e2e::{Relay, Store};
+use relay_e2e::{Relay, Request, Store};
 use tokio::process::Command;
 
 /// Cases of each operation, beyond those that cover the document's boundaries.
@@ -32,7 +32,13 @@ async fn redis_keeps_the_document() {
 async fn holds(store: Store) {
     let relay = Relay::start(store).await;
     let _account = relay.account("an account").await;
-    relay.key().await;
+    let key = relay.key().await;
+    let asked = r#"{"model":"claude-sonnet-4-5-20250929","max_tokens":9,"messages":[{"role":"user","content":"Hello."}]}"#;
+    // So that there are records, and statistics, to hold against the document.
+    for _ in 0..3 {
+        let answer = relay.send(&Request::messages(&key.secret, asked)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
     let clients = PathBuf::from(std::env::var_os("RELAY_CLIENTS_DIR").unwrap());
     let home = tempfile::tempdir().unwrap();
     let output = Command::new(clients.join("schemathesis").join("bin").join("schemathesis"))

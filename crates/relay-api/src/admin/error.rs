@@ -12,7 +12,9 @@ use relay_engine::operator::OperatorError;
 use relay_engine::prices::SourceError;
 use relay_store::StoreError;
 use serde::Serialize;
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response as Documented, ResponseBuilder};
+use utoipa::openapi::{
+    ContentBuilder, OpenApi, Ref, RefOr, Response as Documented, ResponseBuilder,
+};
 use utoipa::{IntoResponses, ToSchema};
 
 use super::revision::tag;
@@ -68,6 +70,11 @@ pub(crate) enum ApiError {
         /// What is wrong with it, as the end of a sentence.
         why: &'static str,
     },
+    /// A key would be changed that the preview has not shown.
+    #[error(
+        "the API Key is not among the revisions: the preview has not shown it; it was not changed"
+    )]
+    NotPreviewed,
     /// The price source cannot be taken.
     #[error("The prices in force stay: {}", .0.in_full())]
     Prices(#[from] SourceError),
@@ -114,6 +121,7 @@ impl ApiError {
             Self::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, None),
             Self::Unreadable { status, .. } => (*status, None),
             Self::Invalid { .. } => (StatusCode::BAD_REQUEST, None),
+            Self::NotPreviewed => (StatusCode::PRECONDITION_FAILED, None),
             Self::Prices(_) => (StatusCode::UNPROCESSABLE_ENTITY, None),
             Self::Unprintable(_) => (StatusCode::INTERNAL_SERVER_ERROR, Some(INTERNAL)),
             Self::Operator(error) => match error {
@@ -189,6 +197,26 @@ impl IntoResponses for ApiError {
             ("503", "The store cannot be reached"),
         ];
         answers.map(|(status, why)| (status.to_owned(), documented_error(why).into())).into()
+    }
+}
+
+/// Documents what any operation that takes a body may answer to one.
+pub(crate) fn document_bodies(document: &mut OpenApi) {
+    for item in document.paths.paths.values_mut() {
+        let operations = [&mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+        let operations = operations.into_iter().flatten();
+        for operation in operations.filter(|operation| operation.request_body.is_some()) {
+            let answers = &mut operation.responses.responses;
+            // Of the server, and so without a body.
+            let too_slow = ResponseBuilder::new().description("The body did not come in time");
+            answers.entry("408".to_owned()).or_insert_with(|| too_slow.build().into());
+            for (status, why) in
+                [("413", "The body is longer than 1 MiB"), ("415", "The body is not JSON")]
+            {
+                let answer = || documented_error(why).into();
+                answers.entry(status.to_owned()).or_insert_with(answer);
+            }
+        }
     }
 }
 

@@ -3,29 +3,63 @@
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr};
 
-use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
-use http::StatusCode;
+use http::header::CONTENT_TYPE;
 use http::request::Parts;
+use http::{HeaderMap, StatusCode};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
 use super::PeerAddress;
 use super::error::ApiError;
+use super::wording::{read_object, read_query};
 
-/// A JSON body.
+/// A body that is one JSON object.
 pub(super) struct JsonBody<T>(pub(super) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let Json(body) = Json::from_request(request, state)
-            .await
-            .map_err(|rejection| unreadable(rejection.status(), rejection.body_text()))?;
-        Ok(Self(body))
+        let is_json = is_json(request.headers());
+        let bytes = body_of(request, state).await?;
+        object(is_json, &bytes).map(Self)
     }
+}
+
+/// The bytes of a body, as many as may be sent.
+pub(super) async fn body_of<S: Send + Sync>(
+    request: Request,
+    state: &S,
+) -> Result<Bytes, ApiError> {
+    Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::Unreadable {
+            status: StatusCode::PAYLOAD_TOO_LARGE,
+            message: "the body must be at most 1 MiB".to_owned(),
+        },
+        status => unreadable(status, rejection.body_text()),
+    })
+}
+
+/// Whether the headers call the body JSON.
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let of_applications = kind.strip_prefix("application/");
+    of_applications.is_some_and(|kind| kind == "json" || kind.ends_with("+json"))
+}
+
+/// Reads a body that has to be one JSON object; `is_json`: the headers call it JSON.
+pub(super) fn object<T: DeserializeOwned>(is_json: bool, body: &[u8]) -> Result<T, ApiError> {
+    if !is_json {
+        return Err(ApiError::Unreadable {
+            status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            message: "the body must come with Content-Type: application/json".to_owned(),
+        });
+    }
+    read_object(body).map_err(ApiError::bad_request)
 }
 
 /// The variable parts of the path.
@@ -49,10 +83,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryOf<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let Query(query) = Query::from_request_parts(parts, state)
-            .await
-            .map_err(|rejection| unreadable(rejection.status(), rejection.body_text()))?;
-        Ok(Self(query))
+        let Query(pairs) =
+            Query::<Vec<(String, String)>>::from_request_parts(parts, state)
+                .await
+                .map_err(|rejection| unreadable(rejection.status(), rejection.body_text()))?;
+        read_query(pairs).map(Self).map_err(ApiError::bad_request)
     }
 }
 
@@ -77,6 +112,13 @@ pub(super) fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secre
     String::deserialize(deserializer).map(SecretString::from)
 }
 
+/// Reads the same where it may be left out but not be `null`.
+pub(super) fn given_secret<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SecretString>, D::Error> {
+    secret(deserializer).map(Some)
+}
+
 /// Reads the same where it may be left out, or be `null`.
 pub(super) fn optional_secret<'de, D: Deserializer<'de>>(
     deserializer: D,
@@ -85,7 +127,7 @@ pub(super) fn optional_secret<'de, D: Deserializer<'de>>(
 }
 
 /// A request that could not be read, as it is answered.
-pub(super) fn unreadable(status: StatusCode, message: String) -> ApiError {
+fn unreadable(status: StatusCode, message: String) -> ApiError {
     // A body that is JSON but not what was asked for is as malformed as one that is no JSON.
     let status =
         if status == StatusCode::UNPROCESSABLE_ENTITY { StatusCode::BAD_REQUEST } else { status };

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::dollars;
 use super::error::ApiError;
+use super::patch::Patch;
 
 /// What a budget counts besides what is spent: `soft` what requests in flight usually cost, `hard` what
 /// they may cost at worst.
@@ -106,12 +107,16 @@ impl GivenLimits {
     }
 }
 
-/// Reads an amount that may be given. Zero takes the limit away.
+/// Reads an amount that may be given. Zero and `null` take the limit away.
 pub(super) fn money(
     field: &'static str,
-    given: Option<&Number>,
+    given: &Patch<Number>,
 ) -> Result<Option<Option<NanoUsd>>, ApiError> {
-    given.map(|dollars| dollars::limit(field, Some(dollars))).transpose()
+    match given {
+        Patch::Keep => Ok(None),
+        Patch::Clear => Ok(Some(None)),
+        Patch::Set(dollars) => dollars::limit(field, Some(dollars)).map(Some),
+    }
 }
 
 /// Reads a time of the day such as `08:30`, in minutes after midnight.

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, IF_MATCH};
@@ -20,7 +19,7 @@ use utoipa::openapi::{ObjectBuilder, RefOr, Required, Response as Documented, Ty
 use utoipa::{IntoParams, IntoResponses};
 
 use super::error::{ApiError, documented_error};
-use super::extract::{JsonBody, unreadable};
+use super::extract::{body_of, is_json, object};
 use super::revision::{Revised, tag};
 use super::session::Session;
 
@@ -39,6 +38,9 @@ pub(super) struct Creation<B> {
     body: B,
     key: Option<IdempotencyKey>,
 }
+
+/// The same where the body may be left out: it is then the default.
+pub(super) struct Optional<B>(pub(super) Creation<B>);
 
 impl<B> Creation<B> {
     /// Makes what is asked for with `make`, unless the same was asked before: then the answer is given
@@ -119,19 +121,37 @@ impl<S: Send + Sync, B: DeserializeOwned> FromRequest<S> for Creation<B> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let Some(key) = key_of(request.headers())? else {
-            let JsonBody(body) = JsonBody::from_request(request, state).await?;
-            return Ok(Self { body, key: None });
-        };
+        Self::read(request, state, None).await
+    }
+}
+
+impl<S: Send + Sync, B: DeserializeOwned + Default> FromRequest<S> for Optional<B> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        Creation::read(request, state, Some(B::default)).await.map(Self)
+    }
+}
+
+impl<B: DeserializeOwned> Creation<B> {
+    /// Reads the body, or takes what stands for none.
+    async fn read<S: Send + Sync>(
+        request: Request,
+        state: &S,
+        none: Option<fn() -> B>,
+    ) -> Result<Self, ApiError> {
+        let key = key_of(request.headers())?;
+        let is_json = is_json(request.headers());
         let (head, body) = request.into_parts();
-        let whole = Request::from_parts(head.clone(), body);
-        let bytes = Bytes::from_request(whole, state)
-            .await
-            .map_err(|rejection| unreadable(rejection.status(), rejection.body_text()))?;
-        let fingerprint = fingerprint(&operation_of(&head), &bytes);
-        let request = Request::from_parts(head, Body::from(bytes));
-        let JsonBody(body) = JsonBody::from_request(request, state).await?;
-        Ok(Self { body, key: Some(IdempotencyKey { key, fingerprint }) })
+        let operation = operation_of(&head);
+        let bytes = body_of(Request::from_parts(head, body), state).await?;
+        let body = match none {
+            Some(none) if bytes.is_empty() => none(),
+            Some(_) | None => object(is_json, &bytes)?,
+        };
+        let fingerprint =
+            |key| IdempotencyKey { key, fingerprint: fingerprint(&operation, &bytes) };
+        Ok(Self { body, key: key.map(fingerprint) })
     }
 }
 

@@ -1,5 +1,7 @@
 //! Cursors of lists as clients see them: opaque, and good only for the order that they were given for.
 
+use std::cmp::Ordering;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use relay_store::{Cursor, Order};
@@ -51,6 +53,65 @@ pub(super) fn read(text: &str, sort: &str, order: Order) -> Result<Cursor, ApiEr
     let place = place.filter(|place| place.sort == sort && place.order == order);
     let why = "must be the nextCursor of an answer with the same sort and order";
     place.map(|place| place.after).ok_or(ApiError::Invalid { field: "cursor", why })
+}
+
+/// Which part of a list that has one order.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PageQuery {
+    /// Only those with this text in their name or id, in whatever case.
+    search: Option<String>,
+    /// How many at most. Left out: all of them.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<usize>,
+    /// Where the page begins: the `nextCursor` of the one before, asked for with the same `search`.
+    cursor: Option<String>,
+}
+
+/// A part of a list that has one order.
+pub(super) struct Part<T> {
+    pub(super) items: Vec<T>,
+    /// How many there are of those that were asked for, on all pages.
+    pub(super) total: usize,
+    pub(super) next_cursor: Option<String>,
+}
+
+impl PageQuery {
+    /// The part of `items` that is asked for. `sort` names what they are sorted by, which way; each is found
+    /// by its `place` and its `name`.
+    pub(super) fn part_of<T>(
+        self,
+        mut items: Vec<T>,
+        (sort, order): (&str, Order),
+        place: impl Fn(&T) -> Cursor,
+        name: impl Fn(&T) -> &str,
+    ) -> Result<Part<T>, ApiError> {
+        let limit = check_limit(self.limit)?;
+        let after = self.cursor.map(|cursor| read(&cursor, sort, order)).transpose()?;
+        if let Some(text) = self.search.map(|text| text.to_lowercase()) {
+            let has = |said: &str| said.to_lowercase().contains(&text);
+            items.retain(|item| has(name(item)) || has(&place(item).id));
+        }
+        let total = items.len();
+        if limit.is_none() && after.is_none() {
+            return Ok(Part { items, total, next_cursor: None });
+        }
+        let turned = |comparison: Ordering| match order {
+            Order::Ascending => comparison,
+            Order::Descending => comparison.reverse(),
+        };
+        items.sort_by(|a, b| turned(place(a).cmp(&place(b))));
+        if let Some(after) = after {
+            items.retain(|item| turned(after.cmp(&place(item))).is_lt());
+        }
+        let limit = limit.unwrap_or(usize::MAX);
+        let has_more = limit < items.len();
+        items.truncate(limit);
+        let last = items.last().filter(|_| has_more).map(place);
+        let next_cursor = last.map(|last| print(sort, order, last)).transpose()?;
+        Ok(Part { items, total, next_cursor })
+    }
 }
 
 /// How many items a page is to hold; `None`: all of them.

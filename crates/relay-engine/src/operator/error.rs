@@ -10,7 +10,7 @@ pub(super) fn contended(what: &str) -> OperatorError {
 }
 
 /// Whether what is to be changed still has the revision that the operator has seen, if one is named.
-pub(super) fn check_revision(expected: Option<u64>, current: u64) -> Result<(), OperatorError> {
+pub(crate) fn check_revision(expected: Option<u64>, current: u64) -> Result<(), OperatorError> {
     match expected {
         Some(expected) if expected != current => Err(OperatorError::Stale { current }),
         Some(_) | None => Ok(()),

@@ -23,6 +23,10 @@ pub use standing::KeyStanding;
 
 /// The longest time that a request may wait for its turn.
 const LONGEST_WAIT: Duration = Duration::from_mins(10);
+/// The longest picture, which may be a data URL.
+const MAX_ICON_CHARS: usize = 65_536;
+/// Labels of a key at most.
+const MAX_TAGS: usize = 100;
 
 /// An API key to be made.
 #[derive(Clone, Debug)]
@@ -269,14 +273,32 @@ fn check_fields(old: Option<&ApiKey>, new: &ApiKey, now: Timestamp) -> Result<()
             return Err(invalid("activationDays", "must be at least 1"));
         }
     }
-    if new.restricted_models.names.iter().any(|name| ModelName::try_from(name.as_str()).is_err()) {
+    let is_new = |same: fn(&ApiKey, &ApiKey) -> bool| old.is_none_or(|old| !same(old, new));
+    // What a predecessor has left longer is kept as it is.
+    if is_new(|old, new| old.icon == new.icon) && MAX_ICON_CHARS < new.icon.chars().count() {
+        return Err(invalid("icon", "must have at most 65536 characters"));
+    }
+    if is_new(|old, new| old.restricted_models.names == new.restricted_models.names)
+        && new
+            .restricted_models
+            .names
+            .iter()
+            .any(|name| ModelName::try_from(name.as_str()).is_err())
+    {
         return Err(invalid("restrictedModels", "must be names of 1 to 256 bytes"));
     }
-    for client in &new.allowed_clients.names {
-        check_name("allowedClients", client, 100, "must have 1 to 100 characters each")?;
+    if is_new(|old, new| old.allowed_clients.names == new.allowed_clients.names) {
+        for client in &new.allowed_clients.names {
+            check_name("allowedClients", client, 100, "must have 1 to 100 characters each")?;
+        }
     }
-    for tag in &new.tags {
-        check_name("tags", tag, 100, "must have 1 to 100 characters each")?;
+    if is_new(|old, new| old.tags == new.tags) {
+        if MAX_TAGS < new.tags.len() {
+            return Err(invalid("tags", "must be at most 100"));
+        }
+        for tag in &new.tags {
+            check_name("tags", tag, 100, "must have 1 to 100 characters each")?;
+        }
     }
     if let Some(queue) = new.queue {
         if queue.max_waiting == 0 {

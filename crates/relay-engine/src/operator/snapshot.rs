@@ -1,6 +1,7 @@
 //! What the trail of changes shows of a thing: every setting, and no secret. A secret that changes shows as
 //! another short fingerprint of what is stored of it.
 
+use relay_crypto::SetDigest;
 use relay_domain::{
     Account, AccountGroup, AdminToken, ApiKey, BudgetPolicy, KeyDigest, KeyGroup, Limits, NanoUsd,
     OnDisconnect, Permissions, ProxySetting, SealedSecret, Signature, Timestamp, WindowCaps,
@@ -170,8 +171,11 @@ fn fingerprint(digest: &KeyDigest) -> String {
     format!("***{}", &digest.to_hex()[..8])
 }
 
-/// A sealed secret shows that there is one.
+/// The same for what is stored of a sealed secret: it says that another one was stored, and nothing about it.
 fn sealed(secret: &SealedSecret) -> String {
-    let is_empty = secret.as_stored().is_empty();
-    if is_empty { String::new() } else { "***".to_owned() }
+    let stored = secret.as_stored();
+    if stored.is_empty() {
+        return String::new();
+    }
+    fingerprint(&KeyDigest::new(SetDigest::default().add(stored.as_bytes())))
 }

@@ -1,6 +1,8 @@
 //! How far limits are used, and starting them anew.
 
-use relay_domain::{Account, Actor, LimitKind, LimitScope, LimitState, Limits, NanoUsd};
+use relay_domain::{
+    Account, Actor, LimitKind, LimitScope, LimitState, Limits, NanoUsd, RateWindow,
+};
 use serde_json::{Value, json};
 
 use super::audit::Change;
@@ -35,9 +37,10 @@ impl Operator {
         scope: &LimitScope,
         limits: &Limits,
     ) -> Result<(), OperatorError> {
-        let before = self.standing(scope, limits).await?;
+        let all = every_amount(limits);
+        let before = self.standing(scope, &all).await?;
         self.stores.ledger.restart(scope, self.clock.now()).await?;
-        let after = self.standing(scope, limits).await?;
+        let after = self.standing(scope, &all).await?;
         let (action, kind, id) = match scope {
             LimitScope::Key(id) => ("key.reset-limits", "key", id.to_string()),
             LimitScope::Group(id) => ("group.reset-limits", "group", id.to_string()),
@@ -87,9 +90,34 @@ impl Spending {
     }
 }
 
-/// What the trail shows of limits: what is used of each.
+/// Limits that tell all that is counted for a scope and starts anew, whether or not it is limited.
+fn every_amount(limits: &Limits) -> Limits {
+    let any = Some(NanoUsd::from_nanos(i64::MAX));
+    let window = limits.window.map(|window| RateWindow {
+        requests: Some(u64::MAX),
+        tokens: Some(u64::MAX),
+        cost: any,
+        ..window
+    });
+    Limits {
+        concurrency: None,
+        window,
+        daily_cost: any,
+        weekly_cost: any,
+        monthly_cost: any,
+        total_cost: any,
+        weekly_claude_cost: any,
+        ..*limits
+    }
+}
+
+/// What the trail shows of limits: what is used of each, money in dollars.
 fn shown(states: &[LimitState]) -> Value {
-    let used = states.iter().map(|state| (state.limit.name().to_owned(), json!(state.used)));
+    let used = states.iter().map(|LimitState { limit, used, .. }| {
+        let nanos = i64::try_from(*used).unwrap_or(i64::MAX);
+        let dollars = || json!(NanoUsd::from_nanos(nanos).to_string());
+        (limit.name().to_owned(), if limit.is_money() { dollars() } else { json!(used) })
+    });
     Value::Object(used.collect())
 }
 

@@ -6,13 +6,15 @@ use std::collections::BTreeMap;
 use relay_domain::{Actor, ModelName, ServiceRates};
 use relay_pricing::{PriceOverride, PricingError};
 use relay_store::{SettingsChange, SettingsName, StoreError};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::overrides::revision_of;
 use super::{
-    PriceKeeper, ServiceRatesDocument, SourceError, StoredOverride, overrides, service_rates,
+    PriceKeeper, ServiceRatesDocument, SourceError, StoredOverride, overrides, service_rates, shown,
 };
 use crate::operator::OperatorError;
 use crate::operator::audit::{Change, note};
+use crate::operator::error::check_revision;
 
 /// Overrides at most. An operator who needs more has a price file.
 const MAX_OVERRIDES: usize = 1_000;
@@ -20,10 +22,12 @@ const MAX_OVERRIDES: usize = 1_000;
 const ATTEMPTS: usize = 16;
 
 impl PriceKeeper {
-    /// Sets what `model` costs, in place of what the source says, on behalf of `actor`.
+    /// Sets what `model` costs, in place of what the source says, on behalf of `actor`. `expected`: only if
+    /// its override still has that revision, 0 for none.
     ///
     /// # Errors
     ///
+    /// [`OperatorError::Stale`] if it has another one,
     /// [`OperatorError::Invalid`] if it cannot be a price or there are too many overrides,
     /// [`OperatorError::Store`] if the store fails.
     pub async fn set_override(
@@ -31,12 +35,14 @@ impl PriceKeeper {
         model: &ModelName,
         price: PriceOverride,
         actor: &Actor,
+        expected: Option<u64>,
     ) -> Result<StoredOverride, OperatorError> {
         price.validate().map_err(|error| refused(&error))?;
         let stored = StoredOverride { price, set_at: self.clock.now(), set_by: actor.name.clone() };
         let mut before = None;
         self.change(SettingsName::PriceOverrides, |document| {
             let mut all = overrides::parse(document)?;
+            check_override(expected, all.get(model.as_str()))?;
             before = all.insert(model.as_str().to_owned(), stored.clone());
             if all.len() > MAX_OVERRIDES {
                 let why = "cannot be overridden: there are 1,000 overrides";
@@ -45,33 +51,36 @@ impl PriceKeeper {
             Ok(Some(overrides::print(all)?))
         })
         .await?;
-        let after = Some(json!(stored));
-        self.note(actor, "price.override", model.as_str(), before.map(|old| json!(old)), after)
-            .await;
+        let (before, after) = (before.as_ref().map(shown::price), Some(shown::price(&stored)));
+        self.note(actor, "price.override", model.as_str(), before, after).await;
         Ok(stored)
     }
 
     /// Takes an override away, on behalf of `actor`. `false`: there is none of exactly this name.
+    /// `expected`: only if it still has that revision.
     ///
     /// # Errors
     ///
+    /// [`OperatorError::Stale`] if it has another one,
     /// [`OperatorError::Store`] if the store fails.
     pub async fn remove_override(
         &self,
         model: &ModelName,
         actor: &Actor,
+        expected: Option<u64>,
     ) -> Result<bool, OperatorError> {
         let mut before = None;
         let removed = self
             .change(SettingsName::PriceOverrides, |document| {
                 let mut all = overrides::parse(document)?;
+                check_override(expected, all.get(model.as_str()))?;
                 before = all.remove(model.as_str());
                 Ok(if before.is_some() { Some(overrides::print(all)?) } else { None })
             })
             .await?;
         if removed {
-            self.note(actor, "price.restore", model.as_str(), before.map(|old| json!(old)), None)
-                .await;
+            let before = before.as_ref().map(shown::price);
+            self.note(actor, "price.restore", model.as_str(), before, None).await;
         }
         Ok(removed)
     }
@@ -86,44 +95,52 @@ impl PriceKeeper {
         Ok(overrides::parse(document.as_deref())?)
     }
 
-    /// The service rates, as the store has them.
+    /// The service rates, as the store has them, and their revision.
     ///
     /// # Errors
     ///
     /// [`OperatorError::Store`] if the store fails.
-    pub async fn stored_service_rates(&self) -> Result<ServiceRatesDocument, OperatorError> {
+    pub async fn stored_service_rates(&self) -> Result<(ServiceRatesDocument, u64), OperatorError> {
         let document = self.settings.read(SettingsName::ServiceRates).await?;
-        Ok(service_rates::parse(document.as_deref())?)
+        let revision = revision_of(document.as_deref());
+        Ok((service_rates::parse(document.as_deref())?, revision))
     }
 
-    /// Sets every service rate on behalf of `actor`, and the base service if there is one.
+    /// Sets every service rate on behalf of `actor`, and the base service if there is one; what is written
+    /// is returned with its revision. `expected`: only if they still have that revision.
     ///
     /// # Errors
     ///
+    /// [`OperatorError::Stale`] if they have another one,
     /// [`OperatorError::Store`] if the store fails.
     pub async fn set_service_rates(
         &self,
         base_service: Option<relay_domain::Service>,
         rates: &ServiceRates,
         actor: &Actor,
-    ) -> Result<ServiceRatesDocument, OperatorError> {
+        expected: Option<u64>,
+    ) -> Result<(ServiceRatesDocument, u64), OperatorError> {
         let mut written = ServiceRatesDocument::default();
+        let mut revision = 0;
         let mut before = None;
         self.change(SettingsName::ServiceRates, |document| {
+            check_revision(expected, revision_of(document))?;
             let old = service_rates::parse(document)?;
-            before = Some(shown(&old));
+            before = Some(shown::service_rates(&old));
             written = ServiceRatesDocument {
                 base_service: base_service.map_or(old.base_service, |base| base.name().to_owned()),
                 rates: rates.clone(),
                 updated_at: Some(self.clock.now().to_string()),
                 updated_by: Some(actor.name.clone()),
             };
-            Ok(Some(service_rates::print(document, &written)?))
+            let next = service_rates::print(document, &written)?;
+            revision = revision_of(Some(&next));
+            Ok(Some(next))
         })
         .await?;
-        let after = Some(shown(&written));
+        let after = Some(shown::service_rates(&written));
         self.note(actor, "service-rates.update", "service-rates", before, after).await;
-        Ok(written)
+        Ok((written, revision))
     }
 
     /// Reads the source anew on behalf of `actor`.
@@ -171,11 +188,12 @@ impl PriceKeeper {
     }
 }
 
-/// What the trail of changes shows of service rates.
-fn shown(document: &ServiceRatesDocument) -> Value {
-    let rates =
-        document.rates.pairs().map(|(service, rate)| (service.name().to_owned(), json!(rate)));
-    json!({"baseService": document.base_service, "rates": rates.collect::<Map<_, _>>()})
+/// Whether an override still has the revision that the operator has seen, if one is named.
+fn check_override(
+    expected: Option<u64>,
+    stored: Option<&StoredOverride>,
+) -> Result<(), OperatorError> {
+    check_revision(expected, stored.map_or(0, StoredOverride::revision))
 }
 
 fn refused(error: &PricingError) -> OperatorError {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use relay_crypto::SetDigest;
 use relay_domain::Timestamp;
 use relay_pricing::PriceOverride;
 use relay_store::{SettingsName, StoreError};
@@ -16,6 +17,21 @@ pub struct StoredOverride {
     pub set_at: Timestamp,
     /// Who set it.
     pub set_by: String,
+}
+
+impl StoredOverride {
+    /// Its revision: another one if anything of it is another.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        serde_json::to_string(self).map_or(0, |json| revision_of(Some(&json)))
+    }
+}
+
+/// The revision of a document: a digest of it, and 0 of what nobody has written yet.
+pub(super) fn revision_of(document: Option<&str>) -> u64 {
+    let Some(document) = document else { return 0 };
+    let digest = SetDigest::default().add(document.as_bytes());
+    u64::from_be_bytes(std::array::from_fn(|at| digest[at]))
 }
 
 /// All overrides, by model.

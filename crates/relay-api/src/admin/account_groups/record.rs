@@ -7,7 +7,7 @@ use relay_engine::operator::NewAccountGroup;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::admin::patch::set;
+use crate::admin::patch::{Patch, given, set};
 
 /// A group of accounts to be made. All but `name` and `platform` may be left out.
 #[derive(Deserialize, ToSchema)]
@@ -25,17 +25,20 @@ pub(super) struct NewAccountGroupRecord {
     account_ids: Option<BTreeSet<AccountId>>,
 }
 
-/// What is to be changed of a group of accounts. What is left out stays.
+/// What is to be changed of a group of accounts. What is left out stays; `null` clears what can be empty.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct AccountGroupChange {
-    #[schema(min_length = 1, max_length = 100)]
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, min_length = 1, max_length = 100)]
     name: Option<String>,
-    #[schema(max_length = 500)]
-    description: Option<String>,
-    /// All of its members from now on: accounts of its platform, and whoever was a member.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 500)]
+    description: Patch<String>,
+    /// All of its members from now on: accounts of its platform, and whoever was a member. `null`: none.
+    #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
-    account_ids: Option<BTreeSet<AccountId>>,
+    account_ids: Patch<BTreeSet<AccountId>>,
 }
 
 impl From<NewAccountGroupRecord> for NewAccountGroup {
@@ -53,7 +56,7 @@ impl AccountGroupChange {
     /// Does it to a group.
     pub(super) fn put_on(&self, group: &mut AccountGroup) {
         set(&mut group.name, self.name.as_ref());
-        set(&mut group.description, self.description.as_ref());
-        set(&mut group.members, self.account_ids.as_ref());
+        self.description.apply_or_default(&mut group.description, String::clone);
+        self.account_ids.apply_or_default(&mut group.members, BTreeSet::clone);
     }
 }

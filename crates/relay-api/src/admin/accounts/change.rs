@@ -13,22 +13,26 @@ use super::settings::{
     AccountKindName, OnDisconnectName, SupportedModels, end_of_subscription, multiplier,
 };
 use crate::admin::error::ApiError;
-use crate::admin::extract::optional_secret;
+use crate::admin::extract::given_secret;
 use crate::admin::given_limits::{BudgetPolicyName, GivenLimits, minute_of_day, money};
-use crate::admin::patch::{Patch, set};
+use crate::admin::patch::{Patch, given, set};
 
 account_record! {
-    /// What is to be changed of an account. What is left out stays.
-    AccountChangeRecord {
+    /// What is to be changed of an account. What is left out stays; `null` clears what can be empty.
+    AccountChangeRecord,
+    [#[serde(default, deserialize_with = "given")] #[schema(nullable = false)]],
+    {
         /// Where it is: scheme, host and perhaps a path; `/v1` and `/v1/messages` at its end are dropped.
-        #[schema(format = "uri")]
+        #[serde(default, deserialize_with = "given")]
+        #[schema(nullable = false, format = "uri")]
         api_url: Option<String>,
         /// Another credential. It is never shown again.
-        #[serde(default, deserialize_with = "optional_secret")]
-        #[schema(value_type = Option<String>, format = Password, min_length = 1)]
+        #[serde(default, deserialize_with = "given_secret")]
+        #[schema(value_type = Option<String>, nullable = false, format = Password, min_length = 1)]
         api_key: Option<SecretString>,
         /// Smaller is tried first.
-        #[schema(value_type = Option<u8>, minimum = 1, maximum = 100)]
+        #[serde(default, deserialize_with = "given")]
+        #[schema(value_type = Option<u8>, nullable = false, minimum = 1, maximum = 100)]
         priority: Option<Priority>,
         /// `null`: it is reached directly.
         #[serde(default)]
@@ -39,8 +43,12 @@ account_record! {
         #[schema(value_type = Option<String>, format = DateTime)]
         subscription_expires_at: Patch<String>,
         /// What is noted about its state.
-        error_message: Option<String>,
+        #[serde(default)]
+        #[schema(value_type = Option<String>)]
+        error_message: Patch<String>,
         /// `active` says that it is well: whatever kept it out ends.
+        #[serde(default, deserialize_with = "given")]
+        #[schema(nullable = false)]
         status: Option<StatusName>,
     }
 }
@@ -92,11 +100,11 @@ impl AccountChangeRecord {
             is_well: self.status.is_some(),
             settings: Settings {
                 name: self.name,
-                description: self.description,
-                user_agent: self.user_agent,
+                description: self.description.told(),
+                user_agent: self.user_agent.told(),
                 priority: self.priority,
-                models: self.supported_models.map(ModelMap::from),
-                rate_limit_minutes: self.rate_limit_duration,
+                models: self.supported_models.map(ModelMap::from).told(),
+                rate_limit_minutes: self.rate_limit_duration.told(),
                 is_active: self.is_active,
                 kind: self.account_type.map(AccountKind::from),
                 schedulable: self.schedulable,
@@ -106,7 +114,7 @@ impl AccountChangeRecord {
                 subscription_ends: self
                     .subscription_expires_at
                     .try_map(|text| end_of_subscription(&text))?,
-                error_message: self.error_message,
+                error_message: self.error_message.told(),
             },
         })
     }

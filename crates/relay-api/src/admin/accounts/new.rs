@@ -15,10 +15,11 @@ use super::settings::{
 use crate::admin::error::ApiError;
 use crate::admin::extract::secret;
 use crate::admin::given_limits::{BudgetPolicyName, GivenLimits, minute_of_day, money};
+use crate::admin::patch::Patch;
 
 account_record! {
     /// An account to be added. All but `apiUrl` and `apiKey` may be left out.
-    NewAccountRecord {
+    NewAccountRecord, [], {
         /// Where it is: scheme, host and perhaps a path; `/v1` and `/v1/messages` at its end are dropped.
         #[schema(format = "uri")]
         api_url: String,
@@ -45,15 +46,15 @@ impl NewAccountRecord {
         let end = self.subscription_expires_at.as_deref().map(end_of_subscription);
         Ok(NewAccount {
             name: self.name,
-            description: self.description.unwrap_or_default(),
+            description: self.description.value().unwrap_or_default(),
             priority: self.priority.unwrap_or(base.priority),
-            models: self.supported_models.map(ModelMap::from).unwrap_or_default(),
-            user_agent: self.user_agent,
+            models: self.supported_models.value().map(ModelMap::from).unwrap_or_default(),
+            user_agent: self.user_agent.value(),
             proxy: self.proxy.map(ProxyRecord::into_new_proxy).transpose()?,
             is_active: self.is_active.unwrap_or(base.is_active),
             schedulable: self.schedulable.unwrap_or(base.schedulable),
             kind: self.account_type.map_or(base.kind, AccountKind::from),
-            rate_limit_minutes: self.rate_limit_duration.unwrap_or(base.rate_limit_minutes),
+            rate_limit_minutes: self.rate_limit_duration.value().unwrap_or(base.rate_limit_minutes),
             limits,
             rate: self.rate_multiplier.as_ref().map_or(Ok(base.rate), multiplier)?,
             subscription_ends: end.transpose()?.flatten(),

@@ -6,7 +6,7 @@ use super::find;
 use super::view::{AccountView, ResetAccount};
 use crate::admin::error::{ApiError, ErrorBody};
 use crate::admin::extract::PathOf;
-use crate::admin::revision::Revised;
+use crate::admin::revision::{IfMatch, Revised};
 use crate::admin::session::Session;
 
 /// Starts every limit of an account's own anew. What requests in flight hold still weighs; statistics stay.
@@ -18,18 +18,22 @@ use crate::admin::session::Session;
     params(
         ("platform" = String, Path, description = "`claude-console` or `codex`"),
         ("id" = String, Path, description = "The account's id"),
+        IfMatch,
     ),
     responses(
         (status = 200, body = ResetAccount, headers(("ETag" = String, description = "Its revision"))),
         (status = 404, body = ErrorBody, description = "The platform has no such account"),
+        IfMatch,
         ApiError,
     ),
 )]
 pub(super) async fn reset_account_limits(
     session: Session,
     PathOf((platform, id)): PathOf<(Platform, AccountId)>,
+    condition: IfMatch,
 ) -> Result<Revised<ResetAccount>, ApiError> {
     let account = find(&session, platform, &id).await?;
+    condition.check(account.revision)?;
     let scope = LimitScope::Account(id);
     session.operator().restart_limits(session.actor(), &scope, &account.limits).await?;
     let Revised { revision, body } = AccountView::one(&session, account).await?;

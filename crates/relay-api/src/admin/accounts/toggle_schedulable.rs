@@ -8,7 +8,7 @@ use super::find;
 use super::view::{AccountView, OneAccount};
 use crate::admin::error::{ApiError, ErrorBody};
 use crate::admin::extract::{JsonBody, PathOf};
-use crate::admin::revision::Revised;
+use crate::admin::revision::{IfMatch, Revised};
 use crate::admin::session::Session;
 
 /// Whether the scheduler may choose an account.
@@ -27,21 +27,25 @@ pub(super) struct Scheduling {
     params(
         ("platform" = String, Path, description = "`claude-console` or `codex`"),
         ("id" = String, Path, description = "The account's id"),
+        IfMatch,
     ),
     request_body = Scheduling,
     responses(
         (status = 200, body = OneAccount, headers(("ETag" = String, description = "Its revision"))),
         (status = 404, body = ErrorBody, description = "The platform has no such account"),
         (status = 415, body = ErrorBody, description = "The body is not JSON"),
+        IfMatch,
         ApiError,
     ),
 )]
 pub(super) async fn toggle_schedulable(
     session: Session,
     PathOf((platform, id)): PathOf<(Platform, AccountId)>,
+    IfMatch(expected): IfMatch,
     JsonBody(Scheduling { schedulable }): JsonBody<Scheduling>,
 ) -> Result<Revised<OneAccount>, ApiError> {
     find(&session, platform, &id).await?;
-    let account = session.operator().schedule_account(session.actor(), &id, schedulable).await?;
+    let operator = session.operator();
+    let account = operator.schedule_account(session.actor(), &id, expected, schedulable).await?;
     AccountView::one(&session, account).await
 }

@@ -48,7 +48,7 @@ pub(super) async fn update_account(
     let change = AccountChange { edit: Some(&edit), ..change };
     let mut account = operator.update_account(actor, &id, expected, change).await?;
     if is_well {
-        account = operator.reset_account(actor, &id).await?;
+        account = operator.reset_account(actor, &id, None).await?;
     }
     AccountView::one(&session, account).await
 }

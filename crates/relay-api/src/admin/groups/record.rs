@@ -7,50 +7,70 @@ use utoipa::ToSchema;
 
 use crate::admin::error::ApiError;
 use crate::admin::given_limits::{BudgetPolicyName, GivenLimits, money};
+use crate::admin::patch::{Patch, given};
 
 /// A record of a group. The two that there are differ in whether a name has to be given.
 macro_rules! group_record {
-    ($(#[$about:meta])* $record:ident, $name:ty) => {
+    ($(#[$about:meta])* $record:ident, $name:ty, [$(#[$lasting:meta])*]) => {
         $(#[$about])*
         #[derive(Deserialize, ToSchema)]
         #[serde(rename_all = "camelCase", deny_unknown_fields)]
         pub(super) struct $record {
+            $(#[$lasting])*
             #[schema(min_length = 1, max_length = 100)]
             pub(super) name: $name,
-            #[schema(max_length = 500)]
-            pub(super) description: Option<String>,
+            #[serde(default)]
+            #[schema(value_type = Option<String>, max_length = 500)]
+            pub(super) description: Patch<String>,
             /// Requests in flight at once; 0 means no limit.
-            concurrency_limit: Option<u32>,
+            #[serde(default)]
+            #[schema(value_type = Option<u32>)]
+            concurrency_limit: Patch<u32>,
             /// Minutes; 0 means no window.
-            rate_limit_window: Option<u32>,
+            #[serde(default)]
+            #[schema(value_type = Option<u32>)]
+            rate_limit_window: Patch<u32>,
             /// Requests in a window; 0 means no limit.
-            rate_limit_requests: Option<u64>,
+            #[serde(default)]
+            #[schema(value_type = Option<u64>)]
+            rate_limit_requests: Patch<u64>,
             /// Tokens in a window; 0 means no limit.
-            token_limit: Option<u64>,
+            #[serde(default)]
+            #[schema(value_type = Option<u64>)]
+            token_limit: Patch<u64>,
             /// Dollars in a window; 0 means no limit.
+            #[serde(default)]
             #[schema(value_type = Option<f64>, minimum = 0)]
-            rate_limit_cost: Option<Number>,
+            rate_limit_cost: Patch<Number>,
             /// Dollars in a day; 0 means no limit.
+            #[serde(default)]
             #[schema(value_type = Option<f64>, minimum = 0)]
-            daily_cost_limit: Option<Number>,
+            daily_cost_limit: Patch<Number>,
             /// Dollars in a week; 0 means no limit.
+            #[serde(default)]
             #[schema(value_type = Option<f64>, minimum = 0)]
-            weekly_cost_limit: Option<Number>,
+            weekly_cost_limit: Patch<Number>,
             /// Dollars in a calendar month; 0 means no limit.
+            #[serde(default)]
             #[schema(value_type = Option<f64>, minimum = 0)]
-            monthly_cost_limit: Option<Number>,
+            monthly_cost_limit: Patch<Number>,
             /// Dollars over all time; 0 means no limit.
+            #[serde(default)]
             #[schema(value_type = Option<f64>, minimum = 0)]
-            total_cost_limit: Option<Number>,
+            total_cost_limit: Patch<Number>,
             /// Dollars for Claude models in a week; 0 means no limit.
+            #[serde(default)]
             #[schema(value_type = Option<f64>, minimum = 0)]
-            weekly_opus_cost_limit: Option<Number>,
+            weekly_opus_cost_limit: Patch<Number>,
             /// The day on which the week begins, 1 (Monday) to 7.
+            $(#[$lasting])*
             #[schema(minimum = 1, maximum = 7)]
             weekly_reset_day: Option<u8>,
             /// The hour of that day.
+            $(#[$lasting])*
             #[schema(maximum = 23)]
             weekly_reset_hour: Option<u8>,
+            $(#[$lasting])*
             budget_policy: Option<BudgetPolicyName>,
         }
 
@@ -58,16 +78,16 @@ macro_rules! group_record {
             /// The limits among it.
             pub(super) fn limits(&self) -> Result<GivenLimits, ApiError> {
                 Ok(GivenLimits {
-                    concurrency: self.concurrency_limit,
-                    window: self.rate_limit_window,
-                    window_requests: self.rate_limit_requests,
-                    window_tokens: self.token_limit,
-                    window_cost: money("rateLimitCost", self.rate_limit_cost.as_ref())?,
-                    daily_cost: money("dailyCostLimit", self.daily_cost_limit.as_ref())?,
-                    weekly_cost: money("weeklyCostLimit", self.weekly_cost_limit.as_ref())?,
-                    monthly_cost: money("monthlyCostLimit", self.monthly_cost_limit.as_ref())?,
-                    total_cost: money("totalCostLimit", self.total_cost_limit.as_ref())?,
-                    weekly_claude_cost: money("weeklyOpusCostLimit", self.weekly_opus_cost_limit.as_ref())?,
+                    concurrency: self.concurrency_limit.told(),
+                    window: self.rate_limit_window.told(),
+                    window_requests: self.rate_limit_requests.told(),
+                    window_tokens: self.token_limit.told(),
+                    window_cost: money("rateLimitCost", &self.rate_limit_cost)?,
+                    daily_cost: money("dailyCostLimit", &self.daily_cost_limit)?,
+                    weekly_cost: money("weeklyCostLimit", &self.weekly_cost_limit)?,
+                    monthly_cost: money("monthlyCostLimit", &self.monthly_cost_limit)?,
+                    total_cost: money("totalCostLimit", &self.total_cost_limit)?,
+                    weekly_claude_cost: money("weeklyOpusCostLimit", &self.weekly_opus_cost_limit)?,
                     day_minute: None,
                     week_day: self.weekly_reset_day,
                     week_hour: self.weekly_reset_hour,
@@ -80,12 +100,14 @@ macro_rules! group_record {
 
 group_record! {
     /// A group to be made. All but `name` may be left out.
-    NewGroupRecord, String
+    NewGroupRecord, String, []
 }
 
 group_record! {
-    /// What is to be changed of a group. What is left out stays.
-    GroupChange, Option<String>
+    /// What is to be changed of a group. What is left out stays; `null` clears what can be empty.
+    GroupChange,
+    Option<String>,
+    [#[serde(default, deserialize_with = "given")] #[schema(nullable = false)]]
 }
 
 impl NewGroupRecord {
@@ -97,7 +119,7 @@ impl NewGroupRecord {
             return Err(NO_WINDOW);
         }
         given.apply(&mut new.limits);
-        new.description = self.description.unwrap_or_default();
+        new.description = self.description.told().unwrap_or_default();
         Ok(new)
     }
 }

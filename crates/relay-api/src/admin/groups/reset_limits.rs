@@ -5,7 +5,7 @@ use relay_domain::{GroupId, LimitScope};
 use super::view::OneGroup;
 use crate::admin::error::{ApiError, ErrorBody};
 use crate::admin::extract::PathOf;
-use crate::admin::revision::Revised;
+use crate::admin::revision::{IfMatch, Revised};
 use crate::admin::session::Session;
 
 /// Starts every limit of a group anew. What requests in flight hold still weighs; statistics stay.
@@ -14,19 +14,22 @@ use crate::admin::session::Session;
     path = "/api/v2/groups/{id}/reset-limits",
     tag = "Groups",
     security(("bearerAuth" = [])),
-    params(("id" = String, Path, description = "The group's id")),
+    params(("id" = String, Path, description = "The group's id"), IfMatch),
     responses(
         (status = 200, body = OneGroup, headers(("ETag" = String, description = "Its revision"))),
         (status = 404, body = ErrorBody, description = "There is no such group"),
+        IfMatch,
         ApiError,
     ),
 )]
 pub(super) async fn reset_group_limits(
     session: Session,
     PathOf(id): PathOf<GroupId>,
+    condition: IfMatch,
 ) -> Result<Revised<OneGroup>, ApiError> {
     let operator = session.operator();
     let group = operator.group(&id).await?;
+    condition.check(group.revision)?;
     operator.restart_limits(session.actor(), &LimitScope::Group(id), &group.limits).await?;
     Ok(group.into())
 }

@@ -9,7 +9,7 @@ use crate::admin::extract::{JsonBody, PathOf};
 use crate::admin::revision::{IfMatch, Revised};
 use crate::admin::session::Session;
 
-/// Changes a group. What is left out stays.
+/// Changes a group. What is left out stays; `null` clears what can be empty.
 #[utoipa::path(
     put,
     path = "/api/v2/groups/{id}",
@@ -40,9 +40,7 @@ pub(super) async fn update_group(
         if let Some(name) = &change.name {
             group.name.clone_from(name);
         }
-        if let Some(description) = &change.description {
-            group.description.clone_from(description);
-        }
+        change.description.apply_or_default(&mut group.description, String::clone);
         given.apply(&mut group.limits);
     };
     Ok(operator.update_group(session.actor(), &id, expected, &edit).await?.into())

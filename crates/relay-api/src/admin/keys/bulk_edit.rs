@@ -26,10 +26,9 @@ pub(super) struct ManyChanges {
     ids: Option<Vec<KeyId>>,
     /// Which, by what they are; deleted ones are left out.
     filter: Option<KeySelection>,
-    /// The revisions that a preview has shown, by id: a key that has another by now is not changed.
-    #[serde(default)]
-    #[schema(value_type = BTreeMap<String, u64>)]
-    revisions: BTreeMap<KeyId, u64>,
+    /// The `revisions` of a preview: a key that has another by now, or is not among them, is not changed.
+    #[schema(value_type = Option<BTreeMap<String, u64>>)]
+    revisions: Option<BTreeMap<KeyId, u64>>,
     /// What is done to each.
     changes: KeyFields,
     /// Only show what would be done.
@@ -42,6 +41,9 @@ pub(super) struct ManyChanges {
 pub(super) struct ManyOutcomes {
     /// Whether nothing was written.
     preview: bool,
+    /// The revision that each key has which would be changed, by id; in a preview only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revisions: Option<BTreeMap<String, u64>>,
     results: Vec<Outcome>,
     /// How many are as they were asked to be, or would be.
     succeeded: usize,
@@ -84,8 +86,8 @@ impl Outcome {
         }
     }
 
-    fn failed(id: KeyId, error: OperatorError) -> Self {
-        let error = Some(ApiError::from(error).body());
+    fn failed(id: KeyId, error: impl Into<ApiError>) -> Self {
+        let error = Some(error.into().body());
         Self { id: id.into(), before: None, after: None, error }
     }
 }
@@ -118,19 +120,46 @@ async fn edit(session: Session, asked: ManyChanges) -> Result<Revised<ManyOutcom
     let ids = chosen(&session, asked.ids, asked.filter).await?;
     let edit = asked.changes.into_edit(session.now())?;
     let edit: &KeyEdit<'_> = &edit;
+    let mut revisions = None;
     let results: Vec<Outcome> = if asked.preview {
         let previews = session.operator().preview_keys(&ids, edit).await?;
+        let seen = previews.iter().filter_map(|(id, preview)| {
+            Some((id.to_string(), preview.as_ref().ok()?.before.revision))
+        });
+        revisions = Some(seen.collect());
         previews.into_iter().map(Outcome::of_preview).collect()
     } else {
-        let with_revision = |id: KeyId| (id.clone(), asked.revisions.get(&id).copied());
-        let keys: Vec<_> = ids.into_iter().map(with_revision).collect();
+        let (keys, unseen) = as_previewed(ids, asked.revisions.as_ref());
         let outcomes = session.operator().update_keys(session.actor(), &keys, edit).await?;
-        outcomes.into_iter().map(Outcome::of_change).collect()
+        let mut results: Vec<_> = outcomes.into_iter().map(Outcome::of_change).collect();
+        for id in unseen {
+            let known = session.operator().key(&id).await?.is_some();
+            let error = if known { ApiError::NotPreviewed } else { ApiError::NotFound("API Key") };
+            results.push(Outcome::failed(id, error));
+        }
+        results
     };
     let failed = results.iter().filter(|outcome| outcome.error.is_some()).count();
     let succeeded = results.len() - failed;
-    let body = ManyOutcomes { preview: asked.preview, results, succeeded, failed };
+    let body = ManyOutcomes { preview: asked.preview, revisions, results, succeeded, failed };
     Ok(Revised { revision: None, body })
+}
+
+/// The keys, each with the revision that it must have; and those that a preview has not shown.
+fn as_previewed(
+    ids: Vec<KeyId>,
+    revisions: Option<&BTreeMap<KeyId, u64>>,
+) -> (Vec<(KeyId, Option<u64>)>, Vec<KeyId>) {
+    let Some(revisions) = revisions else {
+        return (ids.into_iter().map(|id| (id, None)).collect(), Vec::new());
+    };
+    let (seen, unseen): (Vec<_>, Vec<_>) =
+        ids.into_iter().partition(|id| revisions.contains_key(id));
+    let with_revision = |id: KeyId| {
+        let revision = revisions.get(&id).copied();
+        (id, revision)
+    };
+    (seen.into_iter().map(with_revision).collect(), unseen)
 }
 
 async fn chosen(
@@ -148,6 +177,12 @@ async fn chosen(
                 ..KeyQuery::default()
             };
             let page = session.operator().page_of_keys(&query).await?;
+            if BULK_AT_ONCE < page.items.len() {
+                let found = page.total.map_or_else(String::new, |total| format!(", {total},"));
+                return Err(ApiError::bad_request(format!(
+                    "filter matches more keys{found} than the {BULK_AT_ONCE} that can be changed at once"
+                )));
+            }
             Ok(page.items.into_iter().map(|key| key.id).collect())
         }
         (Some(_), Some(_)) | (None, None) => {

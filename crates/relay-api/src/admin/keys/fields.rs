@@ -27,9 +27,9 @@ pub(super) struct KeyFields {
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 500)]
     pub(super) description: Patch<String>,
-    /// A picture's name for the console.
+    /// A picture for the console: its name, or itself as a data URL.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 65_536)]
     pub(super) icon: Patch<String>,
     /// Whether it can be used; it can unless told otherwise.
     #[serde(default, deserialize_with = "given")]
@@ -157,8 +157,9 @@ pub(super) struct KeyFields {
     #[serde(default)]
     #[schema(value_type = Option<UnpricedName>)]
     pub(super) unpriced: Patch<UnpricedName>,
+    /// Free labels, each of 1 to 100 characters.
     #[serde(default, deserialize_with = "given")]
-    #[schema(nullable = false)]
+    #[schema(nullable = false, max_items = 100)]
     pub(super) tags: Option<Vec<String>>,
     /// v1's user whose key it is. Relay keeps it and has no users.
     #[serde(default)]

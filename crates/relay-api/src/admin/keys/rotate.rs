@@ -10,12 +10,12 @@ use utoipa::ToSchema;
 use super::create::CreatedKey;
 use crate::admin::error::{ApiError, ErrorBody};
 use crate::admin::extract::PathOf;
-use crate::admin::idempotency::{Creation, IdempotencyKey};
+use crate::admin::idempotency::{IdempotencyKey, Optional};
 use crate::admin::revision::{IfMatch, Revised};
 use crate::admin::session::Session;
 
-/// What becomes of the secret before.
-#[derive(Deserialize, ToSchema)]
+/// What becomes of the secret before. Without a body: it is good no more.
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Rotation {
     /// How long it is still good, up to 30 days. Left out or 0: no longer.
@@ -31,7 +31,7 @@ pub(super) struct Rotation {
     tag = "API Keys",
     security(("bearerAuth" = [])),
     params(("id" = String, Path, description = "The key's id"), IfMatch, IdempotencyKey),
-    request_body = Rotation,
+    request_body = Option<Rotation>,
     responses(
         (status = 200, body = CreatedKey, headers(("ETag" = String, description = "Its revision"))),
         (status = 404, body = ErrorBody, description = "There is no such key"),
@@ -47,7 +47,7 @@ pub(super) async fn rotate_key(
     session: Session,
     PathOf(id): PathOf<KeyId>,
     IfMatch(expected): IfMatch,
-    rotation: Creation<Rotation>,
+    Optional(rotation): Optional<Rotation>,
 ) -> Result<Response, ApiError> {
     let (rotation, repeatable) = rotation.into_parts();
     let grace = Duration::from_secs(rotation.grace_period_seconds.into());

@@ -1,6 +1,5 @@
 //! `GET /api/v2/prices/{model}`
 
-use axum::Json;
 use relay_domain::ModelName;
 use relay_engine::prices::PriceKeeper;
 use relay_pricing::book::FALLBACK;
@@ -10,6 +9,7 @@ use utoipa::ToSchema;
 use super::view::PriceView;
 use crate::admin::error::{ApiError, ErrorBody};
 use crate::admin::extract::PathOf;
+use crate::admin::revision::Revised;
 use crate::admin::session::Session;
 
 /// What a model costs, whatever name it is found under.
@@ -43,7 +43,7 @@ impl OnePrice {
     security(("bearerAuth" = [])),
     params(("model" = String, Path, description = "The model's name")),
     responses(
-        (status = 200, body = OnePrice),
+        (status = 200, body = OnePrice, headers(("ETag" = String, description = "The revision of the override of exactly this name"))),
         (status = 404, body = ErrorBody, description = "Its price is unknown"),
         ApiError,
     ),
@@ -51,6 +51,10 @@ impl OnePrice {
 pub(super) async fn read_price(
     session: Session,
     PathOf(model): PathOf<ModelName>,
-) -> Result<Json<OnePrice>, ApiError> {
-    OnePrice::find(session.prices(), &model).map(Json).ok_or(ApiError::NotFound("Price"))
+) -> Result<Revised<OnePrice>, ApiError> {
+    let keeper = session.prices();
+    let price = OnePrice::find(keeper, &model).ok_or(ApiError::NotFound("Price"))?;
+    // Without an override it is that of what nobody has written yet.
+    let revision = keeper.override_of(model.as_str()).map_or(0, |stored| stored.revision());
+    Ok(Revised::new(revision, price))
 }

@@ -1,12 +1,12 @@
 //! `PUT /api/v2/prices/{model}`
 
-use axum::Json;
 use relay_domain::ModelName;
 
 use super::new::NewPrice;
 use super::read::OnePrice;
 use crate::admin::error::{ApiError, ErrorBody};
 use crate::admin::extract::{JsonBody, PathOf};
+use crate::admin::revision::{IfMatch, Revised};
 use crate::admin::session::Session;
 
 /// Overrides what a model of exactly this name costs, or the `fallback`.
@@ -15,21 +15,25 @@ use crate::admin::session::Session;
     path = "/api/v2/prices/{model}",
     tag = "Prices",
     security(("bearerAuth" = [])),
-    params(("model" = String, Path, description = "The model's name")),
+    params(("model" = String, Path, description = "The model's name"), IfMatch),
     request_body = NewPrice,
     responses(
-        (status = 200, body = OnePrice),
+        (status = 200, body = OnePrice, headers(("ETag" = String, description = "Its revision"))),
         (status = 415, body = ErrorBody, description = "The body is not JSON"),
+        IfMatch,
         ApiError,
     ),
 )]
 pub(super) async fn set_price(
     session: Session,
     PathOf(model): PathOf<ModelName>,
+    IfMatch(expected): IfMatch,
     JsonBody(price): JsonBody<NewPrice>,
-) -> Result<Json<OnePrice>, ApiError> {
+) -> Result<Revised<OnePrice>, ApiError> {
     let keeper = session.prices();
-    keeper.set_override(&model, price.into_override()?, session.actor()).await?;
+    let price = price.into_override()?;
+    let stored = keeper.set_override(&model, price, session.actor(), expected).await?;
     // Only if another operator has removed it again meanwhile is there none.
-    OnePrice::find(keeper, &model).map(Json).ok_or(ApiError::NotFound("Price"))
+    let price = OnePrice::find(keeper, &model).ok_or(ApiError::NotFound("Price"))?;
+    Ok(Revised::new(stored.revision(), price))
 }

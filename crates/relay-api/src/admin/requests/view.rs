@@ -32,7 +32,7 @@ pub(super) struct RequestView {
     status: u16,
     started_at: String,
     times: TimesView,
-    usage: UsageView,
+    usage: RequestUsage,
     /// `final`, `partial` (the provider's last word before the end), `estimated` or `none`.
     #[schema(value_type = String)]
     usage_source: UsageSource,
@@ -95,7 +95,7 @@ pub(super) struct TimesView {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(clippy::struct_field_names, reason = "in JSON a number needs its unit in its name")]
-pub(super) struct UsageView {
+pub(super) struct RequestUsage {
     input_tokens: u64,
     output_tokens: u64,
     cache_read_tokens: u64,
@@ -209,7 +209,7 @@ impl From<RequestTimes> for TimesView {
     }
 }
 
-impl From<TokenUsage> for UsageView {
+impl From<TokenUsage> for RequestUsage {
     fn from(usage: TokenUsage) -> Self {
         Self {
             input_tokens: usage.input.get(),

@@ -1,9 +1,8 @@
 //! `GET /api/v2/service-rates`
 
-use axum::Json;
-
 use super::view::ServiceRatesView;
 use crate::admin::error::ApiError;
+use crate::admin::revision::Revised;
 use crate::admin::session::Session;
 
 /// Shows by how much services' costs are multiplied before they count.
@@ -12,10 +11,11 @@ use crate::admin::session::Session;
     path = "/api/v2/service-rates",
     tag = "Prices",
     security(("bearerAuth" = [])),
-    responses((status = 200, body = ServiceRatesView), ApiError),
+    responses((status = 200, body = ServiceRatesView, headers(("ETag" = String, description = "Their revision"))), ApiError),
 )]
 pub(super) async fn read_service_rates(
     session: Session,
-) -> Result<Json<ServiceRatesView>, ApiError> {
-    Ok(Json(session.prices().stored_service_rates().await?.into()))
+) -> Result<Revised<ServiceRatesView>, ApiError> {
+    let (rates, revision) = session.prices().stored_service_rates().await?;
+    Ok(Revised::new(revision, rates.into()))
 }

@@ -1,6 +1,5 @@
 //! `PUT /api/v2/service-rates`
 
-use axum::Json;
 use relay_domain::{Multiplier, Service, ServiceRates};
 use serde::Deserialize;
 use serde_json::Number;
@@ -10,6 +9,7 @@ use super::view::ServiceRatesView;
 use crate::admin::dollars;
 use crate::admin::error::{ApiError, ErrorBody};
 use crate::admin::extract::JsonBody;
+use crate::admin::revision::{IfMatch, Revised};
 use crate::admin::session::Session;
 
 /// All service rates.
@@ -100,19 +100,24 @@ fn multiplier(service: &'static str, rate: &Number) -> Result<Multiplier, ApiErr
     path = "/api/v2/service-rates",
     tag = "Prices",
     security(("bearerAuth" = [])),
+    params(IfMatch),
     request_body = NewServiceRates,
     responses(
-        (status = 200, body = ServiceRatesView),
+        (status = 200, body = ServiceRatesView, headers(("ETag" = String, description = "Their revision"))),
         (status = 415, body = ErrorBody, description = "The body is not JSON"),
+        IfMatch,
         ApiError,
     ),
 )]
 pub(super) async fn set_service_rates(
     session: Session,
+    IfMatch(expected): IfMatch,
     JsonBody(record): JsonBody<NewServiceRates>,
-) -> Result<Json<ServiceRatesView>, ApiError> {
+) -> Result<Revised<ServiceRatesView>, ApiError> {
     let base = record.base_service.map(Service::from);
     let rates = record.rates.into_rates()?;
-    let written = session.prices().set_service_rates(base, &rates, session.actor()).await?;
-    Ok(Json(written.into()))
+    let keeper = session.prices();
+    let (written, revision) =
+        keeper.set_service_rates(base, &rates, session.actor(), expected).await?;
+    Ok(Revised::new(revision, written.into()))
 }

@@ -86,7 +86,7 @@ async fn a_change_that_cannot_be_or_comes_late_changes_nothing() {
         (r#"{"rateMultiplier":-1}"#, "rateMultiplier must"),
         (r#"{"subscriptionExpiresAt":"soon"}"#, "subscriptionExpiresAt must"),
         (r#"{"apiKey":""}"#, "apiKey must"),
-        (r#"{"status":"blocked"}"#, "status: unknown variant"),
+        (r#"{"status":"blocked"}"#, "status must be `active`"),
         (r#"{"dailyUsage":0}"#, "unknown field `dailyUsage`"),
     ] {
         let answer = put(&path, body).await.expect(400);
@@ -186,4 +186,114 @@ async fn a_proxy_that_is_relay_itself_is_refused() {
         let body = json!({"apiUrl": "https://a.example", "apiKey": "sk-1", "proxy": proxy});
         office.post(PATHS[0], Some(&token), &body.to_string()).await.expect(status);
     }
+}
+
+#[tokio::test]
+async fn null_clears_what_can_be_empty_and_is_refused_elsewhere() {
+    let office = Office::open().await;
+    let token = office.token().await;
+    let put = async |path: &str, body: &Value| {
+        office.send_json(Method::PUT, path, Some(&token), &body.to_string()).await
+    };
+    let path = add(&office, &token, PATHS[0]).await;
+    let full = json!({
+        "description": "d", "userAgent": "agent/1", "supportedModels": {"a": "b"}, "rateLimitDuration": 60,
+        "maxConcurrentTasks": 3, "dailyQuota": 2.5, "weeklyCostLimit": 10, "monthlyCostLimit": 20,
+        "totalCostLimit": 100, "errorMessage": "noted",
+    });
+    put(&path, &full).await.expect(200);
+    let empty = |field: &str| match field {
+        "description" | "userAgent" | "errorMessage" => json!(""),
+        "supportedModels" => json!({}),
+        _ => json!(0),
+    };
+    for (field, value) in full.as_object().unwrap() {
+        let cleared = put(&path, &json!({ field: null })).await.expect(200).json();
+        assert_eq!(cleared["account"][field], empty(field), "{field} was {value}");
+    }
+    for field in [
+        "name",
+        "apiUrl",
+        "apiKey",
+        "priority",
+        "isActive",
+        "accountType",
+        "schedulable",
+        "quotaResetTime",
+        "weeklyResetDay",
+        "weeklyResetHour",
+        "budgetPolicy",
+        "rateMultiplier",
+        "onDisconnect",
+        "status",
+    ] {
+        let refused = put(&path, &json!({ field: null })).await.expect(400);
+        assert!(refused.message().starts_with(&format!("{field} must be ")), "{}", refused.text);
+    }
+
+    let id = path.rsplit('/').next().unwrap();
+    let asked =
+        json!({"name": "g", "platform": "claude-console", "description": "d", "accountIds": [id]});
+    let made = office.post("/api/v2/account-groups", Some(&token), &asked.to_string()).await;
+    let made = made.expect(201).json();
+    let path = format!("/api/v2/account-groups/{}", made["group"]["id"].as_str().unwrap());
+    let cleared =
+        put(&path, &json!({"description": null, "accountIds": null})).await.expect(200).json();
+    assert_eq!(
+        (&cleared["group"]["description"], &cleared["group"]["accountIds"]),
+        (&json!(""), &json!([]))
+    );
+    put(&path, &json!({"name": null})).await.expect(400);
+
+    let asked = json!({"name": "g", "description": "d", "dailyCostLimit": 1, "rateLimitWindow": 5,
+        "rateLimitRequests": 2, "concurrencyLimit": 3});
+    let made =
+        office.post("/api/v2/groups", Some(&token), &asked.to_string()).await.expect(201).json();
+    let path = format!("/api/v2/groups/{}", made["group"]["id"].as_str().unwrap());
+    let nulls = json!({"description": null, "dailyCostLimit": null, "rateLimitRequests": null,
+        "concurrencyLimit": null});
+    let cleared = put(&path, &nulls).await.expect(200).json()["group"].clone();
+    for field in ["dailyCostLimit", "rateLimitRequests", "concurrencyLimit"] {
+        assert_eq!(cleared[field], 0, "{field}");
+    }
+    assert_eq!((&cleared["description"], &cleared["rateLimitWindow"]), (&json!(""), &json!(5)));
+    put(&path, &json!({"name": null})).await.expect(400);
+}
+
+#[tokio::test]
+async fn the_trail_tells_that_a_secret_is_another_one_and_notes_one_reset_once() {
+    let office = Office::open().await;
+    let token = office.token().await;
+    let path = add(&office, &token, PATHS[0]).await;
+    let put = async |body: Value| {
+        office.send_json(Method::PUT, &path, Some(&token), &body.to_string()).await.expect(200)
+    };
+    let latest = async |count: usize| {
+        let path = format!("/api/v2/audit?limit={count}");
+        let trail = office.get(&path, Some(&token)).await.expect(200).json();
+        trail["entries"].as_array().unwrap().clone()
+    };
+    put(json!({"apiKey": "sk-other"})).await;
+    let entry = latest(1).await.remove(0);
+    let (before, after) = (&entry["before"]["apiKey"], &entry["after"]["apiKey"]);
+    assert!(before != after && after.as_str().unwrap().len() == 11, "{before} {after}");
+    let proxy = |password: &str| {
+        json!({"proxy": {"protocol": "http", "host": "h", "port": 1,
+            "auth": {"username": "u", "password": password}}})
+    };
+    put(proxy("one")).await;
+    put(proxy("two")).await;
+    let entry = latest(1).await.remove(0);
+    assert_ne!(entry["before"]["proxy"]["password"], entry["after"]["proxy"]["password"]);
+
+    put(json!({"errorMessage": "noted"})).await;
+    let reset = format!("{path}/reset-rate-limit");
+    office.post(&reset, Some(&token), "").await.expect(200);
+    let entries = latest(2).await;
+    assert_eq!(entries[0]["action"], "account.reset");
+    assert_eq!(
+        (&entries[0]["before"]["errorMessage"], &entries[0]["after"]["errorMessage"]),
+        (&json!("noted"), &json!(""))
+    );
+    assert_eq!(entries[1]["after"]["errorMessage"], "noted", "the reset is one change");
 }

@@ -164,7 +164,7 @@ async fn what_leads_nowhere_is_said_in_one_shape() {
         ("no such method", keys(Method::DELETE, json, ""), 405, "DELETE is not allowed here"),
         ("no body", keys(Method::POST, json, ""), 400, "EOF"),
         ("no JSON", keys(Method::POST, json, "{"), 400, "EOF"),
-        ("JSON of another kind", keys(Method::POST, json, "7"), 400, "expected struct"),
+        ("JSON of another kind", keys(Method::POST, json, "7"), 400, "must be an object"),
         (
             "an unknown field",
             keys(Method::POST, json, r#"{"nmae":"x"}"#),
@@ -227,6 +227,13 @@ async fn the_document_is_served_as_it_is_printed() {
         }
     }
     assert!(document["components"]["schemas"]["ErrorBody"].is_object());
+    let operations = document["paths"].as_object().unwrap().values();
+    let with_body = operations.flat_map(|methods| methods.as_object().unwrap().values());
+    for operation in with_body.filter(|operation| !operation["requestBody"].is_null()) {
+        for status in ["408", "413", "415"] {
+            assert!(operation["responses"][status].is_object(), "{status}: {operation}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -250,4 +257,108 @@ async fn the_documentation_is_served_from_the_binary() {
     let start = office.get("/docs/swagger-initializer.js", None).await.expect(200);
     assert!(start.text.contains("/openapi.json"), "{}", start.text);
     office.get("/docs/nothing.js", None).await.expect(404);
+}
+
+#[tokio::test]
+async fn an_array_is_no_object() {
+    let office = Office::open().await;
+    let token = office.token().await;
+    office.stores.keys.create(&relay_store::contract::fixture::key("k", 1)).await.unwrap();
+    let login = format!(r#"["root","{}"]"#, super::fixture::PASSWORD);
+    office.post("/api/v2/auth/admin/login", None, &login).await.expect(400);
+    let document: Value = serde_json::from_str(&openapi::document()).unwrap();
+    let mut tried = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            if operation["requestBody"].is_null() || path.starts_with("/api/v2/auth") {
+                continue;
+            }
+            let method: Method = method.to_uppercase().parse().unwrap();
+            let path = path.replace("{platform}", "codex").replace("{id}", "k");
+            for body in [r#"["hacked","desc"]"#, "[]", "7", "null"] {
+                let answer = office.send_json(method.clone(), &path, Some(&token), body).await;
+                assert_eq!(answer.status, 400, "{method} {path} {body}: {}", answer.text);
+                assert_eq!(answer.message(), "the body must be an object", "{method} {path}");
+                tried += 1;
+            }
+        }
+    }
+    assert!(48 <= tried, "{tried}");
+    for (path, body) in [
+        ("/api/v2/keys", r#"{"queue":[1,2]}"#),
+        ("/api/v2/keys/bulk", r#"{"count":1,"template":["x"]}"#),
+        ("/api/v2/keys/bulk-edit", r#"{"ids":["k"],"changes":["hacked"]}"#),
+    ] {
+        let answer = office.post(path, Some(&token), body).await.expect(400);
+        assert!(answer.message().ends_with("must be an object"), "{path}: {}", answer.text);
+    }
+    let kept = office.stores.keys.list().await.unwrap();
+    assert_eq!(
+        (kept.len(), kept[0].name.as_str()),
+        (1, relay_store::contract::fixture::key("k", 1).name.as_str())
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_looked_at_is_refused() {
+    let office = Office::open().await;
+    let token = office.token().await;
+    let mut asked = 0;
+    for (method, path) in operations().into_iter().filter(|(_, path)| path.starts_with("/api/")) {
+        if method == Method::GET {
+            let answer = office.get(&format!("{path}?unknown=1"), Some(&token)).await;
+            assert_eq!(answer.status, 400, "{path}: {}", answer.text);
+            asked += 1;
+        } else if method == Method::POST && !path.contains("some-id") {
+            // Nothing is there yet whose revision could be known.
+            let condition = ("if-match", "\"1\"");
+            let sent = office.send_with(condition, (method, &path), &token, &Value::Null).await;
+            assert!(sent.expect(400).message().starts_with("If-Match must"), "{path}");
+        }
+    }
+    assert!(20 < asked, "{asked}");
+    let removed = "/api/v2/admin-tokens/some-id";
+    let condition = ("if-match", "\"1\"");
+    let sent = office.send_with(condition, (Method::DELETE, removed), &token, &Value::Null).await;
+    assert!(sent.expect(400).message().starts_with("If-Match must"));
+}
+
+#[tokio::test]
+async fn lists_in_one_order_come_in_pages() {
+    let office = Office::open().await;
+    let token = office.token().await;
+    for (path, list, body) in [
+        ("/api/v2/groups", "groups", r#"{"name":"NAME"}"#),
+        ("/api/v2/account-groups", "groups", r#"{"name":"NAME","platform":"codex"}"#),
+        ("/api/v2/admin-tokens", "tokens", r#"{"name":"NAME","scopes":["read"]}"#),
+    ] {
+        for name in ["beta", "a", "c", "beta"] {
+            office.clock.advance(Duration::from_secs(1));
+            office.post(path, Some(&token), &body.replace("NAME", name)).await.expect(201);
+        }
+        let get = async |query: &str| {
+            office.get(&format!("{path}?{query}"), Some(&token)).await.expect(200).json()
+        };
+        let all = get("").await;
+        assert_eq!((&all["total"], &all["nextCursor"]), (&4.into(), &Value::Null), "{path}");
+        let (mut seen, mut next) = (Vec::new(), String::new());
+        loop {
+            let page = get(&format!("limit=1{next}")).await;
+            assert_eq!(page["total"], 4, "{path}");
+            seen.extend(page[list].as_array().unwrap().clone());
+            let Some(cursor) = page["nextCursor"].as_str() else { break };
+            next = format!("&cursor={cursor}");
+        }
+        let ids =
+            |items: &[Value]| items.iter().map(|item| item["id"].to_string()).collect::<Vec<_>>();
+        let mut expected = ids(all[list].as_array().unwrap());
+        let mut found = ids(&seen);
+        expected.sort();
+        found.sort();
+        assert_eq!(found, expected, "{path}");
+        assert_eq!(get("search=BETA").await["total"], 2, "{path}");
+        for query in ["limit=0", "limit=201", "cursor=x", "page=2"] {
+            office.get(&format!("{path}?{query}"), Some(&token)).await.expect(400);
+        }
+    }
 }

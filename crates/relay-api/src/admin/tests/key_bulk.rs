@@ -48,6 +48,12 @@ async fn a_change_that_is_asked_twice_is_made_once() {
     let grace = json!({"gracePeriodSeconds": 60});
     once(&office, &token, "turn", &path, &grace).await.expect(422);
 
+    // Without a body, and without saying of what kind it is, the secret before is good no more.
+    let none =
+        super::fixture::request(Method::POST, &path, Some(&token), axum::body::Body::empty());
+    let rotated = office.send(none).await.expect(200).json();
+    assert_ne!(rotated["rawKey"], first.json()["rawKey"]);
+
     let edit = json!({"ids": [id], "changes": {"name": "other"}});
     let first = once(&office, &token, "edit", EDIT, &edit).await.expect(200);
     let again = once(&office, &token, "edit", EDIT, &edit).await.expect(200);
@@ -124,4 +130,45 @@ async fn many_keys_are_made_and_changed_as_previewed() {
         let refused = office.post(BULK, Some(&token), &json!({ "count": count }).to_string()).await;
         assert!(refused.expect(400).message().starts_with("count must"));
     }
+}
+
+#[tokio::test]
+async fn what_a_preview_has_not_shown_is_not_changed() {
+    let office = Office::open().await;
+    let token = office.token().await;
+    let make = async |name: &str| {
+        let body = json!({"name": name, "tags": ["t"]}).to_string();
+        let made = office.post(KEYS, Some(&token), &body).await.expect(201).json();
+        made["key"]["id"].as_str().unwrap().to_owned()
+    };
+    let edit = async |body: &Value| {
+        office.post(EDIT, Some(&token), &body.to_string()).await.expect(200).json()
+    };
+    let seen = make("seen").await;
+    let mut asked =
+        json!({"filter": {"tag": "t"}, "changes": {"dailyCostLimit": 2}, "preview": true});
+    let shown = edit(&asked).await;
+    assert_eq!(shown["revisions"], json!({ &seen: shown["results"][0]["before"]["revision"] }));
+
+    let unseen = make("later").await;
+    asked["revisions"] = shown["revisions"].clone();
+    asked["preview"] = json!(false);
+    let done = edit(&asked).await;
+    assert_eq!((&done["succeeded"], &done["failed"]), (&json!(1), &json!(1)));
+    assert_eq!(done["revisions"], Value::Null);
+    let refused = done["results"].as_array().unwrap().iter().find(|one| one["id"] == *unseen);
+    assert_eq!(refused.unwrap()["error"]["statusCode"], 412);
+    let limit = async |id: &str| {
+        office.get(&format!("{KEYS}/{id}"), Some(&token)).await.json()["key"]["dailyCostLimit"]
+            .clone()
+    };
+    assert_eq!((limit(&seen).await, limit(&unseen).await), (json!(2), json!(0)));
+    asked["revisions"] = json!({});
+    assert_eq!(edit(&asked).await["failed"], 2, "nothing was shown");
+
+    let many = json!({"count": 1000, "template": {"tags": ["t"]}}).to_string();
+    office.post(BULK, Some(&token), &many).await.expect(201);
+    asked["revisions"] = Value::Null;
+    let refused = office.post(EDIT, Some(&token), &asked.to_string()).await.expect(400);
+    assert!(refused.message().starts_with("filter matches more keys, 1002,"), "{}", refused.text);
 }

@@ -74,7 +74,7 @@ async fn a_page_that_cannot_be_is_refused_by_name() {
         ("cursor=x".to_owned(), "cursor must"),
         (format!("cursor={cursor}&sort=name"), "cursor must"),
         (format!("cursor={cursor}&order=asc"), "cursor must"),
-        ("sort=colour".to_owned(), "unknown variant"),
+        ("sort=colour".to_owned(), "sort must be one of `createdAt`, `name`, `lastUsedAt`"),
     ] {
         let answer = office.get(&format!("{KEYS}?{query}"), Some(&token)).await.expect(400);
         assert!(answer.message().contains(message), "{query}: {}", answer.text);

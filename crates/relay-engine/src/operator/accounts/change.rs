@@ -102,10 +102,11 @@ impl Operator {
         &self,
         actor: &Actor,
         id: &AccountId,
+        expected: Option<u64>,
         schedulable: bool,
     ) -> Result<Account, OperatorError> {
         let change = |account: Account| Account { schedulable, ..account };
-        self.change_account(actor, "account.schedule", id, None, change).await
+        self.change_account(actor, "account.schedule", id, expected, change).await
     }
 
     /// Says that an account is well: every penalty ends, of single models too, and what was noted about
@@ -118,15 +119,16 @@ impl Operator {
         &self,
         actor: &Actor,
         id: &AccountId,
+        expected: Option<u64>,
     ) -> Result<Account, OperatorError> {
         let absent = || OperatorError::NotFound("Account");
-        let old = self.account_at(id, None).await?;
+        let old = self.account_at(id, expected).await?;
         let now = self.clock.now();
         let health = self.stores.accounts.apply_health(id, &HealthEvent::Reset, now).await?;
         let health = health.ok_or_else(absent)?;
         if !old.error_message.is_empty() {
             let cleared = |account: Account| Account { error_message: String::new(), ..account };
-            self.change_account(actor, "account.update", id, None, cleared).await?;
+            self.changed_account(id, None, cleared).await?;
         }
         let new = self.account_at(id, None).await?;
         let change = Change {
@@ -183,6 +185,22 @@ impl Operator {
         expected: Option<u64>,
         change: impl Fn(Account) -> Account + Send + Sync,
     ) -> Result<Account, OperatorError> {
+        let (old, new) = self.changed_account(id, expected, change).await?;
+        if new != old {
+            let (before, after) = (Some(snapshot::account(&old)), Some(snapshot::account(&new)));
+            let (kind, id) = ("account", id.to_string());
+            self.note(actor, Change { action, kind, id, before, after }).await;
+        }
+        Ok(new)
+    }
+
+    /// Writes a change that is still to be noted: how the account was, and how it is.
+    async fn changed_account(
+        &self,
+        id: &AccountId,
+        expected: Option<u64>,
+        change: impl Fn(Account) -> Account + Send + Sync,
+    ) -> Result<(Account, Account), OperatorError> {
         for _ in 0..ATTEMPTS {
             let old = self.account_at(id, expected).await?;
             let new = change(old.clone());
@@ -199,23 +217,14 @@ impl Operator {
                 ..new
             };
             if new == old {
-                return Ok(old);
+                return Ok((old, new));
             }
             check_fields(&new)?;
             new.updated_at = Some(self.clock.now());
             match self.stores.accounts.update(&new).await? {
                 Update::Done { revision } => {
                     new.revision = revision;
-                    let (before, after) = (snapshot::account(&old), snapshot::account(&new));
-                    let change = Change {
-                        action,
-                        kind: "account",
-                        id: id.to_string(),
-                        before: Some(before),
-                        after: Some(after),
-                    };
-                    self.note(actor, change).await;
-                    return Ok(new);
+                    return Ok((old, new));
                 }
                 Update::Absent => return Err(OperatorError::NotFound("Account")),
                 Update::Stale { current } if expected.is_some() => {

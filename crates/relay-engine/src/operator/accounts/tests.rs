@@ -206,21 +206,21 @@ async fn an_account_is_scheduled_reset_and_removed() {
     let desk = Desk::new();
     let (operator, root) = (&desk.operator, root());
     let account = operator.create_account(&root, new(Platform::Codex)).await.unwrap();
-    let off = operator.schedule_account(&root, &account.id, false).await.unwrap();
+    let off = operator.schedule_account(&root, &account.id, None, false).await.unwrap();
     assert!(!off.schedulable);
     let event = HealthEvent::ModelUnknown(ModelName::try_from("m").unwrap());
     desk.stores.accounts.apply_health(&account.id, &event, desk.clock.now()).await.unwrap();
     let note = |account: &mut Account| account.error_message = "broken".to_owned();
     let change = AccountChange { edit: Some(&note), ..AccountChange::default() };
     operator.update_account(&root, &account.id, None, change).await.unwrap();
-    let reset = operator.reset_account(&root, &account.id).await.unwrap();
+    let reset = operator.reset_account(&root, &account.id, None).await.unwrap();
     assert_eq!((reset.health, reset.error_message.as_str()), (AccountHealth::default(), ""));
     assert!(!reset.schedulable, "an operator's switch stays");
 
     operator.delete_account(&root, &account.id, None).await.unwrap();
     for gone in [
-        operator.reset_account(&root, &account.id).await.map(drop),
-        operator.schedule_account(&root, &account.id, true).await.map(drop),
+        operator.reset_account(&root, &account.id, None).await.map(drop),
+        operator.schedule_account(&root, &account.id, None, true).await.map(drop),
         operator.delete_account(&root, &account.id, None).await,
     ] {
         assert!(matches!(gone, Err(OperatorError::NotFound(_))), "{gone:?}");

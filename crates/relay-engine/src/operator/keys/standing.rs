@@ -25,17 +25,18 @@ impl Operator {
     }
 
     /// Starts every limit of a key's own anew, and says how they stand then. What requests in flight hold
-    /// still weighs on them; statistics are not touched.
+    /// still weighs on them; statistics are not touched. `expected`: only if its revision still is that.
     ///
     /// # Errors
     ///
-    /// [`OperatorError::NotFound`], [`OperatorError::AlreadyDeleted`], or the store's.
+    /// [`OperatorError::NotFound`], [`OperatorError::AlreadyDeleted`], [`OperatorError::Stale`], or the store's.
     pub async fn restart_key_limits(
         &self,
         actor: &Actor,
         id: &KeyId,
+        expected: Option<u64>,
     ) -> Result<KeyStanding, OperatorError> {
-        let key = self.living_key(id, None).await?;
+        let key = self.living_key(id, expected).await?;
         self.restart_limits(actor, &LimitScope::Key(key.id.clone()), &key.limits).await?;
         self.standing_of(&key).await
     }

@@ -30,8 +30,14 @@ async fn limits_that_start_anew_leave_a_note() {
     let query = AuditQuery { limit: 1, ..AuditQuery::default() };
     let trail = desk.operator.audit(&query).await.unwrap().entries;
     assert_eq!(trail[0].action, "account.reset-limits");
-    assert_eq!(trail[0].before.as_deref(), Some(r#"{"daily_cost":3}"#));
-    assert_eq!(trail[0].after.as_deref(), Some(r#"{"daily_cost":0}"#));
+    let noted = |text: &Option<String>| -> Value {
+        serde_json::from_str(text.as_deref().unwrap()).unwrap()
+    };
+    let (before, after) = (noted(&trail[0].before), noted(&trail[0].after));
+    for limit in ["daily_cost", "weekly_cost", "monthly_cost", "total_cost"] {
+        assert_eq!(before[limit], "0.000000003", "{limit}: limited or not");
+        assert_eq!(after[limit], "0.00", "{limit}");
+    }
 }
 
 #[test]

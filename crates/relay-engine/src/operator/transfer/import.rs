@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Read};
 
 use relay_crypto::SealedReader;
-use relay_domain::{Account, SealedSecret};
+use relay_domain::{Account, Actor, SealedSecret};
 use relay_store::{AccountSecrets, AuditQuery, SettingsName};
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
+use serde_json::{Map, json};
 
 use super::account_form::{AccountForm, SecretsForm};
 use super::entry::{Entry, FORM, Head};
@@ -15,6 +16,7 @@ use super::taking_in::TakingIn;
 use super::{Contents, Section, TransferError};
 use crate::account_secrets::salt_of;
 use crate::operator::Operator;
+use crate::operator::audit::Change;
 
 /// A file that was read to its end and is whole.
 pub struct ImportFile<O> {
@@ -135,7 +137,29 @@ impl Operator {
             let unknown = TransferError::UnknownEntry { line: lines.number };
             taking_in.take(entry, unknown).await?;
         }
-        taking_in.finish().await
+        let report = taking_in.finish().await?;
+        if merge && report.tallies.values().any(|tally| tally.added > 0) {
+            self.note_merge(&file.contents, &report).await;
+        }
+        Ok(report)
+    }
+
+    /// Notes that a file was merged with what there was: which one, and what became of its entries.
+    async fn note_merge(&self, contents: &Contents, report: &ImportReport) {
+        let of = |count: fn(&Tally) -> usize| {
+            let counts = report.tallies.iter().map(|(section, tally)| (section, count(tally)));
+            let counts = counts.filter(|(_, count)| *count > 0);
+            let named = counts.map(|(section, count)| (section.name().to_owned(), json!(count)));
+            named.collect::<Map<_, _>>()
+        };
+        let after = json!({
+            "state": contents.state.to_hex(),
+            "added": of(|tally| tally.added),
+            "kept": of(|tally| tally.kept),
+        });
+        let (action, kind, id) = ("store.import", "store", "store".to_owned());
+        let change = Change { action, kind, id, before: None, after: Some(after) };
+        self.note(&Actor::shell(), change).await;
     }
 
     /// An account with its secrets sealed for this store.

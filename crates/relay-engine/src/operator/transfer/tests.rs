@@ -327,7 +327,13 @@ async fn a_trail_is_appended_to_a_trail() {
         let all = relay_store::AuditQuery { limit: 9, ..relay_store::AuditQuery::default() };
         let page = there.stores.audit.page(&all).await.unwrap();
         let targets: Vec<_> = page.entries.iter().map(|entry| entry.target_id.as_str()).collect();
-        assert_eq!(targets, ["b", "a", "own"]);
+        // The import that added something is noted itself, and one that added nothing is not.
+        assert_eq!(targets, ["store", "b", "a", "own"]);
+        let noted: serde_json::Value =
+            serde_json::from_str(page.entries[0].after.as_deref().unwrap()).unwrap();
+        assert_eq!(page.entries[0].actor, relay_domain::Actor::shell());
+        assert_eq!(noted["state"], file.contents().state.to_hex());
+        assert_eq!(noted["added"][Section::Audit.name()], 2);
     }
 }
 

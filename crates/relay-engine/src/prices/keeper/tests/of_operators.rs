@@ -34,7 +34,7 @@ async fn two() -> (PriceKeeper, PriceKeeper, Stores) {
 async fn an_override_holds_here_at_once_and_elsewhere_with_the_next_look() {
     let (one, other, stores) = two().await;
     let opus = model("claude-opus-5");
-    let set = one.set_override(&opus, costs(7), &root()).await.unwrap();
+    let set = one.set_override(&opus, costs(7), &root(), None).await.unwrap();
     assert_eq!((set.set_by.as_str(), &set.price), ("root", &costs(7)));
     assert_eq!((input(&one, "claude-opus-5"), input(&other, "claude-opus-5")), (Some(7), Some(5)));
     assert_eq!(one.override_of("claude-opus-5"), Some(set));
@@ -44,8 +44,8 @@ async fn an_override_holds_here_at_once_and_elsewhere_with_the_next_look() {
     let later = keeper_on(PriceSource::Builtin, Arc::clone(&stores.settings)).await;
     assert_eq!(input(&later, "claude-opus-5"), Some(7), "whoever starts later knows it");
 
-    assert!(other.remove_override(&opus, &root()).await.unwrap());
-    assert!(!other.remove_override(&opus, &root()).await.unwrap());
+    assert!(other.remove_override(&opus, &root(), None).await.unwrap());
+    assert!(!other.remove_override(&opus, &root(), None).await.unwrap());
     assert_eq!(input(&other, "claude-opus-5"), Some(5));
     one.hear().await.unwrap();
     assert_eq!((input(&one, "claude-opus-5"), one.status().overrides), (Some(5), 0));
@@ -59,7 +59,8 @@ async fn overrides_set_at_once_on_several_instances_are_all_kept() {
     for number in 0..8 {
         let keeper = Arc::clone(if number % 2 == 0 { &one } else { &other });
         let name = model(&format!("m{number}"));
-        setting.spawn(async move { keeper.set_override(&name, costs(number), &root()).await });
+        setting
+            .spawn(async move { keeper.set_override(&name, costs(number), &root(), None).await });
     }
     for result in setting.join_all().await {
         result.unwrap();
@@ -78,7 +79,7 @@ async fn what_cannot_be_a_price_is_refused_and_there_is_a_bound() {
         Err(OperatorError::Invalid { field, why }) => format!("{field} {why}"),
         other => panic!("{other:?}"),
     };
-    let nothing = one.set_override(&model("m"), PriceOverride::default(), &root()).await;
+    let nothing = one.set_override(&model("m"), PriceOverride::default(), &root(), None).await;
     assert_eq!(refused(nothing), "standard must have a price of input and one of output");
     let all = (0..1_000).map(|number| {
         let stored =
@@ -88,9 +89,9 @@ async fn what_cannot_be_a_price_is_refused_and_there_is_a_bound() {
     let next = overrides::print(all.collect()).unwrap();
     let change = SettingsChange { name: SettingsName::PriceOverrides, expected: None, next };
     assert!(one.settings.replace(&change).await.unwrap());
-    let one_more = one.set_override(&model("one more"), costs(1), &root()).await;
+    let one_more = one.set_override(&model("one more"), costs(1), &root(), None).await;
     assert_eq!(refused(one_more), "model cannot be overridden: there are 1,000 overrides");
-    one.set_override(&model("m7"), costs(2), &root()).await.unwrap();
+    one.set_override(&model("m7"), costs(2), &root(), None).await.unwrap();
 }
 
 #[tokio::test]
@@ -106,7 +107,8 @@ async fn service_rates_are_v1s_and_heard_everywhere() {
 
     let rates: ServiceRates =
         [(Service::Codex, Multiplier::from_micros(250_000))].into_iter().collect();
-    let written = one.set_service_rates(Some(Service::Codex), &rates, &root()).await.unwrap();
+    let (written, _) =
+        one.set_service_rates(Some(Service::Codex), &rates, &root(), None).await.unwrap();
     assert_eq!(
         (written.base_service.as_str(), written.updated_by.as_deref()),
         ("codex", Some("root"))
@@ -114,18 +116,18 @@ async fn service_rates_are_v1s_and_heard_everywhere() {
     assert_eq!(one.prices().service_rates().of(Platform::ClaudeConsole), Multiplier::ONE);
     other.hear().await.unwrap();
     assert_eq!(other.prices().service_rates().of(Platform::Codex).to_string(), "0.25");
-    assert_eq!(other.stored_service_rates().await.unwrap(), written);
-    let kept = one.set_service_rates(None, &rates, &root()).await.unwrap();
+    assert_eq!(other.stored_service_rates().await.unwrap().0, written);
+    let (kept, _) = one.set_service_rates(None, &rates, &root(), None).await.unwrap();
     assert_eq!(kept.base_service, "codex", "what is not said stays");
 }
 
 #[tokio::test]
 async fn documents_that_cannot_be_read_change_nothing() {
     let (one, _other, _stores) = two().await;
-    one.set_override(&model("claude-opus-5"), costs(7), &root()).await.unwrap();
+    one.set_override(&model("claude-opus-5"), costs(7), &root(), None).await.unwrap();
     let rates: ServiceRates =
         [(Service::Claude, Multiplier::from_micros(2_000_000))].into_iter().collect();
-    one.set_service_rates(None, &rates, &root()).await.unwrap();
+    one.set_service_rates(None, &rates, &root(), None).await.unwrap();
     for name in SettingsName::ALL {
         let expected = one.settings.read(name).await.unwrap();
         let change = SettingsChange { name, expected, next: "{\"overrides\": 5".to_owned() };
@@ -134,7 +136,7 @@ async fn documents_that_cannot_be_read_change_nothing() {
     assert!(matches!(one.hear().await, Err(StoreError::Corrupt { .. })));
     assert_eq!(input(&one, "claude-opus-5"), Some(7));
     assert_eq!(one.prices().service_rates().of(Service::Claude).to_string(), "2");
-    let refused = one.set_override(&model("m"), costs(1), &root()).await;
+    let refused = one.set_override(&model("m"), costs(1), &root(), None).await;
     assert!(
         matches!(refused, Err(OperatorError::Store(StoreError::Corrupt { .. }))),
         "{refused:?}"
@@ -148,7 +150,7 @@ async fn a_store_that_is_away_changes_nothing() {
     let keeper = keeper_on(PriceSource::Builtin, Arc::new(away)).await;
     assert_eq!(input(&keeper, "claude-opus-5"), Some(5));
     assert!(matches!(keeper.hear().await, Err(StoreError::Unavailable(_))));
-    let refused = keeper.set_override(&model("m"), costs(1), &root()).await;
+    let refused = keeper.set_override(&model("m"), costs(1), &root(), None).await;
     assert!(matches!(refused, Err(OperatorError::Store(StoreError::Unavailable(_)))));
 }
 
@@ -158,6 +160,6 @@ async fn whoever_always_comes_second_is_told_to_try_again() {
     contended.expect_read().returning(|_| Ok(None));
     contended.expect_replace().times(16).returning(|_| Ok(false));
     let keeper = keeper_on(PriceSource::Builtin, Arc::new(contended)).await;
-    let refused = keeper.set_override(&model("m"), costs(1), &root()).await;
+    let refused = keeper.set_override(&model("m"), costs(1), &root(), None).await;
     assert!(matches!(refused, Err(OperatorError::Store(StoreError::Unavailable(_)))));
 }
