@@ -63,6 +63,7 @@ impl Refusal {
                 KeyRefusal::NotPermitted => fault(ErrorType::Permission, "platform_not_permitted"),
                 KeyRefusal::ModelRestricted => fault(ErrorType::Permission, "model_restricted"),
             },
+            EngineError::GroupGone(_) => fault(ErrorType::Permission, "key_group_missing"),
             EngineError::ModelUnpriced(_) => fault(ErrorType::Permission, "model_unpriced"),
             EngineError::Request(_) | EngineError::NoMessages | EngineError::NotSendable(_) => {
                 fault(ErrorType::InvalidRequest, "invalid_request")

@@ -242,6 +242,11 @@ impl ApiKey {
         })
     }
 
+    /// The group that it belongs to where `old` did not; without one, whichever it belongs to.
+    pub fn newly_joined_group(&self, old: Option<&ApiKey>) -> Option<&GroupId> {
+        self.group.as_ref().filter(|group| old.is_none_or(|old| old.group.as_ref() != Some(group)))
+    }
+
     /// Whether a secret with one of `digests` is this key's at `now`: the present one, or the one before
     /// during its grace.
     pub fn has_secret(&self, digests: &[KeyDigest], now: Timestamp) -> bool {

@@ -132,7 +132,7 @@ impl Relay {
                     flight.dismiss();
                     is_held = false;
                     known = self.read_again(&known).await?;
-                    check(&known.key, scan, self.core.clock.now())?;
+                    check(&known, scan, self.core.clock.now())?;
                     payer = known.payer();
                 }
             }
@@ -147,7 +147,7 @@ impl Relay {
         applicant: &Applicant<'_>,
     ) -> Result<bool, EngineError> {
         *known = self.read_again(known).await?;
-        check(&known.key, applicant.scan, self.core.clock.now())?;
+        check(known, applicant.scan, self.core.clock.now())?;
         let now = known.payer();
         let of_key = |payer: &Payer| (payer.key.limits, payer.rate(), payer.unpriced());
         Ok(of_key(&now) != of_key(payer) || now.group != payer.group)
@@ -189,11 +189,11 @@ impl Relay {
 
     /// The caller's key, if it lets the request in. A refusal is never given by an old snapshot.
     async fn usable(&self, caller: Caller, scan: &RequestScan) -> Result<KnownKey, EngineError> {
-        if check(&caller.0.key, scan, self.core.clock.now()).is_ok() {
+        if check(&caller.0, scan, self.core.clock.now()).is_ok() {
             return Ok(caller.0);
         }
         let known = self.catch_up(caller).await?;
-        check(&known.key, scan, self.core.clock.now())?;
+        check(&known, scan, self.core.clock.now())?;
         Ok(known)
     }
 
@@ -390,9 +390,10 @@ pub(crate) async fn in_time<T>(
     }
 }
 
-/// Whether `key` lets in a request for the scanned model.
-fn check(key: &ApiKey, scan: &RequestScan, now: Timestamp) -> Result<(), EngineError> {
-    Ok(key.check(Platform::ClaudeConsole, scan.model.as_str(), now)?)
+/// Whether a key lets in a request for the scanned model.
+fn check(known: &KnownKey, scan: &RequestScan, now: Timestamp) -> Result<(), EngineError> {
+    known.key.check(Platform::ClaudeConsole, scan.model.as_str(), now)?;
+    known.lost_group().map_or(Ok(()), |group| Err(EngineError::GroupGone(group.clone())))
 }
 
 /// What keeps a conversation on one account: the client's hint, under the key's id.

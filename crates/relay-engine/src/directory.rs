@@ -44,6 +44,11 @@ impl KnownKey {
         self.key.has_secret(&self.digests, now)
     }
 
+    /// The group that it names if that is not there, so that nobody knows the limits to hold it to.
+    pub(crate) fn lost_group(&self) -> Option<&GroupId> {
+        self.key.group.as_ref().filter(|_| self.group.is_none())
+    }
+
     /// Who pays for its requests.
     pub(crate) fn payer(&self) -> Payer {
         Payer { key: Arc::clone(&self.key), group: self.group.clone() }
@@ -117,12 +122,15 @@ impl Directory {
         let cache = self.keys.load_full();
         let Some(key) = self.stores.keys.find_by_digest(&digests).await? else { return Ok(None) };
         let Some(presented) = digests.first().copied() else { return Ok(None) };
-        // A group that is gone shares limits with nobody. Changes of groups raise the keys' version.
+        // Changes of groups raise the keys' version.
         let group = match &key.group {
             Some(id) => self.stores.groups.get(id).await?.map(|group| (group.id, group.limits)),
             None => None,
         };
         let known = KnownKey { key: Arc::new(key), group, version: cache.version, digests };
+        if let Some(group) = known.lost_group() {
+            tracing::warn!(key = %known.key.id, %group, "an API key is refused: its group is not there");
+        }
         let mut by_digest = cache.by_digest.write().unwrap_or_else(PoisonError::into_inner);
         if by_digest.len() >= MAX_CACHED_KEYS {
             by_digest.clear();

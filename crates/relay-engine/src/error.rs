@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use relay_crypto::CryptoError;
-use relay_domain::{KeyRefusal, LimitKind, LimitScope, ModelName, NanoUsd, Timestamp};
+use relay_domain::{GroupId, KeyRefusal, LimitKind, LimitScope, ModelName, NanoUsd, Timestamp};
 use relay_protocol::ScanError;
 use relay_scheduler::Shortage;
 use relay_store::{Denial, StoreError};
@@ -26,6 +26,11 @@ pub enum EngineError {
     /// The key is known but may not be used for this.
     #[error(transparent)]
     Key(#[from] KeyRefusal),
+    /// The group that the key names is not there, so that its limits cannot be kept.
+    #[error(
+        "this API key belongs to the group {0}, which is not there any more; the operator of this relay can put the key into another group or into none"
+    )]
+    GroupGone(GroupId),
     /// The model has no price, and a budget would have to be charged for it.
     #[error(
         "the model {0} has no known price, and this API key may only use models that have one; the operator of this relay can add a price"
@@ -150,7 +155,7 @@ fn refusal_in_words(denial: &Denial, needed: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use relay_domain::{GroupId, KeyId};
+    use relay_domain::KeyId;
 
     use super::*;
 

@@ -9,21 +9,19 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use relay_domain::{AccountGroup, AccountGroupId, AccountId, Platform, Timestamp};
-use relay_store::{AccountGroupRemoval, AccountGroupRepository, StoreError, Update};
+use relay_store::{AccountGroupRepository, GroupRemoval, StoreError, Update};
 
+use crate::accounts::{self, RedisAccounts};
 use crate::fault;
 use crate::guarded_write::{ATTEMPTS, GuardedWrite, changed};
 use crate::hash::Hash;
-use crate::keys::RedisKeys;
+use crate::keys::{LOOKS_AT_KEYS, RedisKeys};
 use crate::keyspace::Keyspace;
 use crate::scan;
 use crate::shared::Shared;
 
 /// The field of the revision, on which changes are decided.
 const REVISION: &str = "relayRevision";
-
-/// How often the keys are looked through anew, because one was changed before a group could be removed.
-const LOOKS_AT_KEYS: usize = 16;
 
 /// Groups of accounts.
 pub(crate) struct RedisAccountGroups {
@@ -133,20 +131,20 @@ impl RedisAccountGroups {
         &self,
         id: &AccountGroupId,
         revision: u64,
-    ) -> Result<Result<GuardedWrite, AccountGroupRemoval>, StoreError> {
+    ) -> Result<Result<GuardedWrite, GroupRemoval>, StoreError> {
         let keyspace = &self.shared.keyspace;
         let Some((stored, old)) = self.find(id).await? else {
-            return Ok(Err(AccountGroupRemoval::Absent));
+            return Ok(Err(GroupRemoval::Absent));
         };
         if old.revision != revision {
-            return Ok(Err(AccountGroupRemoval::Stale { current: old.revision }));
+            return Ok(Err(GroupRemoval::Stale { current: old.revision }));
         }
         let mut write = GuardedWrite::default();
         stored.guard(keyspace, &mut write);
         let keys = RedisKeys { shared: Arc::clone(&self.shared) };
         match keys.count_bound(&old, &mut write).await? {
             0 => {}
-            keys => return Ok(Err(AccountGroupRemoval::Bound { keys })),
+            keys => return Ok(Err(GroupRemoval::InUse { keys })),
         }
         for member in &stored.members {
             write.write("SREM", stored.groups_of(keyspace, member), [id.as_str()]);
@@ -157,15 +155,15 @@ impl RedisAccountGroups {
         write.write("INCR", keyspace.account_version(), [""; 0]);
         Ok(Ok(write))
     }
-}
 
-#[async_trait]
-impl AccountGroupRepository for RedisAccountGroups {
-    async fn create(&self, group: &AccountGroup) -> Result<(), StoreError> {
+    /// Adds a group, if these of its members are there.
+    async fn add(&self, group: &AccountGroup, needed: &[&AccountId]) -> Result<(), StoreError> {
         let keyspace = &self.shared.keyspace;
         let name = keyspace.account_group(group.id.as_str());
         let mut write = GuardedWrite::default();
         write.if_absent(&name);
+        let on_members = write.guard_count();
+        self.need(needed, &mut write).await?;
         let fixed = [
             ("id", group.id.to_string()),
             ("platform", platform_text(group.platform).to_owned()),
@@ -185,10 +183,38 @@ impl AccountGroupRepository for RedisAccountGroups {
         write.write("INCR", keyspace.account_version(), [""; 0]);
         match write.run(&self.shared).await? {
             None => Ok(()),
+            Some(position) if on_members <= position => Err(missing(needed, position - on_members)),
             Some(_) => {
                 Err(StoreError::Duplicate { what: format!("the account group {}", group.id) })
             }
         }
+    }
+
+    /// Lets a write happen only if these accounts are there: a guard for each.
+    async fn need(
+        &self,
+        accounts: &[&AccountId],
+        write: &mut GuardedWrite,
+    ) -> Result<(), StoreError> {
+        let repository = RedisAccounts { shared: Arc::clone(&self.shared) };
+        for account in accounts {
+            let place = repository.place_of(account).await?;
+            let place = place.ok_or_else(|| missing(&[account], 0))?;
+            write.if_has(place, accounts::form::ID);
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl AccountGroupRepository for RedisAccountGroups {
+    async fn create(&self, group: &AccountGroup) -> Result<(), StoreError> {
+        let members: Vec<_> = group.members.iter().collect();
+        self.add(group, &members).await
+    }
+
+    async fn import(&self, group: &AccountGroup) -> Result<(), StoreError> {
+        self.add(group, &[]).await
     }
 
     async fn get(&self, id: &AccountGroupId) -> Result<Option<AccountGroup>, StoreError> {
@@ -219,6 +245,9 @@ impl AccountGroupRepository for RedisAccountGroups {
             fields.push((REVISION, revision.to_string()));
             write.set_fields(&keyspace.account_group(&stored.id), &fields);
             let members = keyspace.account_group_members(&stored.id);
+            let joined: Vec<_> = new.members.difference(&old.members).collect();
+            let on_members = write.guard_count();
+            self.need(&joined, &mut write).await?;
             let moves = [
                 ("SADD", new.members.difference(&old.members)),
                 ("SREM", old.members.difference(&new.members)),
@@ -231,25 +260,25 @@ impl AccountGroupRepository for RedisAccountGroups {
                 }
             }
             write.write("INCR", keyspace.account_version(), [""; 0]);
-            if write.run(&self.shared).await?.is_none() {
-                return Ok(Update::Done { revision });
+            match write.run(&self.shared).await? {
+                None => return Ok(Update::Done { revision }),
+                Some(position) if on_members <= position => {
+                    return Err(missing(&joined, position - on_members));
+                }
+                Some(_) => {}
             }
         }
         Err(fault::contended(format!("account group {}", group.id)))
     }
 
-    async fn delete(
-        &self,
-        id: &AccountGroupId,
-        revision: u64,
-    ) -> Result<AccountGroupRemoval, StoreError> {
+    async fn delete(&self, id: &AccountGroupId, revision: u64) -> Result<GroupRemoval, StoreError> {
         for _ in 0..LOOKS_AT_KEYS {
             let write = match self.removal(id, revision).await? {
                 Ok(write) => write,
                 Err(stays) => return Ok(stays),
             };
             if write.run(&self.shared).await?.is_none() {
-                return Ok(AccountGroupRemoval::Done);
+                return Ok(GroupRemoval::Done);
             }
         }
         Err(fault::contended(format!("account group {id}")))
@@ -264,6 +293,12 @@ fn fields(group: &AccountGroup) -> Vec<(&'static str, String)> {
         ("description", group.description.clone()),
         ("updatedAt", updated_at.to_string()),
     ]
+}
+
+/// The account at this position is not there.
+fn missing(accounts: &[&AccountId], position: usize) -> StoreError {
+    let id = accounts.get(position).map_or("", |account| account.as_str());
+    StoreError::Missing { what: format!("account {id}") }
 }
 
 /// v1's word for a platform.

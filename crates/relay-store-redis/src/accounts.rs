@@ -16,6 +16,7 @@ use relay_domain::{
 use relay_store::{AccountRepository, AccountSecrets, StoreError, Update};
 
 use crate::account_groups::{self, StoredGroup};
+use crate::connection;
 use crate::fault;
 use crate::guarded_write::{ATTEMPTS, GuardedWrite, changed};
 use crate::hash::Hash;
@@ -46,6 +47,19 @@ impl RedisAccounts {
         let found = AccountFamily::ALL.into_iter().zip(names).zip(hashes);
         let mut found = found.map(|((family, name), hash)| Found { family, name, hash });
         Ok(found.find(|found| form::is_account(&found.hash)))
+    }
+
+    /// Under which name an account is, if it is there.
+    pub(crate) async fn place_of(&self, id: &AccountId) -> Result<Option<String>, StoreError> {
+        Ok(self.find(id).await?.map(|found| found.name))
+    }
+
+    /// The version of the accounts and their groups, as it is stored.
+    async fn version(&self) -> Result<Option<String>, StoreError> {
+        let mut pipeline = Pipeline::with_capacity(1);
+        pipeline.cmd("GET").arg(self.keyspace().account_version());
+        let answer = self.shared.pool.send(&pipeline).await?.pop();
+        connection::read(answer.unwrap_or_default(), "GET")
     }
 
     /// Takes accounts into the indexes that v2 made, which keeps none. Once in a process.
@@ -137,7 +151,7 @@ impl AccountRepository for RedisAccounts {
             fields.extend(form::switches(account, &hash));
             fields.push((form::REVISION, revision.to_string()));
             let mut write = GuardedWrite::default();
-            write.if_still(&name, "id", hash.stored("id"));
+            write.if_still(&name, form::ID, hash.stored(form::ID));
             write.if_still(&name, form::REVISION, hash.stored(form::REVISION));
             write.set_fields(&name, &fields);
             self.place(&mut write, family, account);
@@ -177,11 +191,16 @@ impl AccountRepository for RedisAccounts {
     async fn delete(&self, id: &AccountId) -> Result<Option<Vec<AccountGroup>>, StoreError> {
         for _ in 0..ATTEMPTS {
             let Some(Found { family, name, .. }) = self.find(id).await? else { return Ok(None) };
-            let mut groups = account_groups::all(&self.shared).await?;
-            groups.retain(|group| group.members.contains(id.as_str()));
             let keyspace = self.keyspace();
             let mut write = GuardedWrite::default();
             write.if_present(&name);
+            // Before the groups: who lets it join one while they are read raises it.
+            match self.version().await? {
+                Some(version) => write.if_text_is(keyspace.account_version(), &version),
+                None => write.if_absent(keyspace.account_version()),
+            }
+            let mut groups = account_groups::all(&self.shared).await?;
+            groups.retain(|group| group.members.contains(id.as_str()));
             write.write("DEL", &name, [""; 0]);
             write.write("SREM", keyspace.account_ids(family), [id.as_str()]);
             write.write("SREM", keyspace.shared_accounts(family), [id.as_str()]);

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use redis::Pipeline;
 use relay_domain::{GroupId, KeyGroup, Timestamp};
-use relay_store::{GroupRepository, StoreError, StoredLimits, Update};
+use relay_store::{GroupRemoval, GroupRepository, StoreError, StoredLimits, Update};
 use serde::{Deserialize, Serialize};
 
 use crate::connection;
 use crate::fault;
 use crate::guarded_write::{ATTEMPTS, GuardedWrite};
+use crate::keys::{LOOKS_AT_KEYS, RedisKeys};
 use crate::scan;
 use crate::shared::Shared;
 
@@ -37,32 +38,37 @@ impl RedisGroups {
         connection::read(answer.unwrap_or_default(), "HGET")
     }
 
-    /// Does what `decide` says about the group as it is stored: a command on the hash of groups and its
-    /// arguments after the id, and the revision that it makes.
-    async fn change(
+    /// The group with this id as it is stored, and as Relay knows it.
+    async fn find(&self, id: &GroupId) -> Result<Option<(String, KeyGroup)>, StoreError> {
+        let Some(json) = self.read(id.as_str()).await? else { return Ok(None) };
+        let group = parse(id.as_str(), &json)?;
+        Ok(Some((json, group)))
+    }
+
+    /// The writes that remove a group, which happen only if neither it nor any key has been changed since;
+    /// or why it stays.
+    async fn removal(
         &self,
         id: &GroupId,
         revision: u64,
-        write: impl Fn(&KeyGroup) -> Result<(&'static str, Vec<String>, u64), StoreError>,
-    ) -> Result<Update, StoreError> {
+    ) -> Result<Result<GuardedWrite, GroupRemoval>, StoreError> {
         let keyspace = &self.shared.keyspace;
-        for _ in 0..ATTEMPTS {
-            let Some(json) = self.read(id.as_str()).await? else { return Ok(Update::Absent) };
-            let old = parse(id.as_str(), &json)?;
-            if old.revision != revision {
-                return Ok(Update::Stale { current: old.revision });
-            }
-            let (command, arguments, revision) = write(&old)?;
-            let mut change = GuardedWrite::default();
-            change.if_still(keyspace.key_groups(), id.as_str(), Some(&json));
-            let arguments = std::iter::once(id.to_string()).chain(arguments);
-            change.write(command, keyspace.key_groups(), arguments);
-            change.write("INCR", keyspace.key_version(), [""; 0]);
-            if change.run(&self.shared).await?.is_none() {
-                return Ok(Update::Done { revision });
-            }
+        let Some((json, old)) = self.find(id).await? else {
+            return Ok(Err(GroupRemoval::Absent));
+        };
+        if old.revision != revision {
+            return Ok(Err(GroupRemoval::Stale { current: old.revision }));
         }
-        Err(fault::contended(format!("group {id}")))
+        let mut write = GuardedWrite::default();
+        write.if_still(keyspace.key_groups(), id.as_str(), Some(&json));
+        let keys = RedisKeys { shared: Arc::clone(&self.shared) };
+        match keys.count_members(id, &mut write).await? {
+            0 => {}
+            keys => return Ok(Err(GroupRemoval::InUse { keys })),
+        }
+        write.write("HDEL", keyspace.key_groups(), [id.as_str()]);
+        write.write("INCR", keyspace.key_version(), [""; 0]);
+        Ok(Ok(write))
     }
 }
 
@@ -97,16 +103,38 @@ impl GroupRepository for RedisGroups {
     }
 
     async fn update(&self, group: &KeyGroup) -> Result<Update, StoreError> {
-        let write = |old: &KeyGroup| {
+        let keyspace = &self.shared.keyspace;
+        for _ in 0..ATTEMPTS {
+            let Some((json, old)) = self.find(&group.id).await? else {
+                return Ok(Update::Absent);
+            };
+            if old.revision != group.revision {
+                return Ok(Update::Stale { current: old.revision });
+            }
             let revision = old.revision.saturating_add(1);
             let new = KeyGroup { created_at: old.created_at, revision, ..group.clone() };
-            Ok(("HSET", vec![text(&new)?], revision))
-        };
-        self.change(&group.id, group.revision, write).await
+            let mut write = GuardedWrite::default();
+            write.if_still(keyspace.key_groups(), group.id.as_str(), Some(&json));
+            write.write("HSET", keyspace.key_groups(), [group.id.to_string(), text(&new)?]);
+            write.write("INCR", keyspace.key_version(), [""; 0]);
+            if write.run(&self.shared).await?.is_none() {
+                return Ok(Update::Done { revision });
+            }
+        }
+        Err(fault::contended(format!("group {}", group.id)))
     }
 
-    async fn delete(&self, id: &GroupId, revision: u64) -> Result<Update, StoreError> {
-        self.change(id, revision, |old| Ok(("HDEL", Vec::new(), old.revision))).await
+    async fn delete(&self, id: &GroupId, revision: u64) -> Result<GroupRemoval, StoreError> {
+        for _ in 0..LOOKS_AT_KEYS {
+            let write = match self.removal(id, revision).await? {
+                Ok(write) => write,
+                Err(stays) => return Ok(stays),
+            };
+            if write.run(&self.shared).await?.is_none() {
+                return Ok(GroupRemoval::Done);
+            }
+        }
+        Err(fault::contended(format!("group {id}")))
     }
 }
 

@@ -42,6 +42,11 @@ impl GuardedWrite {
         self.guard(name, field, as_read.map_or(Value::Bool(false), Value::from));
     }
 
+    /// Only if the hash has the field.
+    pub(crate) fn if_has(&mut self, name: impl Into<String>, field: &str) {
+        self.guard(name, field, Value::Bool(true));
+    }
+
     /// Only if the text under `name` still is as it was read.
     pub(crate) fn if_text_is(&mut self, name: impl Into<String>, as_read: &str) {
         self.guard(name, "", Value::from(as_read));

@@ -4,6 +4,7 @@ pub(crate) mod bindings;
 mod bound;
 pub(crate) mod form;
 mod listing;
+mod need;
 mod service_rates;
 
 use std::collections::BTreeSet;
@@ -11,8 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
+use need::Need;
 use redis::Pipeline;
-use relay_domain::{AccountGroupId, ApiKey, Expiry, ExpiryMode, KeyDigest, KeyId, Timestamp};
+use relay_domain::{ApiKey, Expiry, ExpiryMode, KeyDigest, KeyId, Timestamp};
 use relay_store::{KeyQuery, KeyRepository, Page, StoreError, Update};
 
 use crate::connection;
@@ -27,6 +29,9 @@ use crate::shared::Shared;
 const LIFETIME_S: &str = "31536000";
 /// How many keys are added in one step.
 const CREATED_AT_ONCE: usize = 5;
+
+/// How often the keys are looked through anew, because one was changed before a group could be removed.
+pub(crate) const LOOKS_AT_KEYS: usize = 16;
 
 /// API keys.
 pub(crate) struct RedisKeys {
@@ -83,13 +88,9 @@ impl RedisKeys {
 }
 
 impl RedisKeys {
-    /// Adds so few keys that Redis is held up for a moment only, all or none of them, if these groups of
-    /// accounts are there.
-    async fn create_few(
-        &self,
-        keys: &[ApiKey],
-        groups: &[&AccountGroupId],
-    ) -> Result<(), StoreError> {
+    /// Adds so few keys that Redis is held up for a moment only, all or none of them, if what they need is
+    /// there.
+    async fn create_few(&self, keys: &[ApiKey], needs: &[Need<'_>]) -> Result<(), StoreError> {
         let keyspace = self.keyspace();
         let mut write = GuardedWrite::default();
         for key in keys {
@@ -98,8 +99,8 @@ impl RedisKeys {
         for digest in keys.iter().flat_map(secrets) {
             self.guard_digest(&mut write, digest);
         }
-        let on_groups = write.guard_count();
-        self.guard_groups(&mut write, groups);
+        let on_needs = write.guard_count();
+        needs.iter().for_each(|need| need.guard(&mut write, keyspace));
         for key in keys {
             let name = keyspace.key(key.id.as_str());
             write.set_fields(&name, &form::fixed_fields(key));
@@ -110,17 +111,10 @@ impl RedisKeys {
         }
         match write.run(&self.shared).await? {
             None => Ok(()),
-            Some(position) if on_groups <= position => Err(missing(groups, position - on_groups)),
+            Some(position) if on_needs <= position => Err(missing(needs, position - on_needs)),
             Some(position) => Err(keys.get(position).map_or_else(secret_is_taken, |key| {
                 StoreError::Duplicate { what: format!("the API key {}", key.id) }
             })),
-        }
-    }
-
-    /// Only if these groups of accounts are there.
-    fn guard_groups(&self, write: &mut GuardedWrite, groups: &[&AccountGroupId]) {
-        for group in groups {
-            write.if_present(self.keyspace().account_group(group.as_str()));
         }
     }
 
@@ -141,8 +135,8 @@ impl KeyRepository for RedisKeys {
 
     async fn create_many(&self, keys: &[ApiKey]) -> Result<(), StoreError> {
         for keys in keys.chunks(CREATED_AT_ONCE) {
-            let groups: Vec<_> = keys.iter().flat_map(|key| key.newly_bound_groups(None)).collect();
-            self.create_few(keys, &groups).await?;
+            let needs: Vec<_> = keys.iter().flat_map(|key| Need::of(key, None)).collect();
+            self.create_few(keys, &needs).await?;
         }
         Ok(())
     }
@@ -209,17 +203,17 @@ impl KeyRepository for RedisKeys {
             for digest in secrets(&new).filter(|digest| !known.contains(&Some(*digest))) {
                 self.guard_digest(&mut write, digest);
             }
-            let on_groups = write.guard_count();
-            let groups: Vec<_> = new.newly_bound_groups(Some(&old)).collect();
-            self.guard_groups(&mut write, &groups);
+            let on_needs = write.guard_count();
+            let needs: Vec<_> = Need::of(&new, Some(&old)).collect();
+            needs.iter().for_each(|need| need.guard(&mut write, keyspace));
             write.set_fields(&name, &form::changes(&hash, &old, &new));
             write.write("EXPIRE", &name, [LIFETIME_S]);
             index(&mut write, keyspace, Some(&old), &new);
             listing::announce(&mut write, keyspace, key.id.as_str());
             match write.run(&self.shared).await? {
                 None => return Ok(Update::Done { revision }),
-                Some(position) if on_groups <= position => {
-                    return Err(missing(&groups, position - on_groups));
+                Some(position) if on_needs <= position => {
+                    return Err(missing(&needs, position - on_needs));
                 }
                 Some(position) if has_changed <= position => return Err(secret_is_taken()),
                 Some(_) => {}
@@ -308,10 +302,9 @@ fn secret_is_taken() -> StoreError {
     StoreError::Duplicate { what: "an API key with this secret".to_owned() }
 }
 
-/// The group of accounts at this position is not there.
-fn missing(groups: &[&AccountGroupId], position: usize) -> StoreError {
-    let id = groups.get(position).map_or("", |group| group.as_str());
-    StoreError::Missing { what: format!("account group {id}") }
+/// What is needed at this position is not there.
+fn missing(needs: &[Need<'_>], position: usize) -> StoreError {
+    StoreError::Missing { what: needs.get(position).map(ToString::to_string).unwrap_or_default() }
 }
 
 /// Brings the indexes from what `old` needs to what `new` needs.

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use relay_domain::{AccountGroup, AccountGroupId, AccountId, Platform};
-use relay_store::{AccountGroupRemoval, AccountGroupRepository, StoreError, Update};
-use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
+use relay_store::{AccountGroupRepository, GroupRemoval, StoreError, Update};
+use rusqlite::{Connection, Row, TransactionBehavior, params};
 
 use crate::error::{SqliteError, corrupt, is_taken};
 use crate::keys::count_bound;
+use crate::presence::is_there;
 use crate::store::SqliteStore;
 use crate::stored::{millis, moment, number, whole};
 
@@ -16,7 +17,15 @@ use crate::stored::{millis, moment, number, whole};
 impl AccountGroupRepository for SqliteStore {
     async fn create(&self, group: &AccountGroup) -> Result<(), StoreError> {
         let group = group.clone();
-        self.core().queue.run(move |connection| create(connection, &group)).await
+        let create = move |connection: &mut Connection| create(connection, &group, &group.members);
+        self.core().queue.run(create).await
+    }
+
+    async fn import(&self, group: &AccountGroup) -> Result<(), StoreError> {
+        let group = group.clone();
+        let create =
+            move |connection: &mut Connection| create(connection, &group, &BTreeSet::new());
+        self.core().queue.run(create).await
     }
 
     async fn get(&self, id: &AccountGroupId) -> Result<Option<AccountGroup>, StoreError> {
@@ -33,23 +42,25 @@ impl AccountGroupRepository for SqliteStore {
 
     async fn update(&self, group: &AccountGroup) -> Result<Update, StoreError> {
         let group = group.clone();
-        self.core().queue.run(move |connection| Ok(update(connection, &group)?)).await
+        self.core().queue.run(move |connection| update(connection, &group)).await
     }
 
-    async fn delete(
-        &self,
-        id: &AccountGroupId,
-        revision: u64,
-    ) -> Result<AccountGroupRemoval, StoreError> {
+    async fn delete(&self, id: &AccountGroupId, revision: u64) -> Result<GroupRemoval, StoreError> {
         let id = id.clone();
         self.core().queue.run(move |connection| remove(connection, &id, revision)).await
     }
 }
 
-fn create(connection: &mut Connection, group: &AccountGroup) -> Result<(), StoreError> {
+/// Adds a group, if these of its members are there.
+fn create(
+    connection: &mut Connection,
+    group: &AccountGroup,
+    needed: &BTreeSet<AccountId>,
+) -> Result<(), StoreError> {
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(SqliteError::from)?;
+    check_accounts(&transaction, needed.iter())?;
     let created = transaction.execute(
         "INSERT INTO account_group
              (id, name, platform, description, created_at, updated_at, revision)
@@ -76,54 +87,63 @@ fn create(connection: &mut Connection, group: &AccountGroup) -> Result<(), Store
     }
 }
 
-fn update(connection: &mut Connection, group: &AccountGroup) -> Result<Update, SqliteError> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let changed = transaction.execute(
-        "UPDATE account_group
-         SET name = ?3, description = ?4, updated_at = ?5, revision = revision + 1
-         WHERE id = ?1 AND revision = ?2",
-        params![
-            group.id.as_str(),
-            whole(group.revision),
-            group.name,
-            group.description,
-            group.updated_at.map(millis),
-        ],
-    )?;
-    if 0 < changed {
+fn update(connection: &mut Connection, group: &AccountGroup) -> Result<Update, StoreError> {
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(SqliteError::from)?;
+    let Some(old) = select(&transaction, Some(&group.id))?.into_iter().next() else {
+        return Ok(Update::Absent);
+    };
+    if old.revision != group.revision {
+        return Ok(Update::Stale { current: old.revision });
+    }
+    check_accounts(&transaction, group.members.difference(&old.members))?;
+    let revision = old.revision.saturating_add(1);
+    let write = || {
+        transaction.execute(
+            "UPDATE account_group SET name = ?2, description = ?3, updated_at = ?4, revision = ?5
+             WHERE id = ?1",
+            params![
+                group.id.as_str(),
+                group.name,
+                group.description,
+                group.updated_at.map(millis),
+                whole(revision),
+            ],
+        )?;
         let sql = "DELETE FROM account_group_member WHERE account_group = ?1";
         transaction.execute(sql, [group.id.as_str()])?;
-        add_members(&transaction, group)?;
-    }
-    let outcome = outcome(&transaction, &group.id, changed, group.revision.saturating_add(1))?;
-    transaction.commit()?;
-    Ok(outcome)
+        add_members(&transaction, group)
+    };
+    write()?;
+    transaction.commit().map_err(SqliteError::from)?;
+    Ok(Update::Done { revision })
 }
 
 fn remove(
     connection: &mut Connection,
     id: &AccountGroupId,
     revision: u64,
-) -> Result<AccountGroupRemoval, StoreError> {
+) -> Result<GroupRemoval, StoreError> {
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(SqliteError::from)?;
     let Some(group) = select(&transaction, Some(id))?.into_iter().next() else {
-        return Ok(AccountGroupRemoval::Absent);
+        return Ok(GroupRemoval::Absent);
     };
     if group.revision != revision {
-        return Ok(AccountGroupRemoval::Stale { current: group.revision });
+        return Ok(GroupRemoval::Stale { current: group.revision });
     }
     match count_bound(&transaction, &group)? {
         0 => {}
-        keys => return Ok(AccountGroupRemoval::Bound { keys }),
+        keys => return Ok(GroupRemoval::InUse { keys }),
     }
     let write = || {
         transaction.execute("DELETE FROM account_group WHERE id = ?1", [id.as_str()])?;
         transaction.commit()
     };
     write().map_err(SqliteError::from)?;
-    Ok(AccountGroupRemoval::Done)
+    Ok(GroupRemoval::Done)
 }
 
 fn add_members(connection: &Connection, group: &AccountGroup) -> Result<(), SqliteError> {
@@ -135,20 +155,17 @@ fn add_members(connection: &Connection, group: &AccountGroup) -> Result<(), Sqli
     Ok(())
 }
 
-/// What a change of so many rows amounts to. The connection is one thread's: nothing came in between.
-fn outcome(
+/// Whether accounts that are to be members are there.
+fn check_accounts<'a>(
     connection: &Connection,
-    id: &AccountGroupId,
-    changed: usize,
-    revision: u64,
-) -> Result<Update, SqliteError> {
-    if 0 < changed {
-        return Ok(Update::Done { revision });
+    accounts: impl Iterator<Item = &'a AccountId>,
+) -> Result<(), StoreError> {
+    for account in accounts {
+        if !is_there(connection, "account", account.as_str())? {
+            return Err(StoreError::Missing { what: format!("account {account}") });
+        }
     }
-    let sql = "SELECT revision FROM account_group WHERE id = ?1";
-    let current = connection.query_row(sql, [id.as_str()], |row| row.get(0)).optional()?;
-    let current = current.map(number);
-    Ok(current.map_or(Update::Absent, |current| Update::Stale { current }))
+    Ok(())
 }
 
 /// The groups that an account is in.

@@ -2,11 +2,12 @@
 
 use async_trait::async_trait;
 use relay_domain::{GroupId, KeyGroup, Timestamp};
-use relay_store::{GroupRepository, StoreError, StoredLimits, Update};
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use relay_store::{GroupRemoval, GroupRepository, StoreError, StoredLimits, Update};
+use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{SqliteError, corrupt, is_taken};
+use crate::keys::count_members;
 use crate::store::SqliteStore;
 use crate::stored::{millis, moment, number, whole};
 
@@ -52,15 +53,35 @@ impl GroupRepository for SqliteStore {
         self.core().queue.run(write).await
     }
 
-    async fn delete(&self, id: &GroupId, revision: u64) -> Result<Update, StoreError> {
+    async fn delete(&self, id: &GroupId, revision: u64) -> Result<GroupRemoval, StoreError> {
         let id = id.clone();
-        let write = move |connection: &mut Connection| {
-            let sql = "DELETE FROM key_group WHERE id = ?1 AND revision = ?2";
-            let changed = connection.execute(sql, params![id.as_str(), whole(revision)]);
-            outcome(connection, &id, changed.map_err(SqliteError::from)?, revision)
-        };
-        self.core().queue.run(write).await
+        self.core().queue.run(move |connection| remove(connection, &id, revision)).await
     }
+}
+
+fn remove(
+    connection: &mut Connection,
+    id: &GroupId,
+    revision: u64,
+) -> Result<GroupRemoval, StoreError> {
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(SqliteError::from)?;
+    match revision_of(&transaction, id)? {
+        None => return Ok(GroupRemoval::Absent),
+        Some(current) if current != revision => return Ok(GroupRemoval::Stale { current }),
+        Some(_) => {}
+    }
+    match count_members(&transaction, id)? {
+        0 => {}
+        keys => return Ok(GroupRemoval::InUse { keys }),
+    }
+    let write = || {
+        transaction.execute("DELETE FROM key_group WHERE id = ?1", [id.as_str()])?;
+        transaction.commit()
+    };
+    write().map_err(SqliteError::from)?;
+    Ok(GroupRemoval::Done)
 }
 
 fn create(connection: &Connection, group: &KeyGroup) -> Result<(), StoreError> {
@@ -94,13 +115,14 @@ fn outcome(
     if 0 < changed {
         return Ok(Update::Done { revision });
     }
-    let read = connection.query_row(
-        "SELECT revision FROM key_group WHERE id = ?1",
-        [id.as_str()],
-        |row| row.get(0),
-    );
-    let current = read.optional().map_err(SqliteError::from)?.map(number);
+    let current = revision_of(connection, id)?;
     Ok(current.map_or(Update::Absent, |current| Update::Stale { current }))
+}
+
+fn revision_of(connection: &Connection, id: &GroupId) -> Result<Option<u64>, SqliteError> {
+    let sql = "SELECT revision FROM key_group WHERE id = ?1";
+    let found = connection.query_row(sql, [id.as_str()], |row| row.get(0)).optional()?;
+    Ok(found.map(number))
 }
 
 fn settings(group: &KeyGroup) -> Result<String, SqliteError> {

@@ -4,8 +4,8 @@ mod listing;
 
 use async_trait::async_trait;
 use relay_domain::{
-    AccountBinding, AccountGroup, AccountGroupId, ApiKey, Expiry, ExpiryMode, KeyDigest, KeyId,
-    Platform, RetiringSecret, Timestamp,
+    AccountBinding, AccountGroup, ApiKey, Expiry, ExpiryMode, GroupId, KeyDigest, KeyId, Platform,
+    RetiringSecret, Timestamp,
 };
 use relay_store::{KeyQuery, KeyRepository, Page, StoreError, Update};
 use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
@@ -14,6 +14,7 @@ pub(crate) use listing::Listing;
 
 use crate::counters::KEY_SCOPE;
 use crate::error::{SqliteError, corrupt, is_taken};
+use crate::presence::is_there;
 use crate::store::SqliteStore;
 use crate::stored::{KeyColumns, KeyForm, millis, moment, number, whole};
 use crate::writer::File;
@@ -33,7 +34,7 @@ impl KeyRepository for SqliteStore {
             let create = move |connection: &mut Connection| {
                 let transaction = begin(connection)?;
                 for key in &keys {
-                    check_groups(&transaction, key.newly_bound_groups(None))?;
+                    check_groups(&transaction, key, None)?;
                     insert(&transaction, key)?;
                 }
                 Ok(transaction.commit().map_err(SqliteError::from)?)
@@ -144,7 +145,7 @@ fn update(connection: &mut Connection, key: &ApiKey) -> Result<Update, StoreErro
         return Ok(Update::Stale { current: old.revision });
     }
     check_digests(&transaction, key)?;
-    check_groups(&transaction, key.newly_bound_groups(Some(&old)))?;
+    check_groups(&transaction, key, Some(&old))?;
     let settings = serde_json::to_string(&KeyForm::of(key)).map_err(SqliteError::from)?;
     let revision = key.revision.saturating_add(1);
     let write = || {
@@ -241,22 +242,31 @@ fn check_digests(connection: &Connection, key: &ApiKey) -> Result<(), StoreError
     if taken().map_err(SqliteError::from)? { Err(duplicate(key)) } else { Ok(()) }
 }
 
-/// Whether groups of accounts that a key is to be bound to are there.
-fn check_groups<'a>(
+/// Whether the groups that a key is to belong to and to be bound to are there.
+fn check_groups(
     connection: &Connection,
-    groups: impl Iterator<Item = &'a AccountGroupId>,
+    key: &ApiKey,
+    old: Option<&ApiKey>,
 ) -> Result<(), StoreError> {
-    for group in groups {
-        let is_there = || {
-            let sql = "SELECT EXISTS (SELECT 1 FROM account_group WHERE id = ?1)";
-            let mut read = connection.prepare_cached(sql)?;
-            read.query_row([group.as_str()], |row| row.get::<_, bool>(0))
-        };
-        if !is_there().map_err(SqliteError::from)? {
+    if let Some(group) = key.newly_joined_group(old)
+        && !is_there(connection, "key_group", group.as_str())?
+    {
+        return Err(StoreError::Missing { what: format!("group {group}") });
+    }
+    for group in key.newly_bound_groups(old) {
+        if !is_there(connection, "account_group", group.as_str())? {
             return Err(StoreError::Missing { what: format!("account group {group}") });
         }
     }
     Ok(())
+}
+
+/// How many keys that are not deleted belong to a group.
+pub(crate) fn count_members(
+    connection: &Connection,
+    group: &GroupId,
+) -> Result<usize, SqliteError> {
+    count_living(connection, "$.group", group.as_str())
 }
 
 /// How many keys that are not deleted are bound to a group of accounts.
@@ -268,10 +278,15 @@ pub(crate) fn count_bound(
         Platform::ClaudeConsole => "$.bound_claude_account",
         Platform::Codex => "$.bound_codex_account",
     };
+    let binding = AccountBinding::Group(group.id.clone()).text();
+    count_living(connection, field, &binding.unwrap_or_default())
+}
+
+/// How many keys that are not deleted have this in their settings.
+fn count_living(connection: &Connection, field: &str, text: &str) -> Result<usize, SqliteError> {
     let sql = "SELECT count(*) FROM api_key
                WHERE settings ->> ?1 = ?2 AND settings ->> '$.deleted' IS NULL";
-    let binding = AccountBinding::Group(group.id.clone()).text();
-    let count = connection.query_row(sql, params![field, binding], |row| row.get(0))?;
+    let count = connection.query_row(sql, params![field, text], |row| row.get(0))?;
     Ok(usize::try_from(number(count)).unwrap_or(usize::MAX))
 }
 

@@ -41,6 +41,7 @@ mod limit_book;
 mod limit_rows;
 mod long_reads;
 mod owner_lock;
+mod presence;
 mod queue;
 mod reader;
 mod recent;

@@ -10,7 +10,8 @@ use relay_domain::{
 };
 use relay_store::contract::fixture::{
     RECORD_LIFETIME, account, account_id, admit_request, admitted, affinity, at, calendar,
-    checkpoint, key_id, rebind, record, request_id, rich_account, rich_key, settlement, usage,
+    checkpoint, group, key_id, rebind, record, request_id, rich_account, rich_key, settlement,
+    usage,
 };
 use relay_store::{AdmitRequest, Settlement, StoreError, Stores, UsageScope};
 use relay_store_sqlite::{Access, SqliteOptions, SqliteStore};
@@ -34,6 +35,7 @@ async fn a_restart_finds_everything() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("relay.db");
     let stores = open(&path);
+    stores.groups.create(&group("team-one")).await.unwrap();
     stores.keys.create(&rich_key("k", 1)).await.unwrap();
     stores.accounts.create(&rich_account("a")).await.unwrap();
     admitted(&stores, 0, "k", at(0)).await;

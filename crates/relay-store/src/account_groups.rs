@@ -3,33 +3,7 @@
 use async_trait::async_trait;
 use relay_domain::{AccountGroup, AccountGroupId};
 
-use crate::{StoreError, Update};
-
-/// What became of the removal of a group of accounts.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum AccountGroupRemoval {
-    /// It was removed.
-    Done,
-    /// It was changed since it was looked at, and stays.
-    Stale {
-        /// Its revision by now.
-        current: u64,
-    },
-    /// There is no such group.
-    Absent,
-    /// Keys are bound to it, and it stays.
-    Bound {
-        /// How many that are not deleted.
-        keys: usize,
-    },
-}
-
-impl AccountGroupRemoval {
-    /// Whether it was removed.
-    pub fn is_done(self) -> bool {
-        self == Self::Done
-    }
-}
+use crate::{GroupRemoval, StoreError, Update};
 
 /// Groups of accounts. Who is in one decides which accounts serve a key: every change raises
 /// [`ConfigVersion::accounts`](crate::ConfigVersion::accounts) in the same step.
@@ -47,8 +21,15 @@ pub trait AccountGroupRepository: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Duplicate`] if its id is taken.
+    /// [`StoreError::Duplicate`] if its id is taken; [`StoreError::Missing`] if a member is not there.
     async fn create(&self, group: &AccountGroup) -> Result<(), StoreError>;
+
+    /// Adds a group of another store as it is there: v1 has members that Relay does not know.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Duplicate`] if its id is taken.
+    async fn import(&self, group: &AccountGroup) -> Result<(), StoreError>;
 
     /// The group with this id.
     async fn get(&self, id: &AccountGroupId) -> Result<Option<AccountGroup>, StoreError>;
@@ -57,14 +38,14 @@ pub trait AccountGroupRepository: Send + Sync {
     async fn list(&self) -> Result<Vec<AccountGroup>, StoreError>;
 
     /// Writes everything but `platform` and `created_at`, if the stored revision still is `group.revision`,
-    /// and raises it.
+    /// and raises it. A member that it had need not be there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] if a new member is not there.
     async fn update(&self, group: &AccountGroup) -> Result<Update, StoreError>;
 
     /// Removes a group, if its stored revision still is `revision` and no key is bound to it, whoever binds
     /// one meanwhile. Deleted keys do not count: one that is restored is then served by nobody.
-    async fn delete(
-        &self,
-        id: &AccountGroupId,
-        revision: u64,
-    ) -> Result<AccountGroupRemoval, StoreError>;
+    async fn delete(&self, id: &AccountGroupId, revision: u64) -> Result<GroupRemoval, StoreError>;
 }

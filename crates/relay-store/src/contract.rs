@@ -21,6 +21,7 @@ pub mod corrections;
 pub mod events;
 pub mod fixture;
 pub mod history;
+pub mod key_groups;
 pub mod key_pages;
 pub mod keys;
 pub mod limit_model;
@@ -81,6 +82,10 @@ macro_rules! contract_suite {
             keys::a_secret_may_be_replaced_and_retire,
             keys::many_keys_are_added_at_once,
             keys::changes_of_keys_raise_their_version,
+            key_groups::a_key_joins_no_group_that_is_not_there,
+            key_groups::a_key_is_imported_though_it_is_in_no_group_that_is_there,
+            key_groups::a_group_that_keys_belong_to_is_not_removed,
+            key_groups::a_key_that_joins_and_the_removal_of_its_group_at_once_agree,
             key_pages::keys_are_found_by_what_they_are,
             key_pages::pages_of_keys_follow_each_other,
             key_pages::a_page_is_never_old,
@@ -100,6 +105,8 @@ macro_rules! contract_suite {
             account_groups::of_changes_of_a_group_of_accounts_at_once_one_is_made,
             account_groups::changes_of_groups_of_accounts_raise_the_version_of_accounts,
             account_groups::a_removed_account_leaves_its_groups,
+            account_groups::no_account_joins_a_group_that_is_not_there,
+            account_groups::an_account_that_joins_and_its_removal_at_once_agree,
             account_groups::every_binding_of_a_key_reads_back,
             account_groups::a_key_is_bound_to_no_group_that_is_not_there,
             account_groups::a_key_is_imported_though_its_group_is_not_there,

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use relay_domain::{GroupId, KeyGroup};
 
-use crate::{StoreError, Update};
+use crate::{GroupRemoval, StoreError, Update};
 
 /// Groups of API keys. A group's limits are its keys' too: every change raises
 /// [`ConfigVersion::keys`](crate::ConfigVersion::keys) in the same step.
@@ -31,7 +31,7 @@ pub trait GroupRepository: Send + Sync {
     /// it.
     async fn update(&self, group: &KeyGroup) -> Result<Update, StoreError>;
 
-    /// Removes a group, if its stored revision still is `revision`. Keys that name it then share limits
-    /// with nobody.
-    async fn delete(&self, id: &GroupId, revision: u64) -> Result<Update, StoreError>;
+    /// Removes a group, if its stored revision still is `revision` and no key belongs to it, whoever puts
+    /// one into it meanwhile. Deleted keys do not count: one that is restored is then let in nowhere.
+    async fn delete(&self, id: &GroupId, revision: u64) -> Result<GroupRemoval, StoreError>;
 }

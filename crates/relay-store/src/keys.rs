@@ -18,8 +18,8 @@ pub trait KeyRepository: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Duplicate`] if its id or one of its digests is taken; [`StoreError::Missing`] if it is
-    /// bound to a group of accounts that is not there.
+    /// [`StoreError::Duplicate`] if its id or one of its digests is taken; [`StoreError::Missing`] if its
+    /// group or a group of accounts that it is bound to is not there.
     async fn create(&self, key: &ApiKey) -> Result<(), StoreError>;
 
     /// Adds keys, a few at a time so that nobody else waits for long. If one cannot be added, some of the
@@ -30,8 +30,8 @@ pub trait KeyRepository: Send + Sync {
     /// As [`create`](Self::create).
     async fn create_many(&self, keys: &[ApiKey]) -> Result<(), StoreError>;
 
-    /// Adds a key of another store as it is there: what it is bound to may be gone here as it may be gone
-    /// there, and then nobody serves it.
+    /// Adds a key of another store as it is there: its group and what it is bound to may be gone here as
+    /// they may be gone there, and then nobody serves it.
     ///
     /// # Errors
     ///
@@ -57,8 +57,8 @@ pub trait KeyRepository: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Duplicate`] if a new digest is taken; [`StoreError::Missing`] if it binds the key to
-    /// another group of accounts, which is not there.
+    /// [`StoreError::Duplicate`] if a new digest is taken; [`StoreError::Missing`] if it puts the key into
+    /// another group, or binds it to another group of accounts, which is not there.
     async fn update(&self, key: &ApiKey) -> Result<Update, StoreError>;
 
     /// Removes a key for good, with the totals that were counted for it, if its stored revision still is

@@ -31,6 +31,7 @@ mod orphan;
 mod page;
 mod record_form;
 mod record_search;
+mod removal;
 mod settings;
 pub mod statistics;
 mod update;
@@ -39,7 +40,7 @@ mod waiting;
 
 use std::sync::Arc;
 
-pub use account_groups::{AccountGroupRemoval, AccountGroupRepository};
+pub use account_groups::AccountGroupRepository;
 pub use account_listing::{AccountQuery, AccountSort};
 pub use accounts::{AccountRepository, AccountSecrets};
 pub use admin::{AdminCredentials, AdminRepository, PasswordHash};
@@ -68,6 +69,7 @@ pub use orphan::Orphan;
 pub use page::{Cursor, Order, Page, SortValue};
 pub use record_form::{LARGEST_RECORD, StoredRecord};
 pub use record_search::{RecordPage, RecordQuery};
+pub use removal::GroupRemoval;
 pub use settings::{SettingsChange, SettingsName, SettingsRepository};
 pub use update::Update;
 pub use usage::{UsageRepository, UsageScope, UsageTotals};

@@ -141,7 +141,7 @@ impl ApiError {
                 OperatorError::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, None),
                 OperatorError::NoLogin
                 | OperatorError::AlreadyDeleted
-                | OperatorError::InUse(_)
+                | OperatorError::KeysInGroup { .. }
                 | OperatorError::KeysBound { .. }
                 | OperatorError::InProgress
                 | OperatorError::Store(StoreError::Duplicate { .. } | StoreError::Missing { .. }) => {

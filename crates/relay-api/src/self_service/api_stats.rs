@@ -91,7 +91,8 @@ fn failure(error: &EngineError) -> Failure {
             (StatusCode::UNAUTHORIZED, "Invalid API key")
         }
         EngineError::Key(_) => (StatusCode::FORBIDDEN, "API key cannot be used"),
-        EngineError::ModelUnpriced(_)
+        EngineError::GroupGone(_)
+        | EngineError::ModelUnpriced(_)
         | EngineError::Request(_)
         | EngineError::NoMessages
         | EngineError::Denied { .. }

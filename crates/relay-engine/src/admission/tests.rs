@@ -302,6 +302,24 @@ async fn a_model_without_price_is_treated_as_the_key_says() {
 }
 
 #[tokio::test]
+async fn a_key_whose_group_is_not_there_is_refused_until_it_is_put_elsewhere() {
+    let bench = Bench::new();
+    let id = GroupId::try_from("gone").unwrap();
+    let lost = ApiKey { group: Some(id.clone()), ..key("k", hasher().digest(SECRET)) };
+    bench.stores.keys.import(&lost).await.unwrap();
+    let relay = Relay::new(&bench.engine(None).await);
+    for _ in 0..2 {
+        let refused = let_in(&relay, ASKED).await.map(drop);
+        assert!(
+            matches!(&refused, Err(EngineError::GroupGone(gone)) if *gone == id),
+            "{refused:?}"
+        );
+    }
+    assert!(bench.stores.keys.update(&ApiKey { group: None, ..lost }).await.unwrap().is_done());
+    let_in(&relay, ASKED).await.map(drop).unwrap();
+}
+
+#[tokio::test]
 async fn a_groups_limits_are_its_keys_too_from_the_next_request_on() {
     let bench = Bench::new();
     let id = GroupId::try_from("team").unwrap();

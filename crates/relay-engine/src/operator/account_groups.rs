@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use relay_domain::{AccountGroup, AccountGroupId, AccountId, Actor, Platform};
-use relay_store::{AccountGroupRemoval, Update};
+use relay_store::{GroupRemoval, StoreError, Update};
 
 use super::audit::Change;
 use super::error::{check_revision, contended};
@@ -47,7 +47,13 @@ impl Operator {
             revision: 0,
         };
         self.check_account_group(None, &group).await?;
-        self.stores.account_groups.create(&group).await?;
+        if let Err(error) = self.stores.account_groups.create(&group).await {
+            // An account that went since it was looked at is answered for like one that never was.
+            if let StoreError::Missing { .. } = error {
+                self.check_account_group(None, &group).await?;
+            }
+            return Err(error.into());
+        }
         self.note_account_group(actor, "account_group.create", None, Some(&group)).await;
         Ok(group)
     }
@@ -101,7 +107,12 @@ impl Operator {
             }
             self.check_account_group(Some(&old), &new).await?;
             new.updated_at = Some(self.clock.now());
-            match self.stores.account_groups.update(&new).await? {
+            let update = match self.stores.account_groups.update(&new).await {
+                // A new member went since it was looked at: who looks again refuses it.
+                Err(StoreError::Missing { .. }) => continue,
+                update => update?,
+            };
+            match update {
                 Update::Done { revision } => {
                     new.revision = revision;
                     self.note_account_group(actor, "account_group.update", Some(&old), Some(&new))
@@ -133,20 +144,20 @@ impl Operator {
         for _ in 0..ATTEMPTS {
             let old = self.account_group_at(id, expected).await?;
             match self.stores.account_groups.delete(id, old.revision).await? {
-                AccountGroupRemoval::Done => {
+                GroupRemoval::Done => {
                     self.note_account_group(actor, "account_group.delete", Some(&old), None).await;
                     return Ok(());
                 }
-                AccountGroupRemoval::Absent => {
+                GroupRemoval::Absent => {
                     return Err(OperatorError::NotFound("Account group"));
                 }
-                AccountGroupRemoval::Bound { keys } => {
+                GroupRemoval::InUse { keys } => {
                     return Err(OperatorError::KeysBound { keys });
                 }
-                AccountGroupRemoval::Stale { current } if expected.is_some() => {
+                GroupRemoval::Stale { current } if expected.is_some() => {
                     return Err(OperatorError::Stale { current });
                 }
-                AccountGroupRemoval::Stale { .. } => {}
+                GroupRemoval::Stale { .. } => {}
             }
         }
         Err(contended("the account group"))

@@ -17,6 +17,11 @@ pub(crate) fn check_revision(expected: Option<u64>, current: u64) -> Result<(), 
     }
 }
 
+fn keys_in_group(keys: usize) -> String {
+    let belong = if keys == 1 { "API key belongs" } else { "API keys belong" };
+    format!("{keys} {belong} to this group")
+}
+
 fn bound_keys(keys: usize) -> String {
     let them = if keys == 1 { "API key is" } else { "API keys are" };
     format!("{keys} {them} bound to this group of accounts")
@@ -48,9 +53,12 @@ pub enum OperatorError {
     /// Only a deleted key can be restored or purged.
     #[error("API Key is not deleted")]
     NotDeleted,
-    /// Something else still needs it.
-    #[error("{0}")]
-    InUse(&'static str),
+    /// API keys belong to the group.
+    #[error("{}", keys_in_group(*.keys))]
+    KeysInGroup {
+        /// How many.
+        keys: usize,
+    },
     /// API keys are bound to the group of accounts.
     #[error("{}", bound_keys(*.keys))]
     KeysBound {

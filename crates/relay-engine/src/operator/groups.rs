@@ -1,7 +1,7 @@
 //! Groups of API keys.
 
 use relay_domain::{Actor, GroupId, KeyGroup, Limits, WindowCaps};
-use relay_store::{KeyFilter, KeyQuery, Update};
+use relay_store::{GroupRemoval, Update};
 
 use super::audit::Change;
 use super::error::{check_revision, contended};
@@ -123,38 +123,41 @@ impl Operator {
         Err(contended("the group"))
     }
 
-    /// Removes a group that no key belongs to.
+    /// Removes a group that no key belongs to. Deleted keys do not count: one that is restored is refused
+    /// until it is put elsewhere.
     ///
     /// # Errors
     ///
-    /// [`OperatorError::InUse`] if a key does, or as [`update_group`](Self::update_group).
+    /// [`OperatorError::KeysInGroup`] if keys do, or as [`update_group`](Self::update_group).
     pub async fn delete_group(
         &self,
         actor: &Actor,
         id: &GroupId,
         expected: Option<u64>,
     ) -> Result<(), OperatorError> {
-        let old = self.group_at(id, expected).await?;
-        let filter = KeyFilter { group: Some(id.clone()), ..KeyFilter::default() };
-        let members = KeyQuery { filter, limit: 1, ..KeyQuery::default() };
-        if !self.stores.keys.page(&members).await?.items.is_empty() {
-            return Err(OperatorError::InUse("keys belong to this group"));
-        }
-        match self.stores.groups.delete(id, old.revision).await? {
-            Update::Done { .. } => {
-                let change = Change {
-                    action: "group.delete",
-                    kind: "group",
-                    id: id.to_string(),
-                    before: Some(snapshot::group(&old)),
-                    after: None,
-                };
-                self.note(actor, change).await;
-                Ok(())
+        for _ in 0..ATTEMPTS {
+            let old = self.group_at(id, expected).await?;
+            match self.stores.groups.delete(id, old.revision).await? {
+                GroupRemoval::Done => {
+                    let change = Change {
+                        action: "group.delete",
+                        kind: "group",
+                        id: id.to_string(),
+                        before: Some(snapshot::group(&old)),
+                        after: None,
+                    };
+                    self.note(actor, change).await;
+                    return Ok(());
+                }
+                GroupRemoval::Absent => return Err(OperatorError::NotFound("Group")),
+                GroupRemoval::InUse { keys } => return Err(OperatorError::KeysInGroup { keys }),
+                GroupRemoval::Stale { current } if expected.is_some() => {
+                    return Err(OperatorError::Stale { current });
+                }
+                GroupRemoval::Stale { .. } => {}
             }
-            Update::Absent => Err(OperatorError::NotFound("Group")),
-            Update::Stale { current } => Err(OperatorError::Stale { current }),
         }
+        Err(contended("the group"))
     }
 
     async fn group_at(

@@ -192,8 +192,8 @@ impl Operator {
         self.note(actor, change).await;
     }
 
-    /// Why a key was not made. A group of accounts that went since it was looked at is answered for like one
-    /// that never was.
+    /// Why a key was not made. A group that went since it was looked at is answered for like one that never
+    /// was.
     async fn why_not_made(&self, key: &ApiKey, error: StoreError) -> OperatorError {
         if let StoreError::Missing { .. } = error
             && let Err(refused) = self.check_key(None, key, self.clock.now()).await

@@ -1,5 +1,5 @@
 use relay_domain::{AccountBinding, ApiKey};
-use relay_store::contract::fixture::{RECORD_LIFETIME, account_group, at, calendar, key};
+use relay_store::contract::fixture::{RECORD_LIFETIME, account, account_group, at, calendar, key};
 use relay_testkit::RedisServer;
 
 use super::*;
@@ -19,6 +19,7 @@ async fn a_removal_that_was_decided_before_a_key_was_changed_is_not_made() {
     let store = RedisStore::connect(&options).await.unwrap();
     let (shared, stores) = (Arc::clone(&store.shared), store.stores());
     let group = account_group("one", &["a"]);
+    stores.accounts.create(&account("a")).await.unwrap();
     stores.account_groups.create(&group).await.unwrap();
     let groups = RedisAccountGroups { shared };
     let decide = async || groups.removal(&group.id, 0).await.unwrap().unwrap();
@@ -28,7 +29,7 @@ async fn a_removal_that_was_decided_before_a_key_was_changed_is_not_made() {
     stores.keys.create(&bound).await.unwrap();
     assert!(before_the_first_key.run(&groups.shared).await.unwrap().is_some());
     let stays = groups.removal(&group.id, 0).await.unwrap().err();
-    assert_eq!(stays, Some(AccountGroupRemoval::Bound { keys: 1 }));
+    assert_eq!(stays, Some(GroupRemoval::InUse { keys: 1 }));
 
     let free = ApiKey { claude_binding: AccountBinding::Pool, ..bound.clone() };
     assert!(stores.keys.update(&free).await.unwrap().is_done());

@@ -36,9 +36,12 @@ enum ModelsForm {
     List(Vec<String>),
 }
 
+/// The field that makes a hash an account.
+pub(crate) const ID: &str = "id";
+
 /// Whether a hash is an account. v2 leaves hashes behind that have nothing but a state.
 pub(crate) fn is_account(hash: &Hash) -> bool {
-    hash.text("id").is_some()
+    hash.text(ID).is_some()
 }
 
 /// Reads an account.

@@ -1,8 +1,9 @@
-//! Which keys are bound to a group of accounts, as what its removal is decided on.
+//! Which keys need a group, of keys or of accounts, as what its removal is decided on.
 
-use relay_domain::{AccountGroup, Platform};
+use relay_domain::{AccountGroup, GroupId, Platform};
 use relay_store::StoreError;
 
+use super::form::GROUP;
 use super::{RedisKeys, bindings};
 use crate::guarded_write::GuardedWrite;
 use crate::hash::Hash;
@@ -19,8 +20,36 @@ impl RedisKeys {
         group: &AccountGroup,
         write: &mut GuardedWrite,
     ) -> Result<usize, StoreError> {
+        let is_bound = |hash: &Hash| {
+            let binding = match group.platform {
+                Platform::ClaudeConsole => bindings::claude(hash),
+                Platform::Codex => bindings::codex(hash),
+            };
+            binding.group() == Some(&group.id)
+        };
+        self.count_living(&bindings::FIELDS, is_bound, write).await
+    }
+
+    /// How many keys that are not deleted belong to `group`. `write` then happens only if no key has been
+    /// changed since they were looked at.
+    pub(crate) async fn count_members(
+        &self,
+        group: &GroupId,
+        write: &mut GuardedWrite,
+    ) -> Result<usize, StoreError> {
+        let belongs = |hash: &Hash| hash.text(GROUP) == Some(group.as_str());
+        self.count_living(&[GROUP], belongs, write).await
+    }
+
+    /// How many keys are not deleted and `counts` by these fields of theirs.
+    async fn count_living(
+        &self,
+        fields: &[&'static str],
+        counts: impl Fn(&Hash) -> bool,
+        write: &mut GuardedWrite,
+    ) -> Result<usize, StoreError> {
         self.index_what_is_not().await?;
-        // Before the keys: who binds one while they are read raises it.
+        // Before the keys: who changes one while they are read raises it.
         match self.version_of_keys().await? {
             0 => write.if_absent(self.keyspace().key_version()),
             version => write.if_text_is(self.keyspace().key_version(), &version.to_string()),
@@ -28,16 +57,8 @@ impl RedisKeys {
         let pool = &self.shared.pool;
         let ids = scan::members(pool, self.keyspace().key_ids()).await?;
         let names: Vec<_> = ids.iter().map(|id| self.keyspace().key(id)).collect();
-        let [claude, console, openai, codex] = bindings::FIELDS;
-        let fields = [claude, console, openai, codex, IS_DELETED];
+        let fields: Vec<_> = fields.iter().copied().chain([IS_DELETED]).collect();
         let hashes = scan::read_fields(pool, &names, &fields).await?;
-        let is_bound = |hash: &&Hash| {
-            let binding = match group.platform {
-                Platform::ClaudeConsole => bindings::claude(hash),
-                Platform::Codex => bindings::codex(hash),
-            };
-            !hash.is_true(IS_DELETED) && binding.group() == Some(&group.id)
-        };
-        Ok(hashes.iter().filter(is_bound).count())
+        Ok(hashes.iter().filter(|hash| !hash.is_true(IS_DELETED) && counts(hash)).count())
     }
 }

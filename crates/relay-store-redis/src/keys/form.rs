@@ -195,7 +195,8 @@ pub(super) fn revision(hash: &Hash) -> u64 {
 
 /// The field of the revision, on which changes are decided.
 pub(super) const REVISION: &str = "relayRevision";
-const GROUP: &str = "relayGroup";
+/// The group that a key belongs to.
+pub(super) const GROUP: &str = "relayGroup";
 const RETIRING: &str = "relayRetiringDigest";
 const RETIRING_UNTIL: &str = "relayRetiringUntil";
 const UNPRICED: &str = "relayUnpriced";

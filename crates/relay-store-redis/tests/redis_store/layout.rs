@@ -47,6 +47,7 @@ async fn set(stores: &Stores, name: SettingsName, expected: Option<&str>, next: 
 
 /// Everything that one request with everything leaves.
 async fn one_of_everything(stores: &Stores) {
+    stores.groups.create(&group("team-one")).await.unwrap();
     stores.keys.create(&rich_key("rich", 1)).await.unwrap();
     stores.keys.create(&key("k", 2)).await.unwrap();
     stores.accounts.create(&rich_account("rich")).await.unwrap();
@@ -63,7 +64,6 @@ async fn one_of_everything(stores: &Stores) {
     for name in SettingsName::ALL {
         set(stores, name, None, "{}").await;
     }
-    stores.groups.create(&group("team-one")).await.unwrap();
     stores.idempotency.claim("n", "f", now).await.unwrap();
     stores.idempotency.answer("m", "f", "answer", now).await.unwrap();
     let token = AdminToken {
@@ -123,6 +123,7 @@ async fn a_key_is_stored_as_v1_stores_it() {
     let (_server, stores, mut raw) = opened().await;
     let mut rich = rich_key("rich", 1);
     (rich.is_active, rich.deleted, rich.last_used_at) = (true, None, None);
+    stores.groups.create(&group("team-one")).await.unwrap();
     stores.keys.create(&rich).await.unwrap();
     let digest = "01".repeat(32);
     check_fields(
@@ -178,6 +179,7 @@ async fn a_key_is_stored_as_v1_stores_it() {
 async fn a_retiring_secret_is_none_for_v1_and_a_purged_key_leaves_nothing() {
     let (_server, stores, mut raw) = opened().await;
     let mut key = ApiKey { deleted: None, ..rich_key("gone", 1) };
+    key.group = None;
     stores.keys.create(&key).await.unwrap();
     let retiring = key.retiring.unwrap().digest.to_hex();
     assert!(!raw.hexists::<_, _, bool>("apikey:hash_map", &retiring).await.unwrap());

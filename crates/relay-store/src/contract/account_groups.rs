@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use relay_domain::{AccountBinding, AccountGroup, AccountGroupId, ApiKey, Platform};
 
 use super::fixture::{account, account_group, account_id, at, at_once, key, signature};
-use crate::{AccountGroupRemoval, StoreError, Stores, Update};
+use crate::{GroupRemoval, StoreError, Stores, Update};
 
 /// A group reads back with its members, changes by revision, and is gone when it was deleted.
 pub async fn a_group_of_accounts_reads_back_and_changes_by_revision(stores: &Stores) {
+    add_accounts(stores, &["a", "b", "c", "z"]).await;
     let groups = &stores.account_groups;
     let one = account_group("one", &["a", "b"]);
     groups.create(&one).await.unwrap();
@@ -42,9 +43,9 @@ pub async fn a_group_of_accounts_reads_back_and_changes_by_revision(stores: &Sto
     assert_eq!(groups.get(&one.id).await.unwrap(), Some(empty));
 
     let stale = groups.delete(&one.id, 0).await.unwrap();
-    assert_eq!(stale, AccountGroupRemoval::Stale { current: 2 });
+    assert_eq!(stale, GroupRemoval::Stale { current: 2 });
     assert!(groups.delete(&one.id, 2).await.unwrap().is_done());
-    assert_eq!(groups.delete(&one.id, 2).await.unwrap(), AccountGroupRemoval::Absent);
+    assert_eq!(groups.delete(&one.id, 2).await.unwrap(), GroupRemoval::Absent);
     assert_eq!(groups.update(&account_group("one", &[])).await.unwrap(), Update::Absent);
     assert_eq!(groups.get(&one.id).await.unwrap(), None);
     assert_eq!(groups.list().await.unwrap(), [bare]);
@@ -55,6 +56,7 @@ pub async fn a_group_of_accounts_reads_back_and_changes_by_revision(stores: &Sto
 
 /// Of changes that were decided on the same revision one is made.
 pub async fn of_changes_of_a_group_of_accounts_at_once_one_is_made(stores: &Stores) {
+    add_accounts(stores, &["a", "m0", "m1", "m2", "m3", "m4", "m5", "m6", "m7"]).await;
     let one = account_group("one", &["a"]);
     stores.account_groups.create(&one).await.unwrap();
     let changes = (0..8).map(|number| {
@@ -71,6 +73,7 @@ pub async fn of_changes_of_a_group_of_accounts_at_once_one_is_made(stores: &Stor
 
 /// Who is in a group decides who serves a key: a change of it is one of the accounts.
 pub async fn changes_of_groups_of_accounts_raise_the_version_of_accounts(stores: &Stores) {
+    add_accounts(stores, &["a"]).await;
     let one = account_group("one", &["a"]);
     let mut last = stores.ledger.version().await.unwrap();
     for (step, raises) in
@@ -93,9 +96,7 @@ pub async fn changes_of_groups_of_accounts_raise_the_version_of_accounts(stores:
 
 /// An account that is removed leaves its groups, and comes back into none.
 pub async fn a_removed_account_leaves_its_groups(stores: &Stores) {
-    for id in ["a", "b"] {
-        stores.accounts.create(&account(id)).await.unwrap();
-    }
+    add_accounts(stores, &["a", "b"]).await;
     let groups = &stores.account_groups;
     let (one, two, three) = (
         account_group("one", &["a", "b"]),
@@ -126,6 +127,55 @@ pub async fn a_removed_account_leaves_its_groups(stores: &Stores) {
         Update::Stale { current: 1 },
         "what was decided on the members before is not made"
     );
+}
+
+/// No account joins a group that is not there, whatever was looked at before. One that was in it stays:
+/// v1 has members that Relay does not know.
+pub async fn no_account_joins_a_group_that_is_not_there(stores: &Stores) {
+    let groups = &stores.account_groups;
+    add_accounts(stores, &["a"]).await;
+    let refused = groups.create(&account_group("new", &["a", "gone"])).await;
+    assert!(matches!(refused, Err(StoreError::Missing { .. })), "{refused:?}");
+    let brought = account_group("one", &["of-v1-alone"]);
+    groups.import(&brought).await.unwrap();
+    let again = groups.import(&brought).await;
+    assert!(matches!(again, Err(StoreError::Duplicate { .. })), "{again:?}");
+    let before = stores.ledger.version().await.unwrap();
+    let refused = groups.update(&account_group("one", &["of-v1-alone", "a", "gone"])).await;
+    assert!(matches!(refused, Err(StoreError::Missing { .. })), "{refused:?}");
+    assert_eq!(groups.list().await.unwrap(), [brought]);
+    assert_eq!(stores.ledger.version().await.unwrap(), before);
+    let wanted = account_group("one", &["of-v1-alone", "a"]);
+    assert!(groups.update(&wanted).await.unwrap().is_done());
+    let found = groups.get(&wanted.id).await.unwrap();
+    assert_eq!(found, Some(AccountGroup { revision: 1, ..wanted }));
+}
+
+/// Of joining a group and the account's removal at once one is refused, or it has left again.
+pub async fn an_account_that_joins_and_its_removal_at_once_agree(stores: &Stores) {
+    for round in 0..20 {
+        let member = format!("a{round}");
+        add_accounts(stores, &[&member]).await;
+        let empty = account_group(&format!("g{round}"), &[]);
+        stores.account_groups.create(&empty).await.unwrap();
+        let joined = account_group(&format!("g{round}"), &[&member]);
+        let made = account_group(&format!("m{round}"), &[&member]);
+        let calls = (0..3).map(|number| {
+            let (stores, joined, made) = (stores.clone(), joined.clone(), made.clone());
+            let member = account_id(&member);
+            async move {
+                match number {
+                    0 => drop(stores.account_groups.update(&joined).await),
+                    1 => drop(stores.accounts.delete(&member).await.unwrap()),
+                    _ => drop(stores.account_groups.create(&made).await),
+                }
+            }
+        });
+        at_once(calls).await;
+        let groups = stores.account_groups.list().await.unwrap();
+        let left: Vec<_> = groups.iter().filter(|group| !group.members.is_empty()).collect();
+        assert!(left.is_empty(), "round {round}: {left:?}");
+    }
 }
 
 /// Every kind of binding of a key reads back, also after it was another one.
@@ -216,6 +266,7 @@ pub async fn a_key_is_imported_though_its_group_is_not_there(stores: &Stores) {
 
 /// A group stays while keys that are not deleted are bound to it.
 pub async fn a_group_that_keys_are_bound_to_is_not_removed(stores: &Stores) {
+    add_accounts(stores, &["a", "b"]).await;
     let (groups, keys) = (&stores.account_groups, &stores.keys);
     let claude = account_group("one", &["a"]);
     let codex = AccountGroup { platform: Platform::Codex, ..account_group("two", &["b"]) };
@@ -232,15 +283,15 @@ pub async fn a_group_that_keys_are_bound_to_is_not_removed(stores: &Stores) {
         assert!(keys.update(&bind(free.clone())).await.unwrap().is_done());
         let before = stores.ledger.version().await.unwrap();
         let stays = groups.delete(&group.id, 0).await.unwrap();
-        assert_eq!(stays, AccountGroupRemoval::Bound { keys: 2 });
+        assert_eq!(stays, GroupRemoval::InUse { keys: 2 });
         let stale = groups.delete(&group.id, 7).await.unwrap();
-        assert_eq!(stale, AccountGroupRemoval::Stale { current: 0 });
+        assert_eq!(stale, GroupRemoval::Stale { current: 0 });
         assert_eq!(groups.get(&group.id).await.unwrap().as_ref(), Some(group));
         assert_eq!(stores.ledger.version().await.unwrap(), before);
 
         assert!(keys.update(&ApiKey { revision: 1, ..free }).await.unwrap().is_done());
         let stays = groups.delete(&group.id, 0).await.unwrap();
-        assert_eq!(stays, AccountGroupRemoval::Bound { keys: 1 });
+        assert_eq!(stays, GroupRemoval::InUse { keys: 1 });
         let deleted = ApiKey { deleted: Some(signature(at(9), "admin")), ..made.clone() };
         assert!(keys.update(&deleted).await.unwrap().is_done());
         assert!(groups.delete(&group.id, 0).await.unwrap().is_done());
@@ -277,6 +328,12 @@ pub async fn a_key_and_the_removal_of_its_group_at_once_agree(stores: &Stores) {
         let bound = keys.iter().filter(|key| key.claude_binding.group() == Some(&group.id)).count();
         let is_there = stores.account_groups.get(&group.id).await.unwrap().is_some();
         assert_eq!(bound, if is_there { 2 } else { 0 }, "round {round}");
+    }
+}
+
+async fn add_accounts(stores: &Stores, ids: &[&str]) {
+    for id in ids {
+        stores.accounts.create(&account(id)).await.unwrap();
     }
 }
 

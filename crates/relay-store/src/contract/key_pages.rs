@@ -2,7 +2,7 @@
 
 use relay_domain::{ApiKey, Expiry, Permissions, Platform};
 
-use super::fixture::{admitted, at, group_id, key, key_id, record, settlement, signature};
+use super::fixture::{admitted, at, group, group_id, key, key_id, record, settlement, signature};
 use crate::{KeyFilter, KeyQuery, KeySort, Order, Stores};
 
 async fn ids(stores: &Stores, query: &KeyQuery) -> Vec<String> {
@@ -23,6 +23,7 @@ async fn six(stores: &Stores) {
         ApiKey { expiry: Expiry::at(at(100)), ..made("e", 5) },
         ApiKey { deleted: Some(signature(at(9), "admin")), ..made("f", 6) },
     ];
+    stores.groups.create(&group("g")).await.unwrap();
     stores.keys.create_many(&keys).await.unwrap();
 }
 

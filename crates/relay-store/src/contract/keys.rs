@@ -7,11 +7,12 @@ use relay_domain::{
     RetiringSecret, WindowCaps,
 };
 
-use super::fixture::{at, at_once, key, key_id, rich_key, signature};
+use super::fixture::{at, at_once, group, key, key_id, rich_key, signature};
 use crate::{StoreError, Stores, Update};
 
 /// What was created is what is read.
 pub async fn a_key_reads_back_in_every_field(stores: &Stores) {
+    stores.groups.create(&group("team-one")).await.unwrap();
     let window =
         RateWindow { length: Duration::from_mins(5), requests: None, tokens: None, cost: None };
     let keys = [
@@ -72,6 +73,7 @@ pub async fn a_key_id_and_a_digest_are_taken_once(stores: &Stores) {
 
 /// Of several digests the first that is known decides; a deleted key is found too.
 pub async fn digests_are_tried_in_their_order(stores: &Stores) {
+    stores.groups.create(&group("team-one")).await.unwrap();
     let (salted, plain) = (key("salted", 1), rich_key("plain-and-deleted", 2));
     stores.keys.create(&salted).await.unwrap();
     stores.keys.create(&plain).await.unwrap();
@@ -100,6 +102,7 @@ pub async fn keys_are_listed_newest_first(stores: &Stores) {
 
 /// An update changes all that an operator may change, and nothing else.
 pub async fn an_update_of_a_key_writes_what_an_operator_may_change(stores: &Stores) {
+    stores.groups.create(&group("team-one")).await.unwrap();
     let before = key("changing", 1);
     stores.keys.create(&before).await.unwrap();
     stores.keys.create(&key("other", 2)).await.unwrap();
@@ -140,6 +143,7 @@ pub async fn a_deleted_key_comes_back(stores: &Stores) {
 
 /// Purged is purged, on the last word about it.
 pub async fn a_purged_key_is_gone_and_its_secret_free(stores: &Stores) {
+    stores.groups.create(&group("team-one")).await.unwrap();
     let gone = rich_key("gone", 1);
     stores.keys.create(&gone).await.unwrap();
     stores.keys.create(&key("stays", 2)).await.unwrap();

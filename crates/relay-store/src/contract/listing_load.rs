@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use relay_domain::{Account, ApiKey, KeyDigest, Permissions, Platform};
 
-use super::fixture::{account, at, group_id, key, rich_account, rich_key, signature};
+use super::fixture::{account, at, group, group_id, key, rich_account, rich_key, signature};
 use crate::{KeyFilter, KeyQuery, KeySort, Order, Stores};
 
 /// How long each call of one kind took.
@@ -47,6 +47,10 @@ pub fn one_of_many(number: u64) -> ApiKey {
 
 /// Fills a store with so many keys and accounts.
 pub async fn fill(stores: &Stores, keys: u64, accounts: u32) {
+    for name in (0..50).step_by(5).map(|number| format!("group-{number}")) {
+        stores.groups.create(&group(&name)).await.unwrap();
+    }
+    stores.groups.create(&group("team-one")).await.unwrap();
     let keys: Vec<_> = (0..keys).map(one_of_many).collect();
     stores.keys.create_many(&keys).await.unwrap();
     for number in 0..accounts {

@@ -5,7 +5,7 @@ use relay_domain::{
 };
 
 use super::fixture::{at, at_once, group, group_id};
-use crate::{AuditQuery, Claim, StoreError, Stores, Update};
+use crate::{AuditQuery, Claim, GroupRemoval, StoreError, Stores, Update};
 
 fn token(id: &str, digest: u8) -> AdminToken {
     AdminToken {
@@ -56,9 +56,9 @@ pub async fn a_group_reads_back_and_changes_by_revision(stores: &Stores) {
     assert_eq!(groups.update(&one).await.unwrap(), Update::Stale { current: 1 });
     let expected = KeyGroup { revision: 1, ..renamed };
     assert_eq!(groups.get(&one.id).await.unwrap(), Some(expected));
-    assert_eq!(groups.delete(&one.id, 0).await.unwrap(), Update::Stale { current: 1 });
+    assert_eq!(groups.delete(&one.id, 0).await.unwrap(), GroupRemoval::Stale { current: 1 });
     assert!(groups.delete(&one.id, 1).await.unwrap().is_done());
-    assert_eq!(groups.delete(&one.id, 1).await.unwrap(), Update::Absent);
+    assert_eq!(groups.delete(&one.id, 1).await.unwrap(), GroupRemoval::Absent);
     assert_eq!(groups.update(&group("one")).await.unwrap(), Update::Absent);
     assert_eq!(groups.get(&group_id("one")).await.unwrap(), None);
     assert_eq!(groups.list().await.unwrap(), [bare]);

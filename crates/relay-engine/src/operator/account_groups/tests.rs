@@ -2,11 +2,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use relay_domain::{AccountBinding, ApiKey};
-use relay_store::{AuditQuery, MockAccountGroupRepository, Stores};
+use relay_store::{
+    AuditQuery, MockAccountGroupRepository, MockAccountRepository, MockGroupRepository, Stores,
+};
 
 use super::*;
 use crate::operator::fixture::{Desk, refused_field, root};
-use crate::operator::{NewAccount, NewKey};
+use crate::operator::{NewAccount, NewGroup, NewKey};
 
 async fn account(desk: &Desk, platform: Platform) -> AccountId {
     let new = NewAccount::new(platform, "https://api.example.com", "sk-1".into());
@@ -54,7 +56,7 @@ async fn a_member_that_was_there_stays_though_nobody_knows_it() {
         updated_at: None,
         revision: 0,
     };
-    desk.stores.account_groups.create(&group).await.unwrap();
+    desk.stores.account_groups.import(&group).await.unwrap();
     let member = account(&desk, Platform::ClaudeConsole).await;
     let edit = |group: &mut AccountGroup| {
         group.members.insert(member.clone());
@@ -140,6 +142,52 @@ async fn a_group_that_goes_before_a_key_is_written_is_as_one_that_never_was() {
 }
 
 #[tokio::test]
+async fn an_account_that_goes_before_a_group_is_written_is_as_one_that_never_was() {
+    let real = Desk::new();
+    let group = real.operator.create_account_group(&root(), new_group(&[])).await.unwrap();
+    let id = account(&real, Platform::ClaudeConsole).await;
+    let found = real.stores.accounts.get(&id).await.unwrap().unwrap();
+    real.operator.delete_account(&root(), &id, None).await.unwrap();
+    let looks = AtomicUsize::new(0);
+    let mut accounts = MockAccountRepository::new();
+    // Whoever looks finds it, and finds it gone when looking again.
+    accounts.expect_get().times(4).returning(move |_| {
+        let is_there = looks.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
+        Ok(is_there.then(|| found.clone()))
+    });
+    let desk = Desk::on(Stores { accounts: Arc::new(accounts), ..real.stores.clone() });
+    let made = desk.operator.create_account_group(&root(), new_group(&[&id])).await;
+    assert_eq!(refused_field(made), "accountIds");
+    let join = |group: &mut AccountGroup| group.members = BTreeSet::from([id.clone()]);
+    let changed = desk.operator.update_account_group(&root(), &group.id, None, &join).await;
+    assert_eq!(refused_field(changed), "accountIds");
+    assert_eq!(real.stores.account_groups.list().await.unwrap(), [group]);
+}
+
+#[tokio::test]
+async fn a_group_of_keys_that_goes_before_a_key_is_written_is_as_one_that_never_was() {
+    let real = Desk::new();
+    let new = NewGroup { name: "team".to_owned(), ..NewGroup::default() };
+    let group = real.operator.create_group(&root(), new).await.unwrap();
+    real.operator.delete_group(&root(), &group.id, None).await.unwrap();
+    let (key, _) = real.operator.create_key(&root(), NewKey::default()).await.unwrap();
+    let (looks, found) = (AtomicUsize::new(0), group.clone());
+    let mut groups = MockGroupRepository::new();
+    groups.expect_get().times(6).returning(move |_| {
+        let is_there = looks.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
+        Ok(is_there.then(|| found.clone()))
+    });
+    let desk = Desk::on(Stores { groups: Arc::new(groups), ..real.stores.clone() });
+    let new = || NewKey { group: Some(group.id.clone()), ..NewKey::default() };
+    assert_eq!(refused_field(desk.operator.create_key(&root(), new()).await), "groupId");
+    assert_eq!(refused_field(desk.operator.create_keys(&root(), new(), 3).await), "groupId");
+    let join = |key: &mut ApiKey| key.group = Some(group.id.clone());
+    let changed = desk.operator.update_key(&root(), &key.id, None, &join).await;
+    assert_eq!(refused_field(changed), "groupId");
+    assert_eq!(real.stores.keys.list().await.unwrap(), [key]);
+}
+
+#[tokio::test]
 async fn a_removed_account_is_noted_with_the_groups_that_it_leaves() {
     let desk = Desk::new();
     let (gone, stays) = (
@@ -180,8 +228,8 @@ async fn who_removes_a_group_at_whatever_revision_is_not_told_of_another_change(
     groups.expect_get().returning(move |_| Ok(Some(found.clone())));
     groups.expect_delete().times(3).returning(move |_, _| {
         let is_first = tries.fetch_add(1, Ordering::Relaxed) == 0;
-        let stale = AccountGroupRemoval::Stale { current: 1 };
-        Ok(if is_first { stale } else { AccountGroupRemoval::Done })
+        let stale = GroupRemoval::Stale { current: 1 };
+        Ok(if is_first { stale } else { GroupRemoval::Done })
     });
     let desk = Desk::on(Stores { account_groups: Arc::new(groups), ..real.stores.clone() });
     desk.operator.delete_account_group(&root(), &group.id, None).await.unwrap();

@@ -25,7 +25,7 @@ impl Operator {
     /// # Errors
     ///
     /// [`OperatorError::Invalid`] with the first field that is wrong, before any key is made unless a group
-    /// of accounts that they are bound to is removed meanwhile; or the store's, after which some of them may
+    /// that they need is removed meanwhile; or the store's, after which some of them may
     /// have been.
     pub async fn create_keys(
         &self,

@@ -234,7 +234,7 @@ impl Operator {
         let retiring = new.retiring.filter(|retiring| now < retiring.until);
         let mut new = ApiKey { retiring, updated_at: Some(now), ..new };
         let update = match self.stores.keys.update(&new).await {
-            // A group of accounts went since it was looked at: who looks again refuses it.
+            // A group went since it was looked at: who looks again refuses it.
             Err(StoreError::Missing { .. }) => return Ok(None),
             update => update?,
         };

@@ -83,7 +83,7 @@ impl<'a> TakingIn<'a> {
                 self.note_created(Section::Account, stores.accounts.create(&account).await)?;
             }
             Entry::AccountGroup(form) => {
-                let created = stores.account_groups.create(&form.into()).await;
+                let created = stores.account_groups.import(&form.into()).await;
                 self.note_created(Section::AccountGroup, created)?;
             }
             Entry::Group(form) => {

@@ -140,13 +140,13 @@ async fn furnish(desk: &Desk) {
         desk.stores.accounts.create(&secrets.put_into(account)).await.unwrap();
     }
     let group_of_accounts = account_group("pool-one", &["plain", "of-v1-alone"]);
-    desk.stores.account_groups.create(&group_of_accounts).await.unwrap();
+    desk.stores.account_groups.import(&group_of_accounts).await.unwrap();
     let claude_binding = AccountBinding::Group(group_of_accounts.id);
     let limited = relay_domain::ApiKey { limits: limits(), claude_binding, ..key("k", 1) };
+    desk.stores.groups.create(&group("team-one")).await.unwrap();
     for key in [limited, rich_key("rich", 2)] {
         desk.stores.keys.create(&key).await.unwrap();
     }
-    desk.stores.groups.create(&group("team-one")).await.unwrap();
     let now = desk.clock.now();
     let token = AdminToken {
         id: AdminTokenId::try_from("tok-1").unwrap(),
