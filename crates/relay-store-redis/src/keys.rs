@@ -100,7 +100,9 @@ impl RedisKeys {
             self.guard_digest(&mut write, digest);
         }
         let on_needs = write.guard_count();
-        needs.iter().for_each(|need| need.guard(&mut write, keyspace));
+        for need in needs {
+            need.guard(&mut write, keyspace);
+        }
         for key in keys {
             let name = keyspace.key(key.id.as_str());
             write.set_fields(&name, &form::fixed_fields(key));
@@ -205,7 +207,9 @@ impl KeyRepository for RedisKeys {
             }
             let on_needs = write.guard_count();
             let needs: Vec<_> = Need::of(&new, Some(&old)).collect();
-            needs.iter().for_each(|need| need.guard(&mut write, keyspace));
+            for need in &needs {
+                need.guard(&mut write, keyspace);
+            }
             write.set_fields(&name, &form::changes(&hash, &old, &new));
             write.write("EXPIRE", &name, [LIFETIME_S]);
             index(&mut write, keyspace, Some(&old), &new);

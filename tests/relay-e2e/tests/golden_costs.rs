@@ -51,7 +51,6 @@ fn cases() -> Vec<(&'static str, &'static str, Value, &'static str)> {
         ("fast, served as usual", OPUS, opus(json!({"speed": "standard"})), "0.022625"),
         ("in the United States", OPUS, opus(json!({"inference_geo": "us"})), "0.0248875"),
         ("web searches", OPUS, searches, "0.0475"),
-        ("nothing", MODEL, sonnet(0, [0, 0], 0, 0), "0.00"),
     ]
 }
 

@@ -174,7 +174,12 @@ impl Said {
         let number = match self {
             Self::Number(number) => number.as_u64(),
             Self::Word(word) if word.bytes().all(|byte| byte.is_ascii_digit()) => word.parse().ok(),
-            _ => None,
+            Self::Null
+            | Self::Bool(_)
+            | Self::Text(_)
+            | Self::Word(_)
+            | Self::List(_)
+            | Self::Object(_) => None,
         };
         number.filter(|number| *number <= most).ok_or_else(|| {
             Fault::new(match most {
@@ -187,7 +192,9 @@ impl Said {
     fn text(self) -> Result<String, Fault> {
         match self {
             Self::Text(text) | Self::Word(text) => Ok(text),
-            _ => Err(Fault::new("must be a string")),
+            Self::Null | Self::Bool(_) | Self::Number(_) | Self::List(_) | Self::Object(_) => {
+                Err(Fault::new("must be a string"))
+            }
         }
     }
 }
@@ -232,7 +239,7 @@ impl<'de> Deserializer<'de> for Said {
         let word = match &self {
             Self::Bool(value) => Some(*value),
             Self::Word(word) => word.parse().ok(),
-            _ => None,
+            Self::Null | Self::Number(_) | Self::Text(_) | Self::List(_) | Self::Object(_) => None,
         };
         visitor.visit_bool(word.ok_or_else(|| Fault::new("must be true or false"))?)
     }
@@ -246,10 +253,7 @@ impl<'de> Deserializer<'de> for Said {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        match self {
-            Self::Null => visitor.visit_none(),
-            said => visitor.visit_some(said),
-        }
+        if matches!(self, Self::Null) { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -272,17 +276,17 @@ impl<'de> Deserializer<'de> for Said {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        match self {
-            Self::List(_) => self.deserialize_any(visitor),
-            _ => Err(Fault::new("must be an array")),
+        if !matches!(self, Self::List(_)) {
+            return Err(Fault::new("must be an array"));
         }
+        self.deserialize_any(visitor)
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        match self {
-            Self::Object(_) => self.deserialize_any(visitor),
-            _ => Err(Fault::new("must be an object")),
+        if !matches!(self, Self::Object(_)) {
+            return Err(Fault::new("must be an object"));
         }
+        self.deserialize_any(visitor)
     }
 
     /// An array is no object, though its items could be told apart by their places.
