@@ -146,7 +146,7 @@ impl<B: DeserializeOwned> Creation<B> {
         let operation = operation_of(&head);
         let bytes = body_of(Request::from_parts(head, body), state).await?;
         let body = match none {
-            Some(none) if bytes.is_empty() => none(),
+            Some(none) if matches!(bytes.trim_ascii(), b"" | b"null") => none(),
             Some(_) | None => object(is_json, &bytes)?,
         };
         let fingerprint =
