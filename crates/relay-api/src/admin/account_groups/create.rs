@@ -20,7 +20,6 @@ use crate::admin::session::Session;
     request_body = NewAccountGroupRecord,
     responses(
         (status = 201, body = OneAccountGroup, headers(("ETag" = String, description = "Its revision"))),
-        (status = 415, body = ErrorBody, description = "The body is not JSON"),
         IdempotencyKey,
         ApiError,
     ),

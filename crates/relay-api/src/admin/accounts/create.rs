@@ -25,7 +25,6 @@ use crate::admin::session::Session;
     request_body = NewAccountRecord,
     responses(
         (status = 201, body = OneAccount, headers(("ETag" = String, description = "Its revision"))),
-        (status = 415, body = ErrorBody, description = "The body is not JSON"),
         IdempotencyKey,
         ApiError,
     ),

@@ -33,7 +33,6 @@ pub(super) struct Scheduling {
     responses(
         (status = 200, body = OneAccount, headers(("ETag" = String, description = "Its revision"))),
         (status = 404, body = ErrorBody, description = "The platform has no such account"),
-        (status = 415, body = ErrorBody, description = "The body is not JSON"),
         IfMatch,
         ApiError,
     ),

@@ -36,7 +36,6 @@ pub(super) struct Done {
     request_body = PasswordChange,
     responses(
         (status = 200, body = Done),
-        (status = 415, body = ErrorBody, description = "The body is not JSON"),
         (status = 429, body = ErrorBody, description = "Too many failed attempts; `retry-after` says when to try again"),
         ApiError,
     ),

@@ -45,7 +45,6 @@ pub(super) struct LoginAnswer {
         (status = 200, body = LoginAnswer),
         (status = 400, body = ErrorBody, description = "Something in the request is wrong"),
         (status = 401, body = ErrorBody, description = "The username or the password is wrong"),
-        (status = 415, body = ErrorBody, description = "The body is not JSON"),
         (status = 429, body = ErrorBody, description = "Too many failed attempts; `retry-after` says when to try again"),
         (status = 503, body = ErrorBody, description = "The store cannot be reached"),
     ),

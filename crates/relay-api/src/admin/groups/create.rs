@@ -19,7 +19,6 @@ use crate::admin::session::Session;
     request_body = NewGroupRecord,
     responses(
         (status = 201, body = OneGroup, headers(("ETag" = String, description = "Its revision"))),
-        (status = 415, body = ErrorBody, description = "The body is not JSON"),
         IdempotencyKey,
         ApiError,
     ),

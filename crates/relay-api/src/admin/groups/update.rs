@@ -20,7 +20,6 @@ use crate::admin::session::Session;
     responses(
         (status = 200, body = OneGroup, headers(("ETag" = String, description = "Its revision"))),
         (status = 404, body = ErrorBody, description = "There is no such group"),
-        (status = 415, body = ErrorBody, description = "The body is not JSON"),
         IfMatch,
         ApiError,
     ),

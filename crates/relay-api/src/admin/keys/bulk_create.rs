@@ -40,7 +40,6 @@ pub(super) struct CreatedKeys {
     request_body = ManyKeys,
     responses(
         (status = 201, body = CreatedKeys),
-        (status = 415, body = ErrorBody, description = "The body is not JSON"),
         IdempotencyKey,
         ApiError,
     ),

@@ -103,7 +103,6 @@ impl Outcome {
     request_body = ManyChanges,
     responses(
         (status = 200, body = ManyOutcomes),
-        (status = 415, body = ErrorBody, description = "The body is not JSON"),
         IdempotencyKey,
         ApiError,
     ),

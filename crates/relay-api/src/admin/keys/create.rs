@@ -39,7 +39,6 @@ impl CreatedKey {
     request_body = KeyFields,
     responses(
         (status = 201, body = CreatedKey, headers(("ETag" = String, description = "Its revision"))),
-        (status = 415, body = ErrorBody, description = "The body is not JSON"),
         IdempotencyKey,
         ApiError,
     ),

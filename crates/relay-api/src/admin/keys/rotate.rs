@@ -35,7 +35,6 @@ pub(super) struct Rotation {
     responses(
         (status = 200, body = CreatedKey, headers(("ETag" = String, description = "Its revision"))),
         (status = 404, body = ErrorBody, description = "There is no such key"),
-        (status = 415, body = ErrorBody, description = "The body is not JSON"),
         IfMatch,
         IdempotencyKey,
         (status = 409, body = ErrorBody,

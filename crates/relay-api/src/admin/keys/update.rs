@@ -21,7 +21,6 @@ use crate::admin::session::Session;
         (status = 200, body = OneKey, headers(("ETag" = String, description = "Its revision"))),
         (status = 404, body = ErrorBody, description = "There is no such key"),
         (status = 409, body = ErrorBody, description = "It is deleted"),
-        (status = 415, body = ErrorBody, description = "The body is not JSON"),
         IfMatch,
         ApiError,
     ),

@@ -19,7 +19,6 @@ use crate::admin::session::Session;
     request_body = NewPrice,
     responses(
         (status = 200, body = OnePrice, headers(("ETag" = String, description = "Its revision"))),
-        (status = 415, body = ErrorBody, description = "The body is not JSON"),
         IfMatch,
         ApiError,
     ),

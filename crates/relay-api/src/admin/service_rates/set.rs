@@ -104,7 +104,6 @@ fn multiplier(service: &'static str, rate: &Number) -> Result<Multiplier, ApiErr
     request_body = NewServiceRates,
     responses(
         (status = 200, body = ServiceRatesView, headers(("ETag" = String, description = "Their revision"))),
-        (status = 415, body = ErrorBody, description = "The body is not JSON"),
         IfMatch,
         ApiError,
     ),

@@ -44,7 +44,6 @@ pub(super) struct CreatedToken {
     request_body = NewTokenRecord,
     responses(
         (status = 201, body = CreatedToken),
-        (status = 415, body = ErrorBody, description = "The body is not JSON"),
         IdempotencyKey,
         ApiError,
     ),
