@@ -4,7 +4,7 @@ use axum::response::Response;
 
 use super::record::NewAccountGroupRecord;
 use super::view::OneAccountGroup;
-use crate::admin::error::{ApiError, ErrorBody};
+use crate::admin::error::ApiError;
 use crate::admin::idempotency::{Creation, IdempotencyKey};
 use crate::admin::revision::Revised;
 use crate::admin::session::Session;

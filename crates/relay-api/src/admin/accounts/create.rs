@@ -5,7 +5,7 @@ use relay_domain::Platform;
 
 use super::new::NewAccountRecord;
 use super::view::{AccountView, OneAccount};
-use crate::admin::error::{ApiError, ErrorBody};
+use crate::admin::error::ApiError;
 use crate::admin::extract::PathOf;
 use crate::admin::idempotency::{Creation, IdempotencyKey};
 use crate::admin::revision::Revised;

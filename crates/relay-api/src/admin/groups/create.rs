@@ -4,7 +4,7 @@ use axum::response::Response;
 
 use super::record::NewGroupRecord;
 use super::view::OneGroup;
-use crate::admin::error::{ApiError, ErrorBody};
+use crate::admin::error::ApiError;
 use crate::admin::idempotency::{Creation, IdempotencyKey};
 use crate::admin::revision::Revised;
 use crate::admin::session::Session;

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::create::CreatedKey;
 use super::fields::KeyFields;
-use crate::admin::error::{ApiError, ErrorBody};
+use crate::admin::error::ApiError;
 use crate::admin::idempotency::{Creation, IdempotencyKey};
 use crate::admin::revision::Revised;
 use crate::admin::session::Session;

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::fields::KeyFields;
 use super::view::KeyView;
-use crate::admin::error::{ApiError, ErrorBody};
+use crate::admin::error::ApiError;
 use crate::admin::idempotency::{Creation, IdempotencyKey};
 use crate::admin::revision::Revised;
 use crate::admin::session::Session;

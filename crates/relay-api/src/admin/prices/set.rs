@@ -4,7 +4,7 @@ use relay_domain::ModelName;
 
 use super::new::NewPrice;
 use super::read::OnePrice;
-use crate::admin::error::{ApiError, ErrorBody};
+use crate::admin::error::ApiError;
 use crate::admin::extract::{JsonBody, PathOf};
 use crate::admin::revision::{IfMatch, Revised};
 use crate::admin::session::Session;

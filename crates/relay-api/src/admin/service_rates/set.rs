@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::view::ServiceRatesView;
 use crate::admin::dollars;
-use crate::admin::error::{ApiError, ErrorBody};
+use crate::admin::error::ApiError;
 use crate::admin::extract::JsonBody;
 use crate::admin::revision::{IfMatch, Revised};
 use crate::admin::session::Session;

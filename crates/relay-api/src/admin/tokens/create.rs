@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::view::{ScopeName, TokenView};
-use crate::admin::error::{ApiError, ErrorBody};
+use crate::admin::error::ApiError;
 use crate::admin::idempotency::{Creation, IdempotencyKey};
 use crate::admin::revision::Revised;
 use crate::admin::session::Session;
