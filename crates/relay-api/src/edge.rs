@@ -10,7 +10,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body as RouterBody;
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::header::{CONNECTION, EXPECT};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use relay_domain::RequestId;
 use relay_engine::{Endpoint, Relay, RelayBody};
@@ -102,7 +103,12 @@ impl Edge {
         B::Error: Into<axum::BoxError>,
     {
         let route = route(request.method(), request.uri().path());
-        let response = self.answer(route, HeardOut::request(request), peer).await;
+        let holds_back = request.headers().contains_key(EXPECT);
+        let mut response = self.answer(route, HeardOut::request(request), peer).await;
+        if holds_back && !response.status().is_success() {
+            // A client that was not told to send its body may never do so.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         self.observed.answered(route.name(), &response);
         response
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AccountId, CostBreakdown, GroupId, KeyId, ModelName, NanoUsd, Platform, RequestId, ServedTerms,
-    Timestamp, TokenUsage,
+    Timestamp, TokenUsage, names_claude,
 };
 
 /// One request, from arrival to settlement.
@@ -65,10 +65,12 @@ impl RequestRecord {
     /// The most verdicts that a record keeps, so that it stays small however large the pool is.
     pub const MAX_DECISION: usize = 24;
 
-    /// Whether it counts on budgets of Claude models: as v1 has it by the model that answered, and by the
-    /// one that was asked for where no answer named one.
+    /// Whether it counts on budgets of Claude models: as v1 has it by the model that answered, and where no
+    /// answer named one by the name that was sent, or else asked for.
     pub fn is_claude(&self) -> bool {
-        self.served_model.as_ref().unwrap_or(&self.model).is_claude()
+        let sent = self.edits.iter().rev().map(|Edit::Model { to }| to.as_str()).next();
+        let served = self.served_model.as_ref().map(ModelName::as_str);
+        names_claude(served.or(sent).unwrap_or(self.model.as_str()))
     }
 }
 

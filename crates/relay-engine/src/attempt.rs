@@ -114,6 +114,7 @@ pub(crate) async fn attempt(
         }
         Err(_elapsed) => {
             // The provider may be at work on it, and would be paid twice.
+            flight.count_sent();
             flight.land(
                 Outcome::UpstreamFailed,
                 Some(AttemptOutcome::TimedOut),
@@ -252,6 +253,7 @@ async fn collect(mut flight: Flight, answer: Response<Incoming>) -> Result<Attem
         }
         Err(why @ (ReadError::Silent | ReadError::TooLarge)) => {
             // The provider has done its work, and would be paid for it again.
+            flight.count_sent();
             let attempt = Some(AttemptOutcome::BrokeOff);
             flight.land(Outcome::UpstreamFailed, attempt, StatusCode::BAD_GATEWAY.as_u16());
             return Err(EngineError::AnswerUnusable(why));

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use relay_domain::{AccountId, Event, EventKind, HealthEvent, KeyId, ModelName, UnpricedTreatment};
 use relay_journal::Journal;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
@@ -42,6 +42,9 @@ pub(crate) struct Core {
     pub(crate) events: Arc<dyn EventSink>,
     /// Takes settlements that the store does not.
     pub(crate) journal: Option<Journal>,
+    /// Held by who delivers what is in the journal: of two, each would take the other's half-made step for the
+    /// store's loss.
+    pub(crate) delivering: Mutex<()>,
     /// Rings when something came into the journal.
     pub(crate) delivery: Notify,
     pub(crate) unkept: Unkept,
@@ -77,6 +80,7 @@ impl Core {
             experience: Experience::default(),
             events,
             journal,
+            delivering: Mutex::default(),
             delivery: Notify::new(),
             unkept: Unkept::default(),
             wait_room: Arc::default(),

@@ -20,7 +20,7 @@ use relay_store::{AdmitRequest, Charge, Estimate, Settled, Settlement, StoreErro
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use self::keeping::{Kept, keep};
+use self::keeping::{Kept, is_lasting, keep};
 use crate::core::Core;
 use crate::wait_room::Hall;
 
@@ -57,7 +57,7 @@ pub(crate) async fn settle(core: &Core, outgoing: &Outgoing, told: oneshot::Send
             core.settled(settlement, settled);
             return;
         }
-        Err(error) if entry.is_some() => {
+        Err(error) if entry.is_some() && !is_lasting(&error) => {
             tracing::warn!(request.id = %id, %error, "settlement waits in the journal");
             core.delivery.notify_one();
             return;
@@ -66,6 +66,10 @@ pub(crate) async fn settle(core: &Core, outgoing: &Outgoing, told: oneshot::Send
             tracing::warn!(request.id = %id, %error, "settlement waits for the store");
         }
         Err(error) => {
+            // No later delivery would fare better.
+            if let (Some(journal), Some(entry)) = (&core.journal, entry) {
+                journal.forget(entry);
+            }
             tracing::error!(request.id = %id, %error, "settlement not kept");
             core.airspace.leave(id);
             return;
@@ -134,6 +138,7 @@ pub(crate) enum Delivery {
 /// Delivers what is in the journal, the oldest first.
 pub(crate) async fn deliver(core: &Core) -> Delivery {
     let Some(journal) = &core.journal else { return Delivery::Done };
+    let _alone = core.delivering.lock().await;
     let mut delivery = Delivery::Done;
     for (entry, bytes) in journal.oldest(usize::MAX) {
         let settlement = match form::read(&bytes) {

@@ -338,9 +338,6 @@ impl StreamBody {
         self.flight.count_end(tap);
         let rests = &self.flight.core().config.rests;
         let said = tap.error().map(|error| judge_event(error, rests));
-        if said.is_some() {
-            self.flight.is_refused();
-        }
         let (outcome, attempt, lesson) = match said {
             Some(judgement) if judgement.retry == Retry::Never => {
                 (Outcome::Rejected, judgement.outcome, judgement.lesson)

@@ -60,6 +60,9 @@ impl Ledger for SqliteStore {
     async fn assign(&self, assignment: &Assignment) -> Result<HoldAnswer, StoreError> {
         let core = self.core();
         core.serving()?;
+        if !assignment.limits.are_none() {
+            core.queue.check_writable()?;
+        }
         let has_budget = assignment.limits.has_budget();
         core.decide(|state| {
             let answer = state.holds.assign(assignment)?;

@@ -18,6 +18,7 @@ on_both_stores![
     no_other_name_leads_to_a_restricted_model,
     bodies_over_the_limit_are_refused,
     who_is_refused_in_mid_body_can_ask_again,
+    who_holds_a_refused_body_back_is_told_that_the_connection_ends,
     without_accounts_the_answer_is_overloaded,
     limited_accounts_tell_how_long,
     a_limit_of_an_hour_is_no_reason_to_wait,
@@ -222,6 +223,15 @@ async fn who_is_refused_in_mid_body_can_ask_again(store: Store) {
         client.write_all(&rest).await.unwrap();
         assert_eq!(answered(&mut client).await, 200, "{name}: the next request");
     }
+}
+
+/// A client that was not told to send its body may keep it: its connection cannot be used on.
+async fn who_holds_a_refused_body_back_is_told_that_the_connection_ends(store: Store) {
+    let relay = Relay::start(store).await;
+    let body = Request::post("/v1/messages", whole()).header("expect", "100-continue");
+    let answer = relay.send(&body).await;
+    assert_refused("held back", &answer, 401, "authentication_error");
+    assert_eq!(answer.header("connection"), Some("close"));
 }
 
 /// Reads one whole answer and returns its status.

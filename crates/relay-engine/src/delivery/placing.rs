@@ -1,7 +1,7 @@
 //! Room for a request on the account that is to serve it: of the budgets of whoever pays, and on the account's
 //! own limits.
 
-use relay_domain::{NanoUsd, Outcome};
+use relay_domain::{Limits, ModelName, NanoUsd, Outcome, names_claude};
 use relay_store::{Assignment, Estimate, Extension, HoldAnswer, StoreError};
 
 use super::Round;
@@ -29,12 +29,18 @@ impl Relay {
         }
         // The account's own share is asked for together with a place on it.
         let estimate = Estimate { cost: held.cost, ..held.raised_to(&worst) };
+        // A soft limit has let in whoever found any room.
+        let hard =
+            |limits: Limits| if limits.hold_the_worst() { limits } else { Limits::default() };
+        let asked = &flight.record.model;
+        let sent = entry.account.models.upstream_name(asked.as_str());
+        let sent = sent.filter(|sent| names_claude(sent)).and_then(|s| ModelName::try_from(s).ok());
         let extension = Extension {
             request: flight.record.id,
-            key: (payer.id().clone(), payer.key.limits),
-            group: payer.group.clone(),
+            key: (payer.id().clone(), hard(payer.key.limits)),
+            group: payer.group.clone().map(|(group, limits)| (group, hard(limits))),
             account: None,
-            model: flight.record.model.clone(),
+            model: sent.unwrap_or_else(|| asked.clone()),
             estimate,
             now: self.core.clock.now(),
         };

@@ -17,7 +17,7 @@ impl Flight {
     /// Takes over what the tap has read of a stream that has ended. If the provider has counted nothing of
     /// what it said, lengths have to do.
     pub(crate) fn count_end(&mut self, tap: &StreamTap) {
-        if tap.ended() {
+        if tap.ended() || tap.error().is_some() {
             self.upload = None;
         }
         let output = tap.output_by_length();
@@ -51,9 +51,9 @@ impl Flight {
         self.upload = None;
     }
 
-    /// Nobody is there any more to hear the answer. An upstream that has the whole request charges its input,
+    /// Nobody hears the answer, or waits for it any longer. An upstream that has the whole request charges its input,
     /// whether it has counted that or not.
-    pub(super) fn count_sent(&mut self) {
+    pub(crate) fn count_sent(&mut self) {
         if self.record.usage_source == UsageSource::None && self.is_sent() {
             self.count_by_length(TokenCount::ZERO, None, &Served::default());
         }

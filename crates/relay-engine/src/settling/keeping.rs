@@ -65,7 +65,7 @@ pub(super) async fn keep(core: &Core, outgoing: &Outgoing, told: oneshot::Sender
 }
 
 /// Whether trying again is in vain.
-fn is_lasting(error: &StoreError) -> bool {
+pub(super) fn is_lasting(error: &StoreError) -> bool {
     !matches!(error, StoreError::Unavailable(_) | StoreError::Refused(_))
 }
 

@@ -243,6 +243,22 @@ fn an_earlier_versions_entry_is_read_and_a_later_ones_is_left_to_it() {
 }
 
 #[tokio::test]
+async fn two_deliveries_at_once_count_once_what_the_store_has_lost() {
+    let (bench, folder) = (Bench::new(), tempfile::tempdir().unwrap());
+    let engine = bench.engine(Some(journal(folder.path()))).await;
+    let core = engine.core();
+    bench.ledger.go_away(true);
+    settle(core, &outgoing()).await;
+    bench.ledger.go_away(false);
+    assert_eq!(kept(core), 1);
+    let both = tokio::join!(deliver(core), deliver(core));
+    assert_eq!(both, (Delivery::Done, Delivery::Done));
+    assert_eq!((kept(core), requests(&bench).await), (0, 1));
+    let settlements = bench.ledger.settlements.lock().unwrap().len();
+    assert_eq!(settlements, 2, "one asks, and asks again with a new hold; the other finds nothing");
+}
+
+#[tokio::test]
 async fn what_is_delivered_from_the_journal_tells_the_thresholds_that_it_passes() {
     let (bench, folder) = (Bench::new(), tempfile::tempdir().unwrap());
     let engine = bench.engine(Some(journal(folder.path()))).await;
