@@ -48,9 +48,13 @@ impl RedisKeys {
         Ok(scan::read_all(&self.shared.pool, &[name]).await?.pop().unwrap_or_default())
     }
 
+    fn parse(&self, id: &str, hash: &Hash) -> Result<ApiKey, StoreError> {
+        form::parse(id, hash, self.shared.calendar)
+    }
+
     /// Takes keys into the indexes that v2 made, which keeps none. Once in a process.
     async fn index_what_is_not(&self) -> Result<(), StoreError> {
-        let Shared { pool, keyspace, keys_indexed, .. } = &*self.shared;
+        let Shared { pool, keyspace, calendar, keys_indexed, .. } = &*self.shared;
         if keys_indexed.load(Ordering::Relaxed) {
             return Ok(());
         }
@@ -60,7 +64,7 @@ impl RedisKeys {
         let found: BTreeSet<_> = found.iter().filter_map(|name| keyspace.key_id_of(name)).collect();
         for id in found.into_iter().filter(|id| !indexed.contains(*id)) {
             let hash = self.read(id).await?;
-            let Some(key) = form::parse_or_pass_over(id, &hash) else { continue };
+            let Some(key) = form::parse_or_pass_over(id, &hash, *calendar) else { continue };
             let mut write = GuardedWrite::default();
             write.if_present(keyspace.key(id));
             index(&mut write, keyspace, None, &key);
@@ -149,7 +153,7 @@ impl KeyRepository for RedisKeys {
 
     async fn get(&self, id: &KeyId) -> Result<Option<ApiKey>, StoreError> {
         let hash = self.read(id.as_str()).await?;
-        if hash.is_absent() { Ok(None) } else { form::parse(id.as_str(), &hash).map(Some) }
+        if hash.is_absent() { Ok(None) } else { self.parse(id.as_str(), &hash).map(Some) }
     }
 
     async fn find_by_digest(&self, digests: &[KeyDigest]) -> Result<Option<ApiKey>, StoreError> {
@@ -157,7 +161,7 @@ impl KeyRepository for RedisKeys {
             let hash = self.read(&id).await?;
             // v1 leaves mappings behind whose key is gone.
             if !hash.is_absent() {
-                return form::parse(&id, &hash).map(Some);
+                return self.parse(&id, &hash).map(Some);
             }
         }
         Ok(None)
@@ -165,11 +169,11 @@ impl KeyRepository for RedisKeys {
 
     async fn list(&self) -> Result<Vec<ApiKey>, StoreError> {
         self.index_what_is_not().await?;
-        let Shared { pool, keyspace, .. } = &*self.shared;
+        let Shared { pool, keyspace, calendar, .. } = &*self.shared;
         let ids = scan::members(pool, keyspace.key_ids()).await?;
         let names: Vec<_> = ids.iter().map(|id| keyspace.key(id)).collect();
         let hashes = scan::read_all(pool, &names).await?;
-        let read = |(id, hash): (&String, &Hash)| form::parse_or_pass_over(id, hash);
+        let read = |(id, hash): (&String, &Hash)| form::parse_or_pass_over(id, hash, *calendar);
         let mut keys: Vec<_> = ids.iter().zip(&hashes).filter_map(read).collect();
         keys.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
         Ok(keys)
@@ -187,7 +191,7 @@ impl KeyRepository for RedisKeys {
             if hash.is_absent() {
                 return Ok(Update::Absent);
             }
-            let old = form::parse(key.id.as_str(), &hash)?;
+            let old = self.parse(key.id.as_str(), &hash)?;
             if old.revision != key.revision {
                 return Ok(Update::Stale { current: old.revision });
             }
@@ -234,7 +238,7 @@ impl KeyRepository for RedisKeys {
             if hash.is_absent() {
                 return Ok(Update::Absent);
             }
-            let old = form::parse(id.as_str(), &hash)?;
+            let old = self.parse(id.as_str(), &hash)?;
             if old.revision != revision {
                 return Ok(Update::Stale { current: old.revision });
             }
@@ -263,7 +267,7 @@ impl KeyRepository for RedisKeys {
         let name = keyspace.key(id.as_str());
         for _ in 0..ATTEMPTS {
             let hash = self.read(id.as_str()).await?;
-            let expiry = form::expiry(&hash);
+            let expiry = form::expiry(&hash, self.shared.calendar);
             if hash.is_absent() || expiry.mode == ExpiryMode::Fixed {
                 return Ok(None);
             }

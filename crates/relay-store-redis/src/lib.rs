@@ -30,6 +30,7 @@ mod groups;
 mod guarded_write;
 mod hash;
 mod idempotency;
+mod javascript_date;
 mod keys;
 mod keyspace;
 mod ledger;
@@ -51,7 +52,7 @@ use relay_store::{StoreError, Stores};
 use tokio::sync::Mutex;
 
 pub use crate::options::{RedisAddress, RedisOptions};
-pub use crate::takeover::{Repair, Survey, Traces, Unreadable};
+pub use crate::takeover::{Remark, Repair, Survey, Traces, Unreadable};
 
 use crate::account_groups::RedisAccountGroups;
 use crate::accounts::RedisAccounts;

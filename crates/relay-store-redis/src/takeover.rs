@@ -8,6 +8,7 @@ mod account_groups;
 mod account_indexes;
 mod key_indexes;
 mod release;
+mod remarks;
 
 use std::collections::BTreeMap;
 
@@ -26,6 +27,7 @@ use crate::scan;
 use crate::shared::Shared;
 
 pub(crate) use release::release_to_v2;
+pub use remarks::Remark;
 
 /// How many names are asked for their type in one trip.
 const TYPES_AT_ONCE: usize = 500;
@@ -69,6 +71,8 @@ pub struct Survey {
     /// Keys that v1 bound to an account that Relay does not know, by their ids, and the account. All accounts
     /// serve them.
     pub bound_elsewhere: Vec<(String, String)>,
+    /// Keys whose end is no date to JavaScript, and its text. They never end, as with v1.
+    pub unreadable_ends: Remark,
     /// Accounts that can be read, by what their names begin with.
     pub accounts: Vec<(&'static str, usize)>,
     /// Bindings of conversations in v1's form.
@@ -223,12 +227,16 @@ async fn keys(
         let why = if hash.is_absent() {
             "it is no hash".to_owned()
         } else {
-            match key_form::parse(id, &hash) {
+            match key_form::parse(id, &hash, shared.calendar) {
                 Ok(key) => {
                     let elsewhere = bindings::to_unknown_accounts(&hash);
                     let elsewhere = elsewhere.map(|account| (id.clone(), account.to_owned()));
                     survey.bound_elsewhere.extend(elsewhere);
-                    survey.deleted_keys += usize::from(key.deleted.is_some());
+                    if key.deleted.is_some() {
+                        survey.deleted_keys += 1;
+                    } else {
+                        remarks::look(survey, &key, &hash, shared.calendar);
+                    }
                     keys.push(key);
                     continue;
                 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use relay_engine::operator::UnreadableAccount;
-use relay_store_redis::{Repair, Survey, Unreadable};
+use relay_store_redis::{Remark, Repair, Survey, Unreadable};
 use serde_json::{Value, json};
 
 use crate::cli::AdoptArgs;
@@ -64,6 +64,7 @@ fn tell(
             "served by all   {id} is bound to the account \"{account}\", of a kind that Relay does not know"
         ));
     }
+    tell_remarks(survey);
     print(format!("counters        {}", survey.counters));
     print(format!(
         "conversations   {} bound by v1, {} by v2: each is bound anew when it goes on",
@@ -116,6 +117,7 @@ fn described(
         "boundElsewhere": survey.bound_elsewhere.iter().map(|(id, account)| {
             json!({"key": id, "account": account})
         }).collect::<Vec<_>>(),
+        "unreadableEnds": remark(&survey.unreadable_ends, "expiresAt"),
         "accounts": accounts,
         "counters": survey.counters,
         "bindings": {"v1": survey.bindings_of_v1, "v2": survey.bindings_of_v2},
@@ -130,6 +132,29 @@ fn described(
             json!({"index": index, "set": set, "removed": removed})
         }).collect::<Vec<_>>(),
     })
+}
+
+/// Tells what is to be said of API keys, of the first of each kind by their ids.
+fn tell_remarks(survey: &Survey) {
+    let remarks: [(&str, &Remark, fn(&str) -> String); 1] =
+        [("never ends", &survey.unreadable_ends, |text| {
+            format!("has the end \"{text}\", which is no date: to v1 too it never ends")
+        })];
+    for (stem, remark, why) in remarks {
+        for (id, about) in &remark.first {
+            print(format!("{stem:14}  {} {}", shown(id), why(&shown(about))));
+        }
+        let others = remark.keys - remark.first.len();
+        if 0 < others {
+            print(format!("{stem:14}  and {others} more API keys"));
+        }
+    }
+}
+
+/// The same for programs.
+fn remark(remark: &Remark, about: &str) -> Value {
+    let first = remark.first.iter().map(|(id, what)| json!({"key": id, about: what}));
+    json!({"keys": remark.keys, "first": first.collect::<Vec<_>>()})
 }
 
 /// A name in Redis, with what a terminal cannot show made visible: a tag is free text.

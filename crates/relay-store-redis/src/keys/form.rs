@@ -5,15 +5,16 @@
 use std::time::Duration;
 
 use relay_domain::{
-    ApiKey, BudgetPolicy, Expiry, ExpiryMode, GroupId, KeyDigest, KeyId, Lifetime, LifetimeUnit,
-    Limits, NanoUsd, PeriodStarts, Permissions, Platform, RateWindow, Restriction, RetiringSecret,
-    Signature, Timestamp, UnpricedPolicy, WaitQueue, WindowCaps,
+    ApiKey, BudgetPolicy, Calendar, Expiry, ExpiryMode, GroupId, KeyDigest, KeyId, Lifetime,
+    LifetimeUnit, Limits, NanoUsd, PeriodStarts, Permissions, Platform, RateWindow, Restriction,
+    RetiringSecret, Signature, Timestamp, UnpricedPolicy, WaitQueue, WindowCaps,
 };
 use relay_store::StoreError;
 
 use super::{bindings, service_rates};
 use crate::guarded_write::changed;
 use crate::hash::Hash;
+use crate::javascript_date;
 
 /// The fields on which indexes depend.
 pub(crate) const INDEXED: [&str; 6] = ["name", "tags", "isActive", "isDeleted", "apiKey", RETIRING];
@@ -42,12 +43,12 @@ pub(super) const LISTED: [&str; 17] = [
 /// What stands in a list of permissions that allows nothing: an empty one allows everything.
 const NOTHING: &str = "none";
 
-/// Reads a key.
+/// Reads a key, with what its end leaves open in the operator's calendar.
 ///
 /// # Errors
 ///
 /// [`StoreError::Corrupt`] if what it cannot be without is missing.
-pub(crate) fn parse(id: &str, hash: &Hash) -> Result<ApiKey, StoreError> {
+pub(crate) fn parse(id: &str, hash: &Hash, calendar: Calendar) -> Result<ApiKey, StoreError> {
     let corrupt =
         |why: &str| StoreError::Corrupt { what: format!("apikey:{id}"), why: why.to_owned() };
     let digest = KeyDigest::from_hex(hash.text("apiKey").unwrap_or_default())
@@ -80,7 +81,7 @@ pub(crate) fn parse(id: &str, hash: &Hash) -> Result<ApiKey, StoreError> {
         is_active,
         deleted,
         restored,
-        expiry: expiry(hash),
+        expiry: expiry(hash, calendar),
         permissions: permissions(hash.text("permissions").unwrap_or_default()),
         restricted_models: restriction("enableModelRestriction", "restrictedModels"),
         allowed_clients: restriction("enableClientRestriction", "allowedClients"),
@@ -108,11 +109,13 @@ pub(crate) fn parse(id: &str, hash: &Hash) -> Result<ApiKey, StoreError> {
 }
 
 /// Reads a key of a list, in which one that cannot be read must not hide the others.
-pub(super) fn parse_or_pass_over(id: &str, hash: &Hash) -> Option<ApiKey> {
+pub(super) fn parse_or_pass_over(id: &str, hash: &Hash, calendar: Calendar) -> Option<ApiKey> {
     if hash.is_absent() {
         return None;
     }
-    parse(id, hash).inspect_err(|error| tracing::error!(%error, "an API key is passed over")).ok()
+    parse(id, hash, calendar)
+        .inspect_err(|error| tracing::error!(%error, "an API key is passed over"))
+        .ok()
 }
 
 /// The fields that are written once.
@@ -197,6 +200,8 @@ pub(super) fn revision(hash: &Hash) -> u64 {
 pub(super) const REVISION: &str = "relayRevision";
 /// The group that a key belongs to.
 pub(super) const GROUP: &str = "relayGroup";
+/// When a key ends, in any text that JavaScript reads as a date.
+const END: &str = "expiresAt";
 const RETIRING: &str = "relayRetiringDigest";
 const RETIRING_UNTIL: &str = "relayRetiringUntil";
 const UNPRICED: &str = "relayUnpriced";
@@ -206,14 +211,16 @@ const QUEUE_DEADLINE: &str = "relayQueueDeadlineMs";
 /// Says of a deleted key whether it was switched on, which v1's fields cannot say.
 const ACTIVE_BEFORE: &str = "relayActiveBeforeDeletion";
 
-/// When a key ends. A key whose end cannot be read has ended: it was not meant to last for ever.
-fn end(hash: &Hash) -> Option<Timestamp> {
-    hash.text("expiresAt")?;
-    Some(hash.moment("expiresAt").unwrap_or(Timestamp::EPOCH))
+/// The text of a key's end, if it is none that JavaScript reads. To v1 such a key never ends, if a first use
+/// does not give it an end.
+pub(crate) fn unreadable_end(hash: &Hash, calendar: Calendar) -> Option<&str> {
+    let text = hash.text(END)?;
+    let is_readable = javascript_date::parse(text, calendar).is_some();
+    (!is_readable && expiry(hash, calendar).due().is_none()).then_some(text)
 }
 
 /// When a key ends.
-pub(super) fn expiry(hash: &Hash) -> Expiry {
+pub(super) fn expiry(hash: &Hash, calendar: Calendar) -> Expiry {
     let mode = match hash.text("expirationMode") {
         Some("activation") => ExpiryMode::Activation,
         Some(_) | None => ExpiryMode::Fixed,
@@ -227,7 +234,7 @@ pub(super) fn expiry(hash: &Hash) -> Expiry {
     };
     Expiry {
         mode,
-        at: end(hash),
+        at: hash.text(END).and_then(|text| javascript_date::parse(text, calendar)),
         lifetime: Lifetime { count: u32::try_from(count).unwrap_or(u32::MAX), unit },
         is_activated: hash.is_true("isActivated"),
         activated_at: hash.moment("activatedAt"),
@@ -250,7 +257,7 @@ pub(super) fn expiry_fields(expiry: Expiry) -> [(&'static str, String); 6] {
         ("activatedAt", moment_or_empty(expiry.activated_at)),
         ("activationDays", expiry.lifetime.count.to_string()),
         ("activationUnit", unit.to_owned()),
-        ("expiresAt", moment_or_empty(expiry.at)),
+        (END, moment_or_empty(expiry.at)),
     ]
 }
 
@@ -435,20 +442,19 @@ mod tests {
             ("empty", Hash::from([("expiresAt", "")]), fixed(None)),
             ("a moment", Hash::from([("expiresAt", "2028-01-01T00:00:00.000Z")]), fixed(Some(end))),
             ("a day", Hash::from([("expiresAt", "2028-01-01")]), fixed(Some(end))),
-            ("minutes", Hash::from([("expiresAt", "2028-01-01T00:00")]), fixed(Some(end))),
-            ("no zone", Hash::from([("expiresAt", "2028-01-01T00:00:00")]), fixed(Some(end))),
-            ("a space", Hash::from([("expiresAt", "2028-01-01 00:00:00")]), fixed(Some(end))),
+            ("minutes", Hash::from([("expiresAt", "2028-01-01T08:00")]), fixed(Some(end))),
+            ("no zone", Hash::from([("expiresAt", "2028-01-01T08:00:00")]), fixed(Some(end))),
+            ("a space", Hash::from([("expiresAt", "2028-01-01 08:00:00")]), fixed(Some(end))),
+            ("slashes", Hash::from([("expiresAt", "1/1/2028 8:00 am")]), fixed(Some(end))),
+            ("a name", Hash::from([("expiresAt", "Jan 1, 2028 00:00 UTC")]), fixed(Some(end))),
             ("a zone", Hash::from([("expiresAt", "2028-01-01T08:00:00+08:00")]), fixed(Some(end))),
-            ("no moment", Hash::from([("expiresAt", "soon")]), fixed(Some(Timestamp::EPOCH))),
-            (
-                "no such day",
-                Hash::from([("expiresAt", "2028-02-31")]),
-                fixed(Some(Timestamp::EPOCH)),
-            ),
+            ("no moment", Hash::from([("expiresAt", "soon")]), fixed(None)),
+            ("no such day", Hash::from([("expiresAt", "2027-12-32")]), fixed(None)),
+            ("long ago", Hash::from([("expiresAt", "1/1/1960")]), fixed(Some(Timestamp::EPOCH))),
             (
                 "begun, and no moment",
                 Hash::from([waits[0], ("isActivated", "true"), ("expiresAt", "soon")]),
-                fixed(Some(Timestamp::EPOCH)),
+                fixed(None),
             ),
             (
                 "hours",
@@ -469,7 +475,7 @@ mod tests {
             ),
         ];
         for (name, hash, expected) in cases {
-            let expiry = expiry(&hash);
+            let expiry = expiry(&hash, Calendar::with_offset_minutes(480).unwrap());
             assert_eq!((expiry.end(), expiry.due()), expected, "{name}");
         }
     }

@@ -33,7 +33,7 @@ impl RedisKeys {
     /// A page of keys. Only those on it are read as a whole.
     pub(super) async fn page_of_keys(&self, query: &KeyQuery) -> Result<Page<ApiKey>, StoreError> {
         self.index_what_is_not().await?;
-        let Shared { pool, keyspace, .. } = &*self.shared;
+        let Shared { pool, keyspace, calendar, .. } = &*self.shared;
         let last_used = match query.sort {
             KeySort::LastUsedAt => self.last_uses().await?,
             KeySort::CreatedAt | KeySort::Name => HashMap::new(),
@@ -45,7 +45,8 @@ impl RedisKeys {
         };
         let names: Vec<_> = items.iter().map(|id| keyspace.key(id.as_str())).collect();
         let hashes = scan::read_all(pool, &names).await?;
-        let read = |(id, hash): (&KeyId, &Hash)| form::parse_or_pass_over(id.as_str(), hash);
+        let read =
+            |(id, hash): (&KeyId, &Hash)| form::parse_or_pass_over(id.as_str(), hash, *calendar);
         let items = items.iter().zip(&hashes).filter_map(read).collect();
         Ok(Page { items, total, next })
     }
@@ -98,7 +99,7 @@ impl RedisKeys {
             ids.map(|id| (id, self.shared.keyspace.key(id))).unzip();
         let hashes = scan::read_fields(&self.shared.pool, &names, &form::LISTED).await?;
         let read = |(id, hash): (&&str, &Hash)| {
-            form::parse_or_pass_over(id, hash).map(|key| KeyEntry::of(&key))
+            form::parse_or_pass_over(id, hash, self.shared.calendar).map(|key| KeyEntry::of(&key))
         };
         Ok(ids.iter().zip(&hashes).map(read).collect())
     }

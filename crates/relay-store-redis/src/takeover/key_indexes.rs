@@ -9,7 +9,6 @@ use relay_store::StoreError;
 use super::Wrongs;
 use crate::connection;
 use crate::guarded_write::GuardedWrite;
-use crate::hash::Hash;
 use crate::keys::{form, index};
 use crate::keyspace::Keyspace;
 use crate::scan;
@@ -270,8 +269,8 @@ async fn unchanged(
     key: &ApiKey,
 ) -> Result<Option<GuardedWrite>, StoreError> {
     let hash = scan::read_all(&shared.pool, &[name.to_owned()]).await?.pop().unwrap_or_default();
-    let is_same = |hash: &Hash| form::parse(key.id.as_str(), hash).is_ok_and(|now| now == *key);
-    if !is_same(&hash) {
+    let now = form::parse(key.id.as_str(), &hash, shared.calendar);
+    if !now.is_ok_and(|now| now == *key) {
         return Ok(None);
     }
     let mut write = GuardedWrite::default();

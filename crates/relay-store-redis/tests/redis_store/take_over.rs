@@ -454,6 +454,40 @@ async fn what_cannot_be_read_is_told_and_left_alone() {
 }
 
 #[tokio::test]
+async fn the_end_of_a_key_is_read_as_v1_reads_it_and_stays_as_it_was_written() {
+    let (server, store) = store_left_by(V1).await;
+    let mut raw = crate::raw(&server).await;
+    let keys = store.stores().keys;
+    let name = format!("apikey:{V1_KEY}");
+    for (text, end) in [
+        (
+            "Wed Dec 31 2031 10:00:00 GMT+0800 (China Standard Time)",
+            Some("2031-12-31T02:00:00.000Z"),
+        ),
+        ("2031-12-31T10:00:00+0800", Some("2031-12-31T02:00:00.000Z")),
+        // In the operator's time.
+        ("2031/12/31", Some("2031-12-30T16:00:00.000Z")),
+        ("Dec 31, 2031", Some("2031-12-30T16:00:00.000Z")),
+        ("12/31/2031", Some("2031-12-30T16:00:00.000Z")),
+        ("1/1/1960", Some("1970-01-01T00:00:00.000Z")),
+        ("never\u{7}", None),
+    ] {
+        raw.hset::<_, _, _, ()>(&name, "expiresAt", text).await.unwrap();
+        let key = keys.get(&key_id(V1_KEY)).await.unwrap().unwrap();
+        assert_eq!(keys.find_by_digest(&[key.digest]).await.unwrap(), Some(key.clone()));
+        assert_eq!(key.expiry.end(), end.map(moment), "{text:?}");
+        let told = store.survey().await.unwrap().unreadable_ends;
+        let named = if end.is_none() { vec![(V1_KEY.to_owned(), text.to_owned())] } else { vec![] };
+        assert_eq!((told.keys, told.first), (named.len(), named), "{text:?}");
+
+        let renamed = ApiKey { name: format!("now {text}"), ..key };
+        assert!(keys.update(&renamed).await.unwrap().is_done());
+        store.adopt().await.unwrap();
+        assert_eq!(fields(&mut raw, &name).await["expiresAt"], text);
+    }
+}
+
+#[tokio::test]
 async fn the_login_of_v1_is_found_in_its_own_place() {
     let (_server, stores, mut raw) = left_by(V1).await;
     let fields = [
