@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
-use relay_domain::{Calendar, Platform, Priority, Timestamp};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use relay_domain::{Calendar, KeyId, ModelName, Platform, Priority, Timestamp};
 use relay_store::statistics::Hour;
 
 /// The relay between AI coding clients and their model providers.
@@ -14,6 +15,13 @@ use relay_store::statistics::Hour;
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
+}
+
+impl Cli {
+    /// Wrong usage that only the configuration shows, told like what is wrong with the words themselves.
+    pub(crate) fn misused(why: &str) -> clap::Error {
+        Self::command().error(ErrorKind::ValueValidation, why)
+    }
 }
 
 /// What to do. Without a word Relay serves.
@@ -223,11 +231,11 @@ pub(crate) struct RepriceArgs {
     #[arg(long, value_parser = edge, value_name = "WHEN")]
     pub(crate) to: Edge,
     /// Only requests of this model, asked for or served
-    #[arg(long)]
-    pub(crate) model: Option<String>,
+    #[arg(long, value_parser = model_name)]
+    pub(crate) model: Option<ModelName>,
     /// Only requests of the API key with this id
-    #[arg(long, value_name = "ID")]
-    pub(crate) key: Option<String>,
+    #[arg(long, value_parser = key_id, value_name = "ID")]
+    pub(crate) key: Option<KeyId>,
     /// Only requests that have no price so far
     #[arg(long)]
     pub(crate) only_unpriced: bool,
@@ -294,6 +302,14 @@ fn model(text: &str) -> Result<(String, String), String> {
         return Err("expected a model's name, or MODEL=NAME-THERE".to_owned());
     }
     Ok((model.to_owned(), there.to_owned()))
+}
+
+fn model_name(text: &str) -> Result<ModelName, String> {
+    ModelName::try_from(text).map_err(|error| error.to_string())
+}
+
+fn key_id(text: &str) -> Result<KeyId, String> {
+    KeyId::try_from(text).map_err(|error| error.to_string())
 }
 
 fn edge(text: &str) -> Result<Edge, String> {

@@ -31,15 +31,31 @@ use crate::config::{Config, ConfigError, Environment, FileChoice};
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// What a shell knows as a configuration error (`EX_USAGE` in sysexits.h).
 const CONFIG_ERROR: u8 = 64;
+/// What a wrong command line ends with, as the parser has it.
+const MISUSED: u8 = 2;
 
 fn main() -> ExitCode {
     match run(Cli::parse().command.unwrap_or(Command::Serve)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            terminal::say(format!("relay-server: {}", in_full(&error)));
-            let of_config = error.downcast_ref::<ConfigError>().is_some();
-            if of_config { ExitCode::from(CONFIG_ERROR) } else { ExitCode::FAILURE }
+            let told = match error.downcast_ref::<clap::Error>() {
+                Some(misuse) => misuse.to_string(),
+                None => format!("relay-server: {}", in_full(&error)),
+            };
+            terminal::say(told.trim_end());
+            status(&error)
         }
+    }
+}
+
+/// What the process ends with.
+fn status(error: &anyhow::Error) -> ExitCode {
+    if error.is::<clap::Error>() {
+        ExitCode::from(MISUSED)
+    } else if error.is::<ConfigError>() {
+        ExitCode::from(CONFIG_ERROR)
+    } else {
+        ExitCode::FAILURE
     }
 }
 
@@ -105,6 +121,13 @@ mod tests {
     use anyhow::anyhow;
 
     use super::*;
+
+    #[test]
+    fn the_status_tells_wrong_usage_from_a_wrong_configuration_and_from_a_failure() {
+        assert_eq!(status(&Cli::misused("no").into()), ExitCode::from(2));
+        assert_eq!(status(&ConfigError::Doubtful(1).into()), ExitCode::from(64));
+        assert_eq!(status(&anyhow!("no")), ExitCode::FAILURE);
+    }
 
     #[test]
     fn an_error_is_told_with_its_causes_and_without_repetition() {

@@ -28,9 +28,6 @@ pub(crate) async fn open(config: &Config, access: Access) -> Result<(RedisStore,
     // What starts first is nobody's business: a server waits. A command does not.
     let waits = access == Access::Serve;
     let place = place(config, config.chosen_database().map(u32::from));
-    let failed = || {
-        format!("cannot use Redis at {place}; start it, or correct RELAY_REDIS_URL or REDIS_HOST")
-    };
     let mut announced = false;
     loop {
         match connect(config).await {
@@ -41,11 +38,21 @@ pub(crate) async fn open(config: &Config, access: Access) -> Result<(RedisStore,
                         say(format!("Redis at {place} does not answer ({cause}); waiting for it"));
                     }
                 }
-                Some(_) | None => return Err(error).with_context(failed),
+                Some(_) | None => return Err(explained(error, &place)),
             },
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// Says what to do about an `error` of Redis at `place`. One that is not Redis' own says so itself.
+fn explained(error: anyhow::Error, place: &str) -> anyhow::Error {
+    let advice = match error.downcast_ref() {
+        Some(StoreError::Unavailable(_)) => "start it, or correct RELAY_REDIS_URL or REDIS_HOST",
+        Some(_) => "correct RELAY_REDIS_URL or the settings of REDIS_, or what it objects to",
+        None => return error,
+    };
+    error.context(format!("cannot use Redis at {place}; {advice}"))
 }
 
 async fn connect(config: &Config) -> Result<(RedisStore, String)> {
@@ -155,6 +162,18 @@ fn place(config: &Config, database: Option<u32>) -> String {
 mod tests {
     use super::*;
     use crate::config::{Environment, FileChoice};
+
+    #[test]
+    fn only_a_redis_that_is_away_is_to_be_started() {
+        let cause = || Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused));
+        let told = |error: anyhow::Error| explained(error, "cache:6379").to_string();
+        let away = told(StoreError::Unavailable(cause()).into());
+        assert!(away.contains("cache:6379") && away.contains("start it"), "{away}");
+        let refused = told(StoreError::Refused(cause()).into());
+        assert!(refused.contains("cache:6379") && !refused.contains("start it"), "{refused}");
+        let undecided = "REDIS_DB is not set";
+        assert_eq!(told(anyhow::anyhow!(undecided)), undecided, "Redis is there and can be used");
+    }
 
     #[test]
     fn redis_is_called_by_its_place_and_never_by_its_password() {

@@ -165,6 +165,7 @@ impl Relay {
         let key = self.enter(known, version).await;
         let key = key.inspect_err(|_| flight.land(Outcome::Rejected, None, 0))?;
         flight.allows(applicant.allowance.into_inner());
+        let binding = binding.filter(|_| self.core.config.binds());
         if let Some(affinity) = applicant.affinity {
             flight.belongs_to(affinity, binding.as_ref());
         }

@@ -27,7 +27,7 @@ pub struct EngineConfig {
     pub commit_bytes: usize,
     /// How long a request's hold outlives its process.
     pub lease: Duration,
-    /// How long a conversation stays bound to its account after its last renewal.
+    /// How long a conversation stays bound to its account after its last renewal; zero: not at all.
     pub binding_lifetime: Duration,
     /// A binding with less than this left is renewed by the next request.
     pub binding_renewal: Duration,
@@ -47,6 +47,13 @@ pub struct EngineConfig {
     pub drain: DrainBounds,
     /// How long the store may take to let a request in, or to recognise a key.
     pub admission_timeout: Duration,
+}
+
+impl EngineConfig {
+    /// Whether conversations are bound to accounts.
+    pub(crate) fn binds(&self) -> bool {
+        !self.binding_lifetime.is_zero()
+    }
 }
 
 impl Default for EngineConfig {

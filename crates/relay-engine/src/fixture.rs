@@ -225,6 +225,15 @@ impl Bench {
             admission_timeout: Duration::from_millis(300),
             ..EngineConfig::default()
         };
+        self.engine_with(config, journal).await
+    }
+
+    /// An engine of this `config` on this store.
+    pub(crate) async fn engine_with(
+        &self,
+        config: EngineConfig,
+        journal: Option<Journal>,
+    ) -> Engine {
         let parts = EngineParts {
             config,
             clock: Arc::new(SystemClock),

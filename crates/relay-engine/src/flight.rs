@@ -194,7 +194,7 @@ impl Flight {
         self.conversation = Some(Conversation {
             affinity,
             bound_to: lasting.map(|binding| binding.account.clone()),
-            until: now.plus(config.binding_lifetime),
+            until: config.binds().then(|| now.plus(config.binding_lifetime)),
         });
     }
 

@@ -10,7 +10,7 @@ use relay_domain::{
 use relay_scheduler::{Ask, Exclusion, Filter};
 use relay_store::StoreError;
 
-pub use self::probe::{ProbeReport, ProbeStep, ProbeVerdict, StepReport};
+pub use self::probe::{ProbeReport, ProbeStep, ProbeVerdict, StepReport, Unreached};
 
 use crate::Engine;
 

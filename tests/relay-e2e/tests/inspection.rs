@@ -106,7 +106,14 @@ async fn a_test_goes_through_the_proxy_and_never_around_it(store: Store) {
     assert!(asked.starts_with("CONNECT "), "{asked}");
     assert_eq!(report["verdict"], "unreachable", "{report}");
     assert_eq!(phases(&report).last(), Some(&("proxy", false)), "{report}");
-    assert!(account.received().is_empty());
+    let told = |report: &Value| report["message"].as_str().unwrap().to_owned();
+    assert!(told(&report).contains("its proxy was reached"), "{report}");
+    let nowhere = json!({"protocol": "http", "host": "127.0.0.1", "port": 9});
+    let alone = relay.account(AccountSettings::new("alone").with("proxy", nowhere)).await;
+    let report = test(&relay, &alone.id).await;
+    assert_eq!(report["verdict"], "unreachable", "{report}");
+    assert!(told(&report).contains("its proxy could not be reached"), "{report}");
+    assert!(account.received().is_empty() && alone.received().is_empty());
 }
 
 async fn an_account_says_that_its_quota_is_used_up_until_it_is_raised(store: Store) {

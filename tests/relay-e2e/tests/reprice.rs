@@ -51,9 +51,11 @@ async fn looking_changes_nothing(relay: &Relay, range: [&str; 5], before: &[Valu
     }
     assert_eq!(records(relay), before);
     let refused = relay.command(&[&range[..], &["--model", ""]].concat()).await;
-    assert!(!refused.success && refused.stderr.contains("--model"), "{}", refused.stderr);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains("--model"), "{}", refused.stderr);
     let refused = relay.command(&["reprice", "--from", "2021-01-01", "--to", "2020-01-01"]).await;
-    assert!(!refused.success && refused.stderr.contains("later than from"), "{}", refused.stderr);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains("later than --from"), "{}", refused.stderr);
 }
 
 async fn history_is_recomputed_once_a_model_has_a_price(store: Store) {

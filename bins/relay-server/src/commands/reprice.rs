@@ -5,14 +5,14 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
-use relay_domain::{Actor, Calendar, KeyId, ModelName, NanoUsd};
+use relay_domain::{Actor, Calendar, ModelName, NanoUsd};
 use relay_engine::operator::reprice::{
     Bills, RepriceRange, RepriceReport, Repricing, Shift, Unrecorded,
 };
 use relay_engine::prices::{PriceKeeper, PriceKeeperParts};
 use serde_json::{Map, Value, json};
 
-use crate::cli::{Edge, RepriceArgs};
+use crate::cli::{Cli, Edge, RepriceArgs};
 use crate::config::{Config, StoreKind};
 use crate::installation::{Access, Installation};
 use crate::terminal::{print, print_json, print_table};
@@ -24,15 +24,15 @@ const KEYS_SHOWN: usize = 10;
 ///
 /// # Errors
 ///
-/// Fails if the prices or the store cannot be read; with `--apply` also if the embedded store is being
+/// A [`clap::Error`] if the range holds no moment. Fails if the prices or the store cannot be read; with `--apply` also if the embedded store is being
 /// served, or what is found cannot be written: what has been written until then is said.
 pub(crate) async fn run(arguments: RepriceArgs, config: &Config) -> Result<()> {
+    let range = range(&arguments, config.sections.store.calendar())?;
     // What is spent of budgets is in the memory of whoever serves on an embedded store.
     let owns = arguments.apply && config.store_kind() == StoreKind::Sqlite;
     let access = if owns { Access::Serve } else { Access::Administer };
     let installation = Installation::open(config, access).await?;
     let keeper = prices(config, &installation).await?;
-    let range = range(&arguments, config.sections.store.calendar())?;
     let repricing = installation.operator.repricing(keeper.prices(), range.clone()).await?;
     let plan = repricing.plan().await.context("the store cannot be read")?;
     if !arguments.json {
@@ -97,7 +97,7 @@ async fn prices(config: &Config, installation: &Installation) -> Result<PriceKee
     Ok(keeper)
 }
 
-fn range(arguments: &RepriceArgs, calendar: Calendar) -> Result<RepriceRange> {
+fn range(arguments: &RepriceArgs, calendar: Calendar) -> Result<RepriceRange, clap::Error> {
     let RepriceArgs { from, to, key, model, only_unpriced, .. } = arguments;
     let first = |edge: Edge| match edge {
         Edge::Day(day) => day.start(calendar),
@@ -107,15 +107,17 @@ fn range(arguments: &RepriceArgs, calendar: Calendar) -> Result<RepriceRange> {
         Edge::Day(day) => day.next_day().start(calendar),
         Edge::Moment(moment) => moment,
     };
-    let key = key.as_deref().map(KeyId::try_from).transpose().context("--key is no id")?;
-    let model = model.as_deref().map(ModelName::try_from).transpose();
-    Ok(RepriceRange {
+    let range = RepriceRange {
         from: first(*from),
         to: after(*to),
-        key,
-        model: model.context("--model is no name")?,
+        key: key.clone(),
+        model: model.clone(),
         only_unpriced: *only_unpriced,
-    })
+    };
+    if range.to <= range.from {
+        return Err(Cli::misused("--to must be later than --from"));
+    }
+    Ok(range)
 }
 
 fn source_name(keeper: &PriceKeeper) -> String {
@@ -264,4 +266,31 @@ fn shift(shift: &Shift) -> Value {
         "after": bills(&shift.after),
         "difference": shift.difference().to_string(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::Command;
+
+    fn range_of(words: [&str; 4]) -> Result<RepriceRange, clap::Error> {
+        let line = ["relay-server", "reprice"].into_iter().chain(words);
+        let Some(Command::Reprice(arguments)) = Cli::try_parse_from(line)?.command else {
+            panic!("it is another command");
+        };
+        range(&arguments, Calendar::UTC)
+    }
+
+    #[test]
+    fn a_range_without_a_moment_is_wrong_usage() {
+        let (day, before) = ("2026-11-02", "2026-11-01");
+        let moment = "2026-11-02T00:00:00Z";
+        assert!(range_of(["--from", day, "--to", day]).is_ok(), "a day is one");
+        for (from, to) in [(day, before), (moment, moment), (day, moment), ("soon", day)] {
+            let error = range_of(["--from", from, "--to", to]).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{from} {to}: {error}");
+        }
+    }
 }

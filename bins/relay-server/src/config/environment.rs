@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::settings::SETTINGS;
+use super::settings::{SETTINGS, Setting};
 use super::shape::Shape;
 use super::{FILE_VARIABLE, dotenv, ignored};
 
@@ -33,6 +33,14 @@ impl std::fmt::Debug for Given {
 enum Source {
     Process,
     DotEnv,
+}
+
+/// What becomes of a 0.
+pub(super) enum Zero {
+    /// It is a 0; v1 took it for something else.
+    Taken { v1: &'static str },
+    /// It counts as not set.
+    PassedOver(&'static Setting),
 }
 
 impl Environment {
@@ -92,13 +100,21 @@ impl Environment {
         set.filter(|name| ignored::why_ignored(name).is_some()).cloned().collect()
     }
 
-    /// Variables whose 0 is a 0 here and was something else to v1.
-    pub(super) fn zeros(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+    /// Variables of the predecessors that are 0 where that is taken in another way than v1 took it.
+    pub(super) fn zeros(&self) -> impl Iterator<Item = (&'static str, Zero)> {
         SETTINGS.iter().filter_map(|setting| {
-            let was = setting.zero_was?;
-            let value = self.get(setting.variable)?.trim();
-            let is_zero = value.parse::<f64>().is_ok_and(|number| number == 0.0);
-            is_zero.then_some((setting.variable, was))
+            let (variable, shape) =
+                setting.variables().find(|(name, _)| self.get(name).is_some())?;
+            let is_zero = self.get(variable)?.trim().parse().is_ok_and(|number: f64| number == 0.0);
+            if !is_zero || variable.starts_with(OWN_PREFIX) {
+                return None;
+            }
+            let zero = if shape.passes_over_zero() {
+                Zero::PassedOver(setting)
+            } else {
+                Zero::Taken { v1: setting.zero_was? }
+            };
+            Some((variable, zero))
         })
     }
 

@@ -1,7 +1,8 @@
 //! What an operator should know of a configuration that is taken.
 
+use super::environment::Zero;
 use super::settings::Setting;
-use super::{Config, Environment, SETTINGS, StoreKind, ignored};
+use super::{Config, Environment, SETTINGS, Shown, StoreKind, ignored};
 
 /// What an operator should know of a configuration that is taken.
 #[derive(Debug, Default)]
@@ -18,11 +19,27 @@ impl Notices {
     /// Looks through `config`, which `environment` has led to.
     pub(super) fn of(config: &Config, environment: &Environment) -> Self {
         let mut warnings = Vec::new();
-        for (variable, was) in environment.zeros() {
-            let known = config.compat().is_some() && variable == "TIMEZONE_OFFSET";
-            if !known {
-                warnings.push(format!("{variable}=0 is taken as 0; v1 took it for {was}"));
+        let zone = config.origin("store.timezone");
+        for (variable, zero) in environment.zeros() {
+            match zero {
+                Zero::Taken { .. }
+                    if variable == "TIMEZONE_OFFSET"
+                        && (config.compat().is_some() || zone.is_some()) => {}
+                Zero::Taken { v1 } => {
+                    warnings.push(format!("{variable}=0 is taken as 0; v1 took it for {v1}"));
+                }
+                Zero::PassedOver(setting) => warnings.push(format!(
+                    "{variable}=0 counts as not set, because nothing could be served with it; {} is {}",
+                    setting.path,
+                    in_force(setting, config)
+                )),
             }
+        }
+        if let (Some(zone), Some(offset)) = (zone, config.origin("store.timezone_offset")) {
+            warnings.push(format!(
+                "store.timezone (from {zone}) and store.timezone_offset (from {offset}) are both set; \
+                 days are counted by store.timezone"
+            ));
         }
         for (winner, other) in environment.rivals() {
             warnings.push(format!("{winner} and {other} are both set and differ; {winner} holds"));
@@ -36,7 +53,8 @@ impl Notices {
                 "ENABLE_CORS lets in nobody by itself; name the origins in RELAY_CORS_ORIGINS";
             warnings.push(text.to_owned());
         }
-        if sections.sticky.lifetime() <= sections.sticky.renewal() {
+        let (lifetime, renewal) = (sections.sticky.lifetime(), sections.sticky.renewal());
+        if !lifetime.is_zero() && lifetime <= renewal {
             let text = "sticky.renewal_minutes is not below sticky.lifetime_hours: every request renews its binding";
             warnings.push(text.to_owned());
         }
@@ -62,6 +80,14 @@ impl Notices {
             None => format!("{name} is not a setting of Relay"),
         });
         self.warnings.iter().cloned().chain(strays)
+    }
+}
+
+/// The effective value of `setting`, which is none that is secret.
+fn in_force(setting: &Setting, config: &Config) -> String {
+    match setting.show(config) {
+        Shown::Value(value) => value,
+        Shown::Secret | Shown::Unset => "not set".to_owned(),
     }
 }
 

@@ -61,7 +61,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     text("server.host", "HOST", |c| value(&server(c).host)),
     number("server.port", "PORT", |c| value(&server(c).port)).zero_was("3000"),
     number("server.workers", "RELAY_WORKERS", |c| value(&server(c).workers())),
-    number("server.max_body_mb", "REQUEST_MAX_SIZE_MB", |c| {
+    with_shape("server.max_body_mb", "REQUEST_MAX_SIZE_MB", Shape::NumberUnlessZero, |c| {
         value(&(server(c).max_body_bytes() / (1024 * 1024)))
     }),
     number("server.shutdown_seconds", "RELAY_SHUTDOWN_SECONDS", |c| {
@@ -113,7 +113,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     .or(&[("V2_ENCRYPTION_KEY", Shape::Text)]),
     text("admin.username", "ADMIN_USERNAME", |c| optional(c.sections.admin.username.as_ref())),
     text("admin.password", "ADMIN_PASSWORD", |c| secret(c.sections.admin.password.as_ref())),
-    number("admin.session_timeout_ms", "ADMIN_SESSION_TIMEOUT", |c| {
+    with_shape("admin.session_timeout_ms", "ADMIN_SESSION_TIMEOUT", Shape::NumberUnlessZero, |c| {
         value(&c.sections.admin.session_timeout().as_millis())
     }),
     text("keys.prefix", "API_KEY_PREFIX", |c| value(&c.sections.keys.prefix)),
@@ -127,7 +127,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     number("upstream.head_timeout_seconds", "RELAY_HEAD_TIMEOUT_SECONDS", |c| {
         value(&c.sections.upstream.head_timeout_seconds)
     })
-    .or(&[("REQUEST_TIMEOUT", Shape::MillisForSeconds)]),
+    .or(&[("REQUEST_TIMEOUT", Shape::MillisForSecondsUnlessZero)]),
     number("upstream.idle_timeout_seconds", "RELAY_IDLE_TIMEOUT_SECONDS", |c| {
         value(&c.sections.upstream.idle_timeout_seconds)
     }),
@@ -140,7 +140,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     number("upstream.pool_idle_seconds", "RELAY_POOL_IDLE_SECONDS", |c| {
         value(&c.sections.upstream.pool_idle_seconds)
     })
-    .or(&[("HTTPS_FREE_SOCKET_TIMEOUT", Shape::MillisForSeconds)]),
+    .or(&[("HTTPS_FREE_SOCKET_TIMEOUT", Shape::MillisForSeconds)])
+    .zero_was("30000"),
     number("upstream.pool_max_idle", "HTTPS_MAX_FREE_SOCKETS", |c| {
         optional(c.sections.upstream.pool_max_idle.as_ref())
     })
@@ -160,7 +161,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     }),
     number("sticky.lifetime_hours", "STICKY_SESSION_TTL_HOURS", |c| {
         value(&(c.sections.sticky.lifetime().as_secs_f64() / 3_600.0))
-    }),
+    })
+    .zero_was("1"),
     number("sticky.renewal_minutes", "STICKY_SESSION_RENEWAL_THRESHOLD_MINUTES", |c| {
         value(&(c.sections.sticky.renewal().as_secs() / 60))
     }),

@@ -8,29 +8,41 @@ use figment::value::Value;
 pub(super) enum Shape {
     Text,
     Number,
+    /// A number; 0 says nothing, because nothing could be served with it.
+    NumberUnlessZero,
     /// true, 1, yes or on; false, 0, no or off. v1 and v2 each had conventions of their own.
     Switch,
     /// A number, or a switch for one or none.
     NumberOrSwitch,
     /// Milliseconds for a setting in seconds.
     MillisForSeconds,
-    /// Minutes for a setting in seconds; 0 says nothing.
+    /// The same; 0 says nothing, because nothing could be served with it.
+    MillisForSecondsUnlessZero,
+    /// Minutes for a setting in seconds; 0 says nothing, as it did before.
     MinutesForSecondsUnlessZero,
     /// A switch between the log for people and the one for machines.
     PrettyOrJson,
 }
 
 impl Shape {
+    /// Whether 0 counts as not set although somebody may have meant it.
+    pub(super) fn passes_over_zero(self) -> bool {
+        matches!(self, Self::NumberUnlessZero | Self::MillisForSecondsUnlessZero)
+    }
+
     /// What `text` stands for; `None`: nothing.
     pub(super) fn read(self, text: &str) -> Option<Value> {
         let or_text = |value: Option<Value>| Some(value.unwrap_or_else(|| Value::from(text)));
         match self {
             Self::Text => or_text(None),
-            Self::Number => or_text(number(text)),
+            Self::NumberUnlessZero | Self::MillisForSecondsUnlessZero if whole(text) == Some(0) => {
+                None
+            }
+            Self::Number | Self::NumberUnlessZero => or_text(number(text)),
             Self::Switch => or_text(switch(text).map(Value::from)),
             // 1 is the number 1 and no switch.
             Self::NumberOrSwitch => or_text(number(text).or_else(|| switch(text).map(Value::from))),
-            Self::MillisForSeconds => {
+            Self::MillisForSeconds | Self::MillisForSecondsUnlessZero => {
                 // Up: of a bound nothing is taken away.
                 or_text(whole(text).map(|millis| Value::from(millis.div_ceil(1_000))))
             }
@@ -87,6 +99,12 @@ mod tests {
             (Shape::NumberOrSwitch, "true", Some(Value::from(true))),
             (Shape::MillisForSeconds, "1500", Some(Value::from(2_u64))),
             (Shape::MillisForSeconds, "soon", Some(text("soon"))),
+            (Shape::MillisForSeconds, "0", Some(Value::from(0_u64))),
+            (Shape::MillisForSecondsUnlessZero, "1500", Some(Value::from(2_u64))),
+            (Shape::MillisForSecondsUnlessZero, "0", None),
+            (Shape::NumberUnlessZero, "7", Some(Value::from(7_u64))),
+            (Shape::NumberUnlessZero, " 0", None),
+            (Shape::NumberUnlessZero, "none", Some(text("none"))),
             (Shape::MinutesForSecondsUnlessZero, "10", Some(Value::from(600_u64))),
             (Shape::MinutesForSecondsUnlessZero, "0", None),
             (Shape::PrettyOrJson, "true", Some(text("text"))),

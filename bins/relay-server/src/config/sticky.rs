@@ -14,6 +14,7 @@ const RENEWED_AFTER: (u32, u32) = (1, 15);
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct StickySection {
+    /// 0: it does not.
     lifetime_hours: f64,
     /// A binding with less left than this is renewed; 0: never.
     renewal_minutes: Option<u64>,
@@ -27,9 +28,11 @@ impl Default for StickySection {
 
 impl StickySection {
     pub(super) fn validate(&self, objections: &mut Objections) {
-        // A minute to a year.
-        if !(1.0 / 60.0..=8_760.0).contains(&self.lifetime_hours) {
-            let why = format!("{} is not between a minute and 8760 hours", self.lifetime_hours);
+        // A minute to a year, or none.
+        let binds = self.lifetime_hours != 0.0;
+        if binds && !(1.0 / 60.0..=8_760.0).contains(&self.lifetime_hours) {
+            let why =
+                format!("{} is not 0 or between a minute and 8760 hours", self.lifetime_hours);
             objections.add("sticky.lifetime_hours", why);
         }
         if let Some(minutes) = self.renewal_minutes {
@@ -37,7 +40,7 @@ impl StickySection {
         }
     }
 
-    /// How long a binding lasts after its last renewal.
+    /// How long a binding lasts after its last renewal; zero: there are none.
     pub(crate) fn lifetime(&self) -> Duration {
         Duration::try_from_secs_f64(self.lifetime_hours * 3_600.0).unwrap_or_default()
     }

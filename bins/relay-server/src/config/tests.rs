@@ -235,6 +235,14 @@ fn time_zones_are_hours_and_zero_is_zero() {
     let zone = ("RELAY_TIMEZONE", "America/New_York");
     let config = from_environment([("TIMEZONE_OFFSET", "8"), zone]).unwrap();
     assert_eq!(config.sections.store.calendar().zone(), Some("America/New_York"), "it holds");
+    let both = "store.timezone (from RELAY_TIMEZONE) and store.timezone_offset (from TIMEZONE_OFFSET) are both set; \
+                days are counted by store.timezone";
+    assert_eq!(config.notices().doubts().collect::<Vec<_>>(), [both], "and that is said");
+    let file = from_file("[store]\ntimezone_offset = 8\n", &[zone]).unwrap();
+    assert_eq!(file.notices().doubts().count(), 1, "wherever they stand");
+    let zero = from_environment([("TIMEZONE_OFFSET", "0"), zone]).unwrap();
+    assert_eq!(zero.notices().doubts().collect::<Vec<_>>(), [both], "the offset means nothing");
+    assert_eq!(from_environment([zone]).unwrap().notices().doubts().count(), 0, "one alone");
 }
 
 #[test]
@@ -244,7 +252,8 @@ fn what_makes_no_sense_is_refused_by_name() {
         ("PORT", "65536", "server.port"),
         ("HOST", "relay.example", "server.host"),
         ("RELAY_WORKERS", "0", "server.workers"),
-        ("REQUEST_MAX_SIZE_MB", "0", "server.max_body_mb"),
+        ("REQUEST_MAX_SIZE_MB", "-1", "server.max_body_mb"),
+        ("RELAY_HEAD_TIMEOUT_SECONDS", "0", "upstream.head_timeout_seconds"),
         ("RELAY_STORE", "postgres", "store.kind"),
         ("RELAY_RECORDS", "0", "store.records"),
         ("RELAY_RECORD_DAYS", "0", "store.record_days"),
@@ -260,16 +269,15 @@ fn what_makes_no_sense_is_refused_by_name() {
         ("RELAY_COMPAT", "v3", "store.compat"),
         ("PROXY_USE_IPV4", "ipv4", "upstream.proxy_use_ipv4"),
         ("REQUEST_TIMEOUT", "soon", "upstream.head_timeout_seconds"),
-        ("REQUEST_TIMEOUT", "0", "upstream.head_timeout_seconds"),
         ("LOG_PRETTY", "very", "log.format"),
-        ("STICKY_SESSION_TTL_HOURS", "0", "sticky.lifetime_hours"),
+        ("STICKY_SESSION_TTL_HOURS", "0.01", "sticky.lifetime_hours"),
         ("STICKY_SESSION_TTL_HOURS", "NaN", "sticky.lifetime_hours"),
         ("UPSTREAM_ERROR_503_TTL_SECONDS", "-1", "health.unavailable_seconds"),
         ("CLAUDE_OVERLOAD_HANDLING_MINUTES", "1441", "health.overloaded_seconds"),
         ("RELAY_CORS_ORIGINS", "*", "cors.origins"),
         ("REDIS_DB", "-1", "redis.db"),
         ("JWT_SECRET", "short", "secrets.jwt_secret"),
-        ("ADMIN_SESSION_TIMEOUT", "0", "admin.session_timeout_ms"),
+        ("ADMIN_SESSION_TIMEOUT", "59999", "admin.session_timeout_ms"),
         ("API_KEY_PREFIX", "my key", "keys.prefix"),
         ("LOG_LEVEL", "loud", "log.level"),
         ("RELAY_LOG_FORMAT", "xml", "log.format"),
@@ -317,6 +325,7 @@ fn mistakes_in_the_file_are_named() {
         ("a text for a number", "[server]\nport = \"hidden\"", "server.port"),
         ("a number for a text", "[log]\nlevel = 3", "log.level"),
         ("a number for a section", "server = 3", "server"),
+        ("a zero that nothing works with", "[server]\nmax_body_mb = 0", "server.max_body_mb"),
         ("out of range", "[upstream]\nlease_seconds = 0", "upstream.lease_seconds"),
     ];
     for (name, text, expected) in cases {

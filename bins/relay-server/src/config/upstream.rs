@@ -80,7 +80,7 @@ impl UpstreamSection {
             ("upstream.keep_alive_seconds", self.keep_alive_seconds, 1..=3_600),
             // A lease is renewed three times in its length; much shorter, and a slow store ends it.
             ("upstream.lease_seconds", self.lease_seconds, 3..=3_600),
-            ("upstream.pool_idle_seconds", self.pool_idle_seconds, 1..=3_600),
+            ("upstream.pool_idle_seconds", self.pool_idle_seconds, 0..=3_600),
             ("upstream.drain_seconds", self.drain_seconds, 1..=86_400),
             ("upstream.drain_mb", self.drain_mb, 1..=1_024),
             ("upstream.drain_answers", self.drain_answers, 1..=100_000),
@@ -111,7 +111,11 @@ impl UpstreamSection {
             binding_lifetime: sticky.lifetime(),
             binding_renewal: sticky.renewal(),
             pool_idle_timeout: Duration::from_secs(self.pool_idle_seconds),
-            pool_max_idle: self.pool_max_idle.map_or(usize::MAX, idle_of_worker),
+            pool_max_idle: match self.pool_idle_seconds {
+                // The pool would keep one that may not be idle at all until it looks for it.
+                0 => 0,
+                _ => self.pool_max_idle.map_or(usize::MAX, idle_of_worker),
+            },
             proxy_names: if self.proxy_use_ipv4 { ProxyNames::Ipv4 } else { ProxyNames::Any },
             rests: health.policy(),
             on_disconnect: match self.on_disconnect {

@@ -4,12 +4,12 @@ use bytes::Bytes;
 use http::HeaderMap;
 use relay_crypto::{KeyHasher, Keyring, SealFormat};
 use relay_domain::{
-    Account, BudgetPolicy, Calendar, GroupId, KeyDigest, KeyGroup, LimitScope, Limits, ModelMap,
-    RateWindow, UnpricedPolicy, WaitQueue,
+    Account, AttemptOutcome, BudgetPolicy, Calendar, GroupId, KeyDigest, KeyGroup, LimitScope,
+    Limits, ModelMap, RateWindow, UnpricedPolicy, WaitQueue,
 };
 use relay_pricing::PriceBook;
 use relay_protocol::anthropic::scan_request;
-use relay_store::Stores;
+use relay_store::{RecordQuery, Stores};
 use relay_store_sqlite::{Access, SqliteOptions, SqliteStore};
 use relay_testkit::{account, api_key, eventually};
 use tokio_util::task::TaskTracker;
@@ -139,6 +139,15 @@ async fn let_in_with(
     secret: &str,
     body: &'static str,
 ) -> Result<Flight, EngineError> {
+    came_in(relay, secret, body).await.map(|(flight, _)| flight)
+}
+
+/// The same with where it would rather go.
+async fn came_in(
+    relay: &Relay,
+    secret: &str,
+    body: &'static str,
+) -> Result<(Flight, Preference), EngineError> {
     let (headers, bytes) = (HeaderMap::new(), Bytes::from_static(body.as_bytes()));
     let incoming = Incoming {
         endpoint: Endpoint::Messages,
@@ -152,8 +161,34 @@ async fn let_in_with(
     };
     let scan = scan_request(body.as_bytes()).unwrap();
     let caller = relay.authenticate([secret].into_iter()).await?;
-    let admitted = relay.admit(caller, &incoming, &scan).await;
-    admitted.map(|(flight, _)| flight)
+    relay.admit(caller, &incoming, &scan).await
+}
+
+#[tokio::test]
+async fn a_conversation_whose_bindings_have_no_life_stays_nowhere() {
+    let bench = Bench::new();
+    bench.key(|_| {}).await;
+    let served_by = account("a");
+    bench.stores.accounts.create(&served_by).await.unwrap();
+    let hour = Duration::from_hours(1);
+    let cases = [(hour, None, true), (hour, Some("a"), true), (Duration::ZERO, None, false)];
+    for (number, (binding_lifetime, expected, binds)) in cases.into_iter().enumerate() {
+        let config = EngineConfig { binding_lifetime, ..EngineConfig::default() };
+        let relay = Relay::new(&bench.engine_with(config, None).await);
+        let (mut flight, preference) = came_in(&relay, SECRET, ASKED).await.unwrap();
+        let sticky = preference.sticky.as_ref().map(AccountId::as_str);
+        assert_eq!(sticky, expected, "request {number}");
+        flight.attempt_begins(&served_by);
+        flight.land(Outcome::Completed, Some(AttemptOutcome::Answered), 200);
+        drop(flight);
+        let records = async || {
+            let query = RecordQuery { limit: 10, ..RecordQuery::default() };
+            bench.stores.usage.search(&query).await.unwrap().records.len()
+        };
+        eventually("it is settled", async || records().await == number + 1).await;
+        let settlements = bench.ledger.settlements.lock().unwrap();
+        assert_eq!(settlements[number].bind.is_some(), binds, "request {number}");
+    }
 }
 
 pub(crate) const ASKED: &str =

@@ -32,15 +32,15 @@ pub(super) struct Conversation {
     pub(super) affinity: AffinityKey,
     /// The account that it is bound to for long enough.
     pub(super) bound_to: Option<AccountId>,
-    /// The end of a binding made now.
-    pub(super) until: Timestamp,
+    /// The end of a binding made now; `None`: none is made.
+    pub(super) until: Option<Timestamp>,
 }
 
 impl Conversation {
     /// The binding to write after `account` has answered, if it is new or due to be renewed.
     fn rebind(self, account: &AccountId) -> Option<Rebind> {
         let Self { affinity, bound_to, until } = self;
-        let binding = Binding { account: account.clone(), until };
+        let binding = Binding { account: account.clone(), until: until? };
         (bound_to.as_ref() != Some(account)).then_some(Rebind { affinity, binding })
     }
 }

@@ -95,8 +95,8 @@ pub enum ProbeVerdict {
     Well,
     /// No request could be sent at all.
     NotReady(Readiness),
-    /// Nobody was reached, or the proxy refused.
-    Unreachable,
+    /// There was no connection to the provider.
+    Unreachable(Unreached),
     /// The connection broke, or no answer came in time.
     NoAnswer,
     /// 401: the credential is refused.
@@ -113,6 +113,29 @@ pub enum ProbeVerdict {
     ServerError,
 }
 
+/// Who could not be reached.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Unreached {
+    /// The provider, directly or through a proxy that did its part.
+    Provider,
+    /// The proxy.
+    Proxy,
+    /// Whoever is behind the proxy, which was reached and made no connection.
+    BehindProxy,
+}
+
+impl Unreached {
+    /// Who it is, by the steps that have `ended`, of a call that goes through a proxy or not.
+    fn after(ended: &[Ended], proxied: bool) -> Self {
+        let went_well = |step| ended.iter().any(|ended| ended.step == step && ended.well);
+        match (proxied, went_well(ProbeStep::Connect), went_well(ProbeStep::Proxy)) {
+            (false, _, _) | (true, _, true) => Self::Provider,
+            (true, true, false) => Self::BehindProxy,
+            (true, false, false) => Self::Proxy,
+        }
+    }
+}
+
 impl ProbeVerdict {
     /// A stable code.
     pub fn code(self) -> &'static str {
@@ -121,7 +144,7 @@ impl ProbeVerdict {
             Self::NotReady(Readiness::ProxyUnusable) => "proxy_unusable",
             Self::NotReady(Readiness::AddressUnusable) => "address_unusable",
             Self::NotReady(Readiness::SecretUnreadable | Readiness::Ready) => "secret_unreadable",
-            Self::Unreachable => "unreachable",
+            Self::Unreachable(_) => "unreachable",
             Self::NoAnswer => "no_answer",
             Self::CredentialRefused => "credential_refused",
             Self::Blocked => "blocked",
@@ -157,7 +180,11 @@ impl fmt::Display for ProbeVerdict {
             Self::NotReady(Readiness::SecretUnreadable | Readiness::Ready) => {
                 "its credential cannot be opened with the present encryption key"
             }
-            Self::Unreachable => "nobody could be reached at its address",
+            Self::Unreachable(Unreached::Provider) => "nobody could be reached at its address",
+            Self::Unreachable(Unreached::Proxy) => "its proxy could not be reached",
+            Self::Unreachable(Unreached::BehindProxy) => {
+                "its proxy was reached, but made no connection to its address"
+            }
             Self::NoAnswer => "the connection was made, but no answer came",
             Self::CredentialRefused => "the provider refuses its credential",
             Self::Blocked => "the provider refuses the account",
@@ -278,20 +305,20 @@ async fn route(
         verdict: ProbeVerdict::NotReady(Readiness::ProxyUnusable),
         error: error.to_string(),
     };
-    let Some(route) = &access.proxy else { return send(request, tcp, config, steps).await };
+    let Some(route) = &access.proxy else { return send(request, tcp, config, steps, false).await };
     let address = route.address().map_err(unusable)?;
     match route.scheme {
         ProxyScheme::Http => {
             let tunnel = tunnel(address, tcp, route).map_err(unusable)?;
-            send(request, Timed::new(ProbeStep::Proxy, steps, tunnel), config, steps).await
+            send(request, Timed::new(ProbeStep::Proxy, steps, tunnel), config, steps, true).await
         }
         ProxyScheme::Https => {
             let tunnel = tunnel(address, tls(tcp), route).map_err(unusable)?;
-            send(request, Timed::new(ProbeStep::Proxy, steps, tunnel), config, steps).await
+            send(request, Timed::new(ProbeStep::Proxy, steps, tunnel), config, steps, true).await
         }
         ProxyScheme::Socks5 => {
             let socks = socks(address, tcp, route);
-            send(request, Timed::new(ProbeStep::Proxy, steps, socks), config, steps).await
+            send(request, Timed::new(ProbeStep::Proxy, steps, socks), config, steps, true).await
         }
     }
 }
@@ -301,6 +328,7 @@ async fn send<C>(
     way: C,
     config: &EngineConfig,
     steps: &Steps,
+    proxied: bool,
 ) -> Result<StatusCode, Failure>
 where
     TimedConnector<Timed<hyper_rustls::HttpsConnector<C>>>: Connect + Clone + Send + Sync + 'static,
@@ -329,7 +357,7 @@ where
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) if error.is_connect() => {
             return Err(Failure {
-                verdict: ProbeVerdict::Unreachable,
+                verdict: ProbeVerdict::Unreachable(Unreached::after(&steps.so_far(), proxied)),
                 error: Chain(&error).to_string(),
             });
         }
@@ -382,4 +410,38 @@ fn of_their_own(ended: &[Ended], secure: bool) -> Vec<StepReport> {
         }
     }
     reports
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_told_who_could_not_be_reached() {
+        let ended = |step, well| Ended { step, took: Duration::ZERO, well };
+        let refused = [ended(ProbeStep::Connect, false)];
+        let reached = [ended(ProbeStep::Lookup, true), ended(ProbeStep::Connect, true)];
+        let unknown = [ended(ProbeStep::Lookup, false), ended(ProbeStep::Connect, false)];
+        let denied = [ended(ProbeStep::Connect, true), ended(ProbeStep::Proxy, false)];
+        let no_tls = [
+            ended(ProbeStep::Connect, true),
+            ended(ProbeStep::Proxy, true),
+            ended(ProbeStep::Tls, false),
+        ];
+        let cases: [(&str, &[Ended], bool, Unreached); 8] = [
+            ("no proxy, refused", &refused, false, Unreached::Provider),
+            ("no proxy, no TLS", &reached, false, Unreached::Provider),
+            ("the proxy refuses", &refused, true, Unreached::Proxy),
+            ("the proxy's name is unknown", &unknown, true, Unreached::Proxy),
+            ("the proxy is silent", &[], true, Unreached::Proxy),
+            ("the proxy says no", &denied, true, Unreached::BehindProxy),
+            ("the proxy takes too long", &reached, true, Unreached::BehindProxy),
+            ("behind the proxy no TLS", &no_tls, true, Unreached::Provider),
+        ];
+        for (name, ended, proxied, expected) in cases {
+            assert_eq!(Unreached::after(ended, proxied), expected, "{name}");
+        }
+        let dead = ProbeVerdict::Unreachable(Unreached::Proxy);
+        assert_eq!((dead.code(), dead.to_string().contains("proxy")), ("unreachable", true));
+    }
 }

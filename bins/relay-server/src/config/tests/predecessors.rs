@@ -109,6 +109,32 @@ fn what_means_something_here_works() {
 }
 
 #[test]
+fn a_zero_is_a_zero_or_counts_as_not_set_and_either_is_said() {
+    let cases = [
+        ("HTTPS_FREE_SOCKET_TIMEOUT", "upstream.pool_idle_seconds", "0", "took it for 30000"),
+        ("STICKY_SESSION_TTL_HOURS", "sticky.lifetime_hours", "0", "took it for 1"),
+        ("REQUEST_TIMEOUT", "upstream.head_timeout_seconds", "600", "head_timeout_seconds is 600"),
+        ("REQUEST_MAX_SIZE_MB", "server.max_body_mb", "64", "server.max_body_mb is 64"),
+        ("ADMIN_SESSION_TIMEOUT", "admin.session_timeout_ms", "86400000", "is 86400000"),
+    ];
+    for (variable, path, value, part) in cases {
+        let config = from_environment([(variable, "0")]).unwrap();
+        assert_eq!(text_of(&config, path), value, "{variable}");
+        let doubts: Vec<_> = config.notices().doubts().collect();
+        assert!(doubts.len() == 1 && doubts[0].contains(part), "{variable}: {doubts:?}");
+        assert!(doubts[0].starts_with(&format!("{variable}=0 ")), "{doubts:?}");
+    }
+    let none_kept = from_environment([("HTTPS_FREE_SOCKET_TIMEOUT", "0")]).unwrap();
+    assert_eq!(engine(&none_kept).pool_max_idle, 0);
+    let unbound = from_environment([("STICKY_SESSION_TTL_HOURS", "0")]).unwrap();
+    assert_eq!(engine(&unbound).binding_lifetime, Duration::ZERO);
+    let own = [("RELAY_HEAD_TIMEOUT_SECONDS", "90"), ("REQUEST_TIMEOUT", "0")];
+    let own = from_environment(own).unwrap();
+    assert_eq!(engine(&own).head_timeout, Duration::from_secs(90));
+    assert_eq!(own.notices().doubts().count(), 0, "what is passed over means nothing");
+}
+
+#[test]
 fn what_is_not_set_is_relays_own() {
     let engine = engine(&from_environment([("CLAUDE_OVERLOAD_HANDLING_MINUTES", "0")]).unwrap());
     let own = relay_engine::EngineConfig::default();
