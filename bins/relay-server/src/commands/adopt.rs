@@ -64,7 +64,9 @@ fn tell(
             "served by all   {id} is bound to the account \"{account}\", of a kind that Relay does not know"
         ));
     }
-    tell_remarks(survey);
+    tell_remark("never ends", &survey.unreadable_ends, |text| {
+        format!("has the end \"{text}\", which is no date: to v1 too it never ends")
+    });
     print(format!("counters        {}", survey.counters));
     print(format!(
         "conversations   {} bound by v1, {} by v2: each is bound anew when it goes on",
@@ -134,20 +136,14 @@ fn described(
     })
 }
 
-/// Tells what is to be said of API keys, of the first of each kind by their ids.
-fn tell_remarks(survey: &Survey) {
-    let remarks: [(&str, &Remark, fn(&str) -> String); 1] =
-        [("never ends", &survey.unreadable_ends, |text| {
-            format!("has the end \"{text}\", which is no date: to v1 too it never ends")
-        })];
-    for (stem, remark, why) in remarks {
-        for (id, about) in &remark.first {
-            print(format!("{stem:14}  {} {}", shown(id), why(&shown(about))));
-        }
-        let others = remark.keys - remark.first.len();
-        if 0 < others {
-            print(format!("{stem:14}  and {others} more API keys"));
-        }
+/// Tells what is to be said of API keys, of the first of them by their ids.
+fn tell_remark(stem: &str, remark: &Remark, why: impl Fn(&str) -> String) {
+    for (id, about) in &remark.first {
+        print(format!("{stem:14}  {} {}", shown(id), why(&shown(about))));
+    }
+    let others = remark.keys - remark.first.len();
+    if 0 < others {
+        print(format!("{stem:14}  and {others} more API keys"));
     }
 }
 
