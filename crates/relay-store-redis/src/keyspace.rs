@@ -192,6 +192,11 @@ impl Keyspace {
         [format!("usage:{id}"), format!("usage:cost:total:{id}")]
     }
 
+    /// One of v1's users, whom Relay does not know.
+    pub(crate) fn user(&self, id: &str) -> String {
+        format!("user:{id}")
+    }
+
     /// Groups of keys by id.
     pub(crate) fn key_groups(&self) -> String {
         format!("{}key_groups", self.own)

@@ -73,6 +73,12 @@ pub struct Survey {
     pub bound_elsewhere: Vec<(String, String)>,
     /// Keys whose end is no date to JavaScript, and its text. They never end, as with v1.
     pub unreadable_ends: Remark,
+    /// Keys that v2 made, with a window and a limit of tokens, and that limit. v2 did not enforce it.
+    pub token_limits_of_v2: Remark,
+    /// Keys of a user of v1's who is not there or not active, and the user. v1 refuses them, Relay does not.
+    pub users_in_vain: Remark,
+    /// Keys whose group of keys is not there, and the group. They are refused.
+    pub groups_in_vain: Remark,
     /// Accounts that can be read, by what their names begin with.
     pub accounts: Vec<(&'static str, usize)>,
     /// Bindings of conversations in v1's form.
@@ -194,6 +200,7 @@ pub(crate) async fn survey(shared: &Shared) -> Result<(Survey, Repairs), StoreEr
     let keys = keys(shared, &key_ids, &mut survey).await?;
     let groups = GroupRepairs::of(shared, (&group_ids, &group_names), &mut wrongs).await?;
     groups.tell(&keys, &mut survey);
+    remarks::look_around(shared, &keys, &mut survey).await?;
     let keys = KeyRepairs::of(shared, (&key_ids, &keys, &tags), &mut wrongs).await?;
     let mut accounts = AccountRepairs::default();
     for (family, ids) in account_ids {

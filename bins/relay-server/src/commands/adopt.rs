@@ -67,6 +67,19 @@ fn tell(
     tell_remark("never ends", &survey.unreadable_ends, |text| {
         format!("has the end \"{text}\", which is no date: to v1 too it never ends")
     });
+    tell_remark("limited now", &survey.token_limits_of_v2, |tokens| {
+        format!(
+            "was made by v2 with a limit of {tokens} tokens in its window: v2 did not enforce it, Relay does"
+        )
+    });
+    tell_remark("served here", &survey.users_in_vain, |user| {
+        format!(
+            "belongs to the user \"{user}\", who is not there or not active: v1 refuses it, Relay serves it"
+        )
+    });
+    tell_remark("refused", &survey.groups_in_vain, |group| {
+        format!("belongs to the group of API keys \"{group}\", and there is none such")
+    });
     print(format!("counters        {}", survey.counters));
     print(format!(
         "conversations   {} bound by v1, {} by v2: each is bound anew when it goes on",
@@ -120,6 +133,9 @@ fn described(
             json!({"key": id, "account": account})
         }).collect::<Vec<_>>(),
         "unreadableEnds": remark(&survey.unreadable_ends, "expiresAt"),
+        "tokenLimitsOfV2": remark(&survey.token_limits_of_v2, "tokens"),
+        "usersInVain": remark(&survey.users_in_vain, "user"),
+        "groupsInVain": remark(&survey.groups_in_vain, "group"),
         "accounts": accounts,
         "counters": survey.counters,
         "bindings": {"v1": survey.bindings_of_v1, "v2": survey.bindings_of_v2},

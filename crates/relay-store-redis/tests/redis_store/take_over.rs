@@ -488,6 +488,32 @@ async fn the_end_of_a_key_is_read_as_v1_reads_it_and_stays_as_it_was_written() {
 }
 
 #[tokio::test]
+async fn keys_that_are_served_otherwise_than_before_are_named() {
+    let (server, store) = store_left_by(V2).await;
+    let mut raw = crate::raw(&server).await;
+    let name = format!("apikey:{V2_KEY}");
+    let told = async || {
+        let survey = store.survey().await.unwrap();
+        [survey.token_limits_of_v2, survey.users_in_vain, survey.groups_in_vain]
+            .map(|remark| (remark.keys, remark.first))
+    };
+    let about = |what: &str| (1, vec![(V2_KEY.to_owned(), what.to_owned())]);
+    let none = || (0, Vec::new());
+    assert_eq!(told().await, [none(), about("u1"), none()], "a user who is not there");
+    raw.set::<_, _, ()>("user:u1", r#"{"id":"u1","isActive":false}"#).await.unwrap();
+    raw.hset::<_, _, _, ()>(&name, "rateLimitWindow", "60").await.unwrap();
+    raw.hset::<_, _, _, ()>(&name, "relayGroup", "team").await.unwrap();
+    assert_eq!(told().await, [about("1000000"), about("u1"), about("team")]);
+    raw.set::<_, _, ()>("user:u1", r#"{"id":"u1","isActive":true}"#).await.unwrap();
+    raw.hset::<_, _, _, ()>(&name, "tokenLimit", "0").await.unwrap();
+    raw.hset::<_, _, _, ()>("relay:key_groups", "team", "{}").await.unwrap();
+    assert_eq!(told().await, [none(), none(), none()]);
+    raw.del::<_, ()>(&["user:u1", "relay:key_groups"]).await.unwrap();
+    raw.hset::<_, _, _, ()>(&name, "isDeleted", "true").await.unwrap();
+    assert_eq!(told().await, [none(), none(), none()], "a deleted key serves nobody");
+}
+
+#[tokio::test]
 async fn the_login_of_v1_is_found_in_its_own_place() {
     let (_server, stores, mut raw) = left_by(V1).await;
     let fields = [
