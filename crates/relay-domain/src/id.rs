@@ -129,8 +129,13 @@ impl ModelName {
 /// Whether what has this name counts against a weekly budget of Claude models. v1's rule: the name holds
 /// `claude-`, or `opus`, `sonnet` or `haiku`, in any case.
 pub fn names_claude(model: &str) -> bool {
-    let name = model.to_ascii_lowercase();
-    ["claude-", "opus", "sonnet", "haiku"].iter().any(|part| name.contains(part))
+    let has = |part: &str| {
+        model
+            .as_bytes()
+            .windows(part.len())
+            .any(|found| found.eq_ignore_ascii_case(part.as_bytes()))
+    };
+    ["claude-", "opus", "sonnet", "haiku"].into_iter().any(has)
 }
 
 /// Names one request of a client, from admission to settlement. Sorts by time.

@@ -4,7 +4,11 @@
 //! runtime of v1 and v2 reads them: numbers, names of months and zones in nearly any order, in which words
 //! before the first number and all that is in parentheses mean nothing.
 
+mod text;
+
 use relay_domain::{Calendar, Timestamp};
+
+use self::text::{Cursor, Token, milliseconds, tokens, value};
 
 const MINUTE: i64 = 60_000;
 const DAY: i64 = 24 * 60 * MINUTE;
@@ -12,8 +16,6 @@ const DAY: i64 = 24 * 60 * MINUTE;
 const FURTHEST: i64 = 100_000_000 * DAY;
 /// A year that is further away than any moment.
 const YEARS: std::ops::RangeInclusive<i64> = -300_000..=300_000;
-/// How many digits of a number count.
-const DIGITS: usize = 9;
 const MONTHS: [&str; 12] =
     ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 /// The zones that have a name, with the hours that they are ahead of UTC.
@@ -40,131 +42,6 @@ pub(crate) fn parse(text: &str, calendar: Calendar) -> Option<Timestamp> {
     let (days, is_whole) = iso_day(&mut at);
     let shown = if is_whole { iso_rest(&days, at) } else { None };
     shown.or_else(|| loose(days, at))?.moment(calendar)
-}
-
-/// A part of a text.
-#[derive(Clone, Debug, Eq, PartialEq)]
-enum Token<'a> {
-    /// A row of digits.
-    Number(&'a str),
-    /// A row of letters, in lower case.
-    Word(String),
-    Symbol(char),
-    Space,
-}
-
-fn tokens(text: &str) -> Vec<Token<'_>> {
-    let mut tokens = Vec::new();
-    let mut rest = text;
-    while let Some(first) = rest.chars().next() {
-        let is_of = |belongs: fn(char) -> bool| {
-            rest.split_at(rest.find(|c| !belongs(c)).unwrap_or(rest.len()))
-        };
-        let (token, after) = if first.is_ascii_digit() {
-            let (digits, after) = is_of(|c| c.is_ascii_digit());
-            (Token::Number(digits), after)
-        } else if first.is_whitespace() {
-            (Token::Space, is_of(char::is_whitespace).1)
-        } else if is_letter(first) {
-            let (word, after) = is_of(is_letter);
-            (Token::Word(word.to_ascii_lowercase()), after)
-        } else {
-            (Token::Symbol(first), rest.split_at(first.len_utf8()).1)
-        };
-        tokens.push(token);
-        rest = after;
-    }
-    tokens
-}
-
-/// Whether a character belongs to a word: any but white space from the letters of ASCII on.
-fn is_letter(c: char) -> bool {
-    'A' <= c && !c.is_whitespace()
-}
-
-/// A place in a text.
-#[derive(Clone, Copy)]
-struct Cursor<'a> {
-    tokens: &'a [Token<'a>],
-}
-
-impl<'a> Cursor<'a> {
-    fn peek(&self) -> Option<&'a Token<'a>> {
-        self.tokens.first()
-    }
-
-    fn next(&mut self) -> Option<&'a Token<'a>> {
-        let (first, rest) = self.tokens.split_first()?;
-        self.tokens = rest;
-        Some(first)
-    }
-
-    /// Whether `symbol` is next. Passes over it if it is.
-    fn skip(&mut self, symbol: char) -> bool {
-        let is_next = self.peek() == Some(&Token::Symbol(symbol));
-        if is_next {
-            self.next();
-        }
-        is_next
-    }
-
-    /// The same of a word.
-    fn skip_word(&mut self, word: &str) -> bool {
-        let is_next = matches!(self.peek(), Some(Token::Word(next)) if next == word);
-        if is_next {
-            self.next();
-        }
-        is_next
-    }
-
-    /// A row of digits.
-    fn digits(&mut self) -> Option<&'a str> {
-        let Some(Token::Number(digits)) = self.peek() else { return None };
-        self.next();
-        Some(digits)
-    }
-
-    /// A number of exactly so many digits.
-    fn number_of(&mut self, digits: usize) -> Option<i64> {
-        self.number_if(digits, |_| true)
-    }
-
-    /// The same if it `fits`.
-    fn number_if(&mut self, digits: usize, fits: impl Fn(i64) -> bool) -> Option<i64> {
-        let Some(Token::Number(text)) = self.peek() else { return None };
-        let number = Some(value(text)).filter(|number| text.len() == digits && fits(*number))?;
-        self.next();
-        Some(number)
-    }
-
-    /// A sign, as what it is multiplied with.
-    fn sign(&mut self) -> Option<i64> {
-        if self.skip('+') { Some(1) } else { self.skip('-').then_some(-1) }
-    }
-
-    /// Passes over what is in parentheses, the first of which has been read.
-    fn skip_parentheses(&mut self) {
-        let mut open = 1_u32;
-        while 0 < open {
-            match self.next() {
-                Some(Token::Symbol('(')) => open = open.saturating_add(1),
-                Some(Token::Symbol(')')) => open -= 1,
-                Some(_) => {}
-                None => return,
-            }
-        }
-    }
-}
-
-/// The number that digits mean.
-fn value(digits: &str) -> i64 {
-    let digits = digits.trim_start_matches('0').bytes().take(DIGITS);
-    digits.fold(0, |number, digit| number * 10 + i64::from(digit - b'0'))
-}
-
-/// The milliseconds that the digits behind a second's point mean.
-fn milliseconds(digits: &str) -> i64 {
-    digits.bytes().chain([b'0'; 3]).take(3).fold(0, |all, digit| all * 10 + i64::from(digit - b'0'))
 }
 
 /// What calendar and clock show.
