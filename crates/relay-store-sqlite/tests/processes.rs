@@ -14,11 +14,13 @@ use std::time::{Duration, Instant};
 
 use relay_domain::{ApiKey, LimitKind, Limits, NanoUsd, Outcome, Period, RequestId, UsageSource};
 use relay_store::contract::fixture::{
-    RECORD_LIFETIME, account, admit_request, at, calendar, checkpoint, group_id, key, key_id,
-    record, settlement, usage,
+    RECORD_LIFETIME, account, account_id, admit_request, at, calendar, checkpoint, group_id, key,
+    key_id, record, settlement, usage,
 };
 use relay_store::contract::spender::{Spender, Whose, dimes, limit};
-use relay_store::{AdmitRequest, Checkpoint, Progress, StoreError, Stores, UsageScope};
+use relay_store::{
+    AdmitRequest, Assignment, Checkpoint, HoldAnswer, Progress, StoreError, Stores, UsageScope,
+};
 use relay_store_sqlite::{Access, SqliteOptions, SqliteStore};
 
 const DATABASE: &str = "RELAY_STORE_SQLITE_TEST_DATABASE";
@@ -227,6 +229,16 @@ async fn a_file_that_another_process_has_locked_lets_nobody_with_limits_in_until
     assert!(matches!(ledger.is_ready().await, Err(StoreError::Unavailable(_))));
     assert!(matches!(ledger.admit(&limited(1)).await, Err(StoreError::Unavailable(_))));
     assert!(ledger.admit(&free(2)).await.unwrap().decision.is_ok());
+    let account = Assignment {
+        request: free(2).request,
+        account: account_id("limited"),
+        limits,
+        cost: NanoUsd::ZERO,
+        now: at(0),
+    };
+    assert!(matches!(ledger.assign(&account).await, Err(StoreError::Unavailable(_))));
+    let unlimited = Assignment { limits: Limits::default(), ..account };
+    assert_eq!(ledger.assign(&unlimited).await.unwrap(), HoldAnswer::Held);
     let ends =
         [(0, "limited"), (2, "free")].map(|(number, key)| settlement(record(number, key), at(1)));
     for end in &ends {

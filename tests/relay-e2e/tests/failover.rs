@@ -309,5 +309,7 @@ async fn a_head_that_does_not_come_is_not_asked_for_twice(store: Store) {
     assert_eq!(b.received().len(), 0, "the first may be at work on it, and would be paid twice");
     let record = the_record(&relay).await;
     assert_eq!(attempts(&record), [(a.id.as_str(), "timed_out")]);
+    assert_eq!(record["usage_source"], "estimated", "nor is it free: {record}");
+    assert!(0 < record["usage"]["input"].as_i64().unwrap(), "{record}");
     a.holds(0).await;
 }

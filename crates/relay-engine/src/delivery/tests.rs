@@ -5,10 +5,10 @@ use bytes::Bytes;
 use http::HeaderMap;
 use relay_crypto::{LegacySalt, SealFormat};
 use relay_domain::{
-    Account, AccountBinding, ApiKey, BudgetPolicy, LimitKind, LimitScope, Limits, ModelMap,
-    Multiplier, SealedSecret, Timestamp, WaitQueue,
+    Account, AccountBinding, ApiKey, BudgetPolicy, KeyGroup, LimitKind, LimitScope, Limits,
+    ModelMap, Multiplier, SealedSecret, Timestamp, WaitQueue,
 };
-use relay_store::contract::fixture::{account_group, signature};
+use relay_store::contract::fixture::{account_group, group, signature};
 use relay_store::{Assignment, HoldAnswer};
 use relay_testkit::{account, eventually};
 
@@ -193,7 +193,13 @@ async fn a_hard_quota_of_an_account_holds_the_worst_case_for_a_key_without_limit
 #[tokio::test]
 async fn what_an_account_has_become_since_admission_is_held_before_it_is_asked() {
     let bench = Bench::new();
-    bench.key(|key| key.limits = hard(daily(10))).await;
+    let team = KeyGroup { limits: daily(100), ..group("team") };
+    bench.stores.groups.create(&team).await.unwrap();
+    let join = |key: &mut ApiKey| {
+        key.limits = hard(daily(10));
+        key.group = Some(team.id.clone());
+    };
+    bench.key(join).await;
     bench.stores.accounts.create(&unreachable("a", Limits::default())).await.unwrap();
     let relay = Relay::new(&bench.engine(None).await);
     let error = refusal(&bench, &relay).await;
@@ -212,6 +218,9 @@ async fn what_an_account_has_become_since_admission_is_held_before_it_is_asked()
     let EngineError::Denied { denial, needed } = error else { panic!("{error}") };
     assert_eq!(denial.limit, LimitKind::DailyCost);
     assert!(10_000_000_000 < needed, "{needed}");
+    let extension = bench.ledger.extensions.lock().unwrap().pop().unwrap();
+    let (soft, limits) = extension.group.unwrap();
+    assert_eq!((soft, limits), (team.id.clone(), Limits::default()), "a soft limit is not asked");
     let settlements = bench.ledger.settlements.lock().unwrap();
     let record = &settlements.last().unwrap().record;
     assert_eq!((record.outcome, record.attempts.len()), (Outcome::Rejected, 0), "nobody was asked");
