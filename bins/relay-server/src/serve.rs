@@ -117,15 +117,16 @@ fn tell(notices: &Notices) {
 /// Tells what of the journal could not be read.
 fn tell_damage(damage: &Damage) {
     let Damage { places, bytes, aside } = damage;
-    if 0 < *places {
-        tracing::error!(
-            places,
-            bytes,
-            ?aside,
-            "the journal was damaged: settlements may be missing, at most one for each place; a copy of it \
-             is kept aside"
-        );
+    if *places == 0 {
+        return;
     }
+    let what_is_left = if aside.is_empty() { "nothing of it could be" } else { "a copy of it is" };
+    tracing::error!(
+        places,
+        bytes,
+        ?aside,
+        "the journal was damaged: settlements may be missing, at most one for each place; {what_is_left} kept aside"
+    );
 }
 
 impl Server {
