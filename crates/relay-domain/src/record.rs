@@ -47,6 +47,9 @@ pub struct RequestRecord {
     pub settled_at: Option<Timestamp>,
     /// What it cost at the provider; `None`: the model has no price, which is not the same as free.
     pub cost: Option<NanoUsd>,
+    /// What the budgets of its account count for it where the cost is not known: the price of another of its
+    /// names, or the fallback. `None`: the cost is known, or nothing is.
+    pub presumed_cost: Option<NanoUsd>,
     /// The cost by kind, which adds up to it; `None` where the cost is not known, or not by kind.
     pub cost_by_kind: Option<CostBreakdown>,
     /// What counts against the budgets of its key and its group: the cost times the rates that apply to

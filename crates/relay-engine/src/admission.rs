@@ -366,6 +366,7 @@ fn record(
         settled_at: None,
         cost: Some(NanoUsd::ZERO),
         cost_by_kind: None,
+        presumed_cost: None,
         charged: Some(NanoUsd::ZERO),
         attempts: Vec::new(),
         edits: Vec::new(),

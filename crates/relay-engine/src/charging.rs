@@ -15,14 +15,16 @@ use crate::payer::Payer;
 pub(crate) struct Bill {
     /// At the provider, by kind; `None`: the model has no price.
     pub(crate) by_kind: Option<CostBreakdown>,
+    /// What the account's budgets count where that is not known.
+    pub(crate) presumed: Option<NanoUsd>,
     /// For the budgets of key and group; `None`: nothing is known, and nobody budgets it.
     pub(crate) charged: Option<NanoUsd>,
 }
 
 impl Bill {
-    /// What `charge` comes to at the prices of `book`, on the first of `models`. If `falls_back`, what has no
-    /// price there is reckoned by the first of them that has one, or else by the fallback. What is charged is
-    /// multiplied by the product of `rates`.
+    /// What `charge` comes to at the prices of `book`, on the first of `models`. What has no price there is
+    /// presumed to cost what it does on the first of them that has one, or else by the fallback; it is charged
+    /// if `falls_back`. What is charged is multiplied by the product of `rates`.
     pub(crate) fn of<'a>(
         book: &PriceBook,
         models: impl Iterator<Item = &'a str> + Clone,
@@ -32,9 +34,10 @@ impl Bill {
     ) -> Self {
         let quote = models.clone().next().and_then(|model| book.quote(model, charge));
         let by_kind = quote.map(|quote| quote.by_kind);
-        let reckoned = || falls_back.then(|| book.reckoning(models).of(charge));
-        let charged = by_kind.map(|cost| cost.total()).or_else(reckoned);
-        Self { by_kind, charged: charged.map(|charged| Multiplier::apply_all(rates, charged)) }
+        let presumed = by_kind.is_none().then(|| book.reckoning(models).of(charge));
+        let charged = by_kind.map(|cost| cost.total()).or(presumed.filter(|_| falls_back));
+        let charged = charged.map(|charged| Multiplier::apply_all(rates, charged));
+        Self { by_kind, presumed, charged }
     }
 
     /// At the provider; `None`: the model has no price.
@@ -126,6 +129,12 @@ mod tests {
             assert_eq!(text(budgeted.cost()).as_deref(), cost, "{name}: it stays unknown");
             assert_eq!(text(budgeted.charged).as_deref(), Some(charged), "{name}");
             assert_eq!(text(free.charged).as_deref(), cost, "{name}: nobody budgets it");
+            let counted = free.cost().or(free.presumed);
+            assert_eq!(
+                text(counted).as_deref(),
+                Some(charged),
+                "{name}: the account's provider does"
+            );
         }
     }
 }

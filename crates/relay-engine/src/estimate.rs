@@ -96,7 +96,7 @@ impl Experience {
     ) {
         let seen = Estimate {
             tokens: record.usage.total().get(),
-            cost: record.cost.unwrap_or_default(),
+            cost: record.cost.or(record.presumed_cost).unwrap_or_default(),
             charged: record.charged.unwrap_or_default(),
         };
         let name = (record.key.clone(), record.model.clone());

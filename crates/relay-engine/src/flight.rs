@@ -236,6 +236,7 @@ impl Flight {
         self.record.times.connected_us = None;
         self.record.terms = ServedTerms::default();
         self.record.cost = Some(NanoUsd::ZERO);
+        self.record.presumed_cost = None;
         self.record.cost_by_kind = None;
         self.record.charged = Some(NanoUsd::ZERO);
         // What the store was told of it is to be replaced as soon as the next attempt tells anything.
@@ -283,6 +284,7 @@ impl Flight {
             let bill = self.bill(&(usage, terms).into(), model);
             self.record.terms = terms;
             self.record.cost = bill.cost();
+            self.record.presumed_cost = bill.presumed;
             self.record.cost_by_kind = bill.by_kind;
             self.record.charged = bill.charged;
         }
@@ -331,7 +333,7 @@ impl Flight {
         let bill = self.bill(&(usage, terms(tap.served())).into(), tap.served_model());
         let come_to = Estimate {
             tokens: usage.total().get(),
-            cost: bill.cost().unwrap_or_default(),
+            cost: bill.cost().or(bill.presumed).unwrap_or_default(),
             charged: bill.charged.unwrap_or_default(),
         };
         let request = self.record.id;
@@ -352,8 +354,10 @@ impl Flight {
             usage_source: record.usage_source,
             terms: record.terms,
             cost: record.cost,
+            presumed_cost: record.presumed_cost,
             cost_by_kind: record.cost_by_kind,
             charged: record.charged,
+            edits: record.edits.clone(),
         });
     }
 

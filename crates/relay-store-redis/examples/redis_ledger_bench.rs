@@ -156,6 +156,7 @@ fn end_of(request: AdmitRequest) -> Settlement {
         settled_at: None,
         cost: Some(NanoUsd::from_nanos(24_711_000)),
         cost_by_kind: None,
+        presumed_cost: None,
         charged: Some(NanoUsd::from_nanos(24_711_000)),
         attempts: vec![attempt],
         edits: Vec::new(),

@@ -55,7 +55,8 @@ impl Archive for RedisArchive {
             if !hash.is_absent() {
                 let totals = counters::totals(&hash, &scope, period);
                 let claude = NanoUsd::from_nanos(hash.signed("claudeNano").unwrap_or(0));
-                let counted = Counted { scope, period, totals, claude };
+                let presumed = NanoUsd::from_nanos(hash.signed("presumedNano").unwrap_or(0));
+                let counted = Counted { scope, period, totals, claude, presumed };
                 items.push((counted, sums::is_exact(&hash)));
             }
         }
@@ -188,7 +189,7 @@ impl RedisArchive {
     }
 
     async fn add_counter(&self, counted: &Counted) -> Result<bool, StoreError> {
-        let Counted { scope, period, totals, claude } = counted;
+        let Counted { scope, period, totals, claude, presumed } = counted;
         let keyspace = &self.shared.keyspace;
         let name = counters::name(scope, *period, keyspace);
         let mut write = GuardedWrite::default();
@@ -197,6 +198,9 @@ impl RedisArchive {
         let is_total = period.kind() == PeriodKind::Total && is_whole;
         write.set_fields(&name, &fields(totals, is_total));
         write.set_fields(&name, &[("claudeNano", claude.as_nanos().to_string())]);
+        if *presumed != NanoUsd::ZERO {
+            write.set_fields(&name, &[("presumedNano", presumed.as_nanos().to_string())]);
+        }
         let lifetime = match period.kind() {
             PeriodKind::Total => None,
             PeriodKind::Month => Some(MONTH_FOR_S),

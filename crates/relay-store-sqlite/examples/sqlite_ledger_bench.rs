@@ -223,6 +223,7 @@ fn settlement(
         settled_at: None,
         cost: Some(NanoUsd::from_nanos(52_890_100)),
         cost_by_kind: None,
+        presumed_cost: None,
         charged: Some(NanoUsd::from_nanos(5_000_000)),
         attempts: vec![attempt],
         edits: Vec::new(),

@@ -132,7 +132,8 @@ impl Batch {
                         count_in_window(connection, scope, amounts, settlement.now)?;
                     }
                     if let Some((account, day)) = own_day {
-                        count_own_day(connection, account, day, record.cost.unwrap_or_default())?;
+                        let spent = spent_by(record, &LimitScope::Account(account.clone()));
+                        count_own_day(connection, account, day, spent)?;
                     }
                 }
                 Charge::Release => {}

@@ -14,8 +14,8 @@ use crate::stored::millis;
 /// nearest whole one.
 const ADD: &str = "
     INSERT INTO usage (kind, period, scope, id, requests, input, output, cache_read, cache_write_5m,
-        cache_write_1h, cost, unpriced_requests, last_at, charged, claude)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+        cache_write_1h, cost, unpriced_requests, last_at, charged, claude, presumed)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
     ON CONFLICT DO UPDATE SET
         requests = requests + excluded.requests,
         input = min(input + excluded.input, 9223372036854775807),
@@ -27,7 +27,8 @@ const ADD: &str = "
         unpriced_requests = unpriced_requests + excluded.unpriced_requests,
         last_at = max(last_at, excluded.last_at),
         charged = max(min(charged + excluded.charged, 9223372036854775807), -9223372036854775807),
-        claude = max(min(claude + excluded.claude, 9223372036854775807), -9223372036854775807)";
+        claude = max(min(claude + excluded.claude, 9223372036854775807), -9223372036854775807),
+        presumed = max(min(presumed + excluded.presumed, 9223372036854775807), -9223372036854775807)";
 
 const READ: &str = "
     SELECT requests, input, output, cache_read, cache_write_5m, cache_write_1h, cost,
@@ -46,6 +47,8 @@ struct Added {
     totals: UsageTotals,
     /// What counts on a budget of Claude models.
     claude: NanoUsd,
+    /// What the budgets of an account count beside the cost.
+    presumed: NanoUsd,
     last_at: Timestamp,
 }
 
@@ -60,10 +63,12 @@ impl Counters {
         let hour = self.calendar.period(PeriodKind::Hour, now);
         let cost = record.cost.unwrap_or(NanoUsd::ZERO);
         let charged = record.charged.unwrap_or(NanoUsd::ZERO);
+        let presumed = record.presumed_cost.unwrap_or(NanoUsd::ZERO);
         let is_claude = record.is_claude();
         for scope in scopes(record) {
-            let on_budget = if matches!(scope, UsageScope::Account(_)) { cost } else { charged };
-            let Added { totals, claude, last_at } = self.added.entry((scope, hour)).or_default();
+            let (on_budget, beside) = on_budget(&scope, (cost, charged), presumed);
+            let Added { totals, claude, presumed, last_at } =
+                self.added.entry((scope, hour)).or_default();
             totals.requests += 1;
             totals.tokens = totals.tokens + record.usage;
             totals.cost = totals.cost + cost;
@@ -72,13 +77,14 @@ impl Counters {
             if is_claude {
                 *claude = *claude + on_budget;
             }
+            *presumed = *presumed + beside;
             *last_at = now.max(*last_at);
         }
     }
 
     /// Adds what other requests have used.
     pub(crate) fn merge(&mut self, other: Self) {
-        for (name, Added { totals, claude, last_at }) in other.added {
+        for (name, Added { totals, claude, presumed, last_at }) in other.added {
             let added = self.added.entry(name).or_default();
             let sum = &mut added.totals;
             sum.requests += totals.requests;
@@ -87,6 +93,7 @@ impl Counters {
             sum.charged = sum.charged + totals.charged;
             sum.unpriced_requests += totals.unpriced_requests;
             added.claude = added.claude + claude;
+            added.presumed = added.presumed + presumed;
             added.last_at = last_at.max(added.last_at);
         }
     }
@@ -97,7 +104,7 @@ impl Counters {
             return Ok(());
         }
         let mut add = connection.prepare_cached(ADD)?;
-        for ((scope, _), Added { totals, claude, last_at }) in &self.added {
+        for ((scope, _), Added { totals, claude, presumed, last_at }) in &self.added {
             let (scope, id) = columns(scope);
             let tokens = totals.tokens;
             for period in self.calendar.periods(*last_at) {
@@ -117,6 +124,7 @@ impl Counters {
                     millis(*last_at),
                     totals.charged.as_nanos(),
                     claude.as_nanos(),
+                    presumed.as_nanos(),
                 ])?;
             }
         }
@@ -164,23 +172,25 @@ pub(crate) fn counted(
     let totals = totals(connection, &scope, period)?;
     let (kind, id) = columns(&scope);
     let mut read = connection.prepare_cached(
-        "SELECT claude FROM usage WHERE kind = ?1 AND period = ?2 AND scope = ?3 AND id = ?4",
+        "SELECT claude, presumed FROM usage
+         WHERE kind = ?1 AND period = ?2 AND scope = ?3 AND id = ?4",
     )?;
     let key = params![kind_number(period.kind()), period.to_string(), kind, id];
-    let claude: Option<i64> = read.query_row(key, |row| row.get(0)).optional()?;
-    let claude = NanoUsd::from_nanos(claude.unwrap_or(0));
-    Ok(Counted { scope, period, totals, claude })
+    let found = read.query_row(key, |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let (claude, presumed) = found.unwrap_or_default();
+    let (claude, presumed) = (NanoUsd::from_nanos(claude), NanoUsd::from_nanos(presumed));
+    Ok(Counted { scope, period, totals, claude, presumed })
 }
 
 /// Stores a counter that was counted elsewhere, unless there is one. It dates no use.
 pub(crate) fn add_absent(connection: &Connection, counted: &Counted) -> rusqlite::Result<bool> {
-    let Counted { scope, period, totals, claude } = counted;
+    let Counted { scope, period, totals, claude, presumed } = counted;
     let (scope, id) = columns(scope);
     let tokens = totals.tokens;
     let mut add = connection.prepare_cached(
         "INSERT INTO usage (kind, period, scope, id, requests, input, output, cache_read,
-            cache_write_5m, cache_write_1h, cost, unpriced_requests, last_at, charged, claude)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, ?13, ?14)
+            cache_write_5m, cache_write_1h, cost, unpriced_requests, last_at, charged, claude, presumed)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, ?13, ?14, ?15)
          ON CONFLICT DO NOTHING",
     )?;
     let added = add.execute(params![
@@ -198,6 +208,7 @@ pub(crate) fn add_absent(connection: &Connection, counted: &Counted) -> rusqlite
         whole(totals.unpriced_requests),
         totals.charged.as_nanos(),
         claude.as_nanos(),
+        presumed.as_nanos(),
     ])?;
     Ok(0 < added)
 }
@@ -208,23 +219,25 @@ pub(crate) fn correct(
     correction: &Correction,
     calendar: Calendar,
 ) -> rusqlite::Result<()> {
-    let (before, after) = (correction.before(), correction.price());
+    let (before, after) = (correction.before(), &correction.after());
     let difference = |after: Option<NanoUsd>, before: Option<NanoUsd>| {
         after.unwrap_or_default() - before.unwrap_or_default()
     };
     let cost = difference(after.cost, before.cost);
     let charged = difference(after.charged, before.charged);
+    let presumed = difference(after.presumed_cost, before.presumed_cost);
     let unpriced = i64::from(after.cost.is_none()) - i64::from(before.cost.is_none());
     let mut add = connection.prepare_cached(
         "UPDATE usage SET
              cost = max(min(cost + ?5, 9223372036854775807), -9223372036854775807),
              charged = max(min(charged + ?6, 9223372036854775807), -9223372036854775807),
              claude = max(min(claude + ?7, 9223372036854775807), -9223372036854775807),
-             unpriced_requests = max(unpriced_requests + ?8, 0)
+             unpriced_requests = max(unpriced_requests + ?8, 0),
+             presumed = max(min(presumed + ?9, 9223372036854775807), -9223372036854775807)
          WHERE kind = ?1 AND period = ?2 AND scope = ?3 AND id = ?4",
     )?;
     for scope in scopes(before) {
-        let on_budget = if matches!(scope, UsageScope::Account(_)) { cost } else { charged };
+        let (on_budget, beside) = on_budget(&scope, (cost, charged), presumed);
         let claude = if before.is_claude() { on_budget } else { NanoUsd::ZERO };
         let (scope, id) = columns(&scope);
         for period in calendar.periods(correction.counted_at()) {
@@ -237,10 +250,25 @@ pub(crate) fn correct(
                 charged.as_nanos(),
                 claude.as_nanos(),
                 unpriced,
+                beside.as_nanos(),
             ])?;
         }
     }
     Ok(())
+}
+
+/// What counts on the budgets of `scope`, and what of it is in none of the other sums.
+fn on_budget(
+    scope: &UsageScope,
+    (cost, charged): (NanoUsd, NanoUsd),
+    presumed: NanoUsd,
+) -> (NanoUsd, NanoUsd) {
+    match scope {
+        UsageScope::Account(_) => (cost + presumed, presumed),
+        UsageScope::Key(_) | UsageScope::Group(_) | UsageScope::Model(_) => {
+            (charged, NanoUsd::ZERO)
+        }
+    }
 }
 
 /// Whose usage a request counts as.

@@ -205,17 +205,20 @@ impl Holds {
             let before = LimitScope::Account(before.account);
             self.book.in_flight.remove(&before, &weight);
             self.book.in_flight.end_lease(&before, held.hold.lease_until, *request);
-            // Whoever has it again has it once; elsewhere it was, and stays counted.
-            let counted = held.counted.iter().position(|(counted, _)| *counted == before);
-            if let Some((_, opened_at)) = counted.map(|place| held.counted.swap_remove(place))
-                && before == scope
-            {
-                self.book.windows.uncount_request(&scope, opened_at);
-            }
+        }
+        // Whoever has it again has it once: it is not in its own way. Where else it was, it stays counted.
+        let counted = held.counted.iter().position(|(counted, _)| *counted == scope);
+        let counted = counted.map(|place| held.counted.swap_remove(place));
+        if let Some((_, opened_at)) = counted {
+            self.book.windows.uncount_request(&scope, opened_at);
         }
         let is_claude = held.hold.may_be_claude;
         let raised = Estimate { cost: held.hold.estimate.cost.max(*cost), ..held.hold.estimate };
         if let Some(denial) = self.book.denial((&scope, limits), is_claude, &raised, *now)? {
+            if let Some((scope, opened_at)) = counted {
+                self.book.windows.count_again(&scope, opened_at);
+                held.counted.push((scope, opened_at));
+            }
             return Ok(HoldAnswer::Denied(denial));
         }
         // The cost weighs on accounts alone.

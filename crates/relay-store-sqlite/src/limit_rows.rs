@@ -112,7 +112,7 @@ fn counted(
 ) -> Result<Amount, SqliteError> {
     let (number, id) = columns(scope);
     let mut read = connection.prepare_cached(
-        "SELECT iif(?3 = 1, cost, charged), claude FROM usage
+        "SELECT iif(?3 = 1, cost + presumed, charged), claude FROM usage
          WHERE kind = ?1 AND period = ?2 AND scope = ?3 AND id = ?4",
     )?;
     let mut sum = Amount::default();

@@ -58,12 +58,22 @@ impl Windows {
 
     /// Takes back the count of a request in the window that was opened at this moment.
     pub(crate) fn uncount_request(&mut self, scope: &LimitScope, opened_at: Timestamp) {
-        if let Some(window) = self.open.get_mut(scope)
-            && window.opened_at == opened_at
-        {
+        if let Some(window) = self.opened_at(scope, opened_at) {
             window.requests = window.requests.saturating_sub(1);
             self.changed.insert(scope.clone());
         }
+    }
+
+    /// Counts a request again whose count in that window was taken back.
+    pub(crate) fn count_again(&mut self, scope: &LimitScope, opened_at: Timestamp) {
+        if let Some(window) = self.opened_at(scope, opened_at) {
+            window.requests = window.requests.saturating_add(1);
+            self.changed.insert(scope.clone());
+        }
+    }
+
+    fn opened_at(&mut self, scope: &LimitScope, at: Timestamp) -> Option<&mut Window> {
+        self.open.get_mut(scope).filter(|window| window.opened_at == at)
     }
 
     /// Whether what ends at `now` counts in a window of `scope`.

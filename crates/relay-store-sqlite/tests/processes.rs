@@ -330,8 +330,10 @@ async fn spend(stores: &Stores, spender: &Spender, number: u64) {
             usage_source: UsageSource::Partial,
             terms: ended.terms,
             cost: ended.cost,
+            presumed_cost: ended.presumed_cost,
             cost_by_kind: ended.cost_by_kind,
             charged: ended.charged,
+            edits: Vec::new(),
         };
         let told =
             Checkpoint { request: id, lease_until: asked.lease_until, progress: Some(progress) };

@@ -25,8 +25,11 @@ pub struct Counted {
     pub period: Period,
     /// How much.
     pub totals: UsageTotals,
-    /// What of it counts on a weekly budget of Claude models: of an account the cost, of others the charge.
+    /// What of it counts on a weekly budget of Claude models: of an account the cost, known or presumed, of
+    /// others the charge.
     pub claude: NanoUsd,
+    /// What the budgets of an account count beside the cost; nothing for others.
+    pub presumed: NanoUsd,
 }
 
 /// A part of what there is.

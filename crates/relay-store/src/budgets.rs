@@ -40,11 +40,11 @@ pub fn amount_of(money: NanoUsd) -> u64 {
 }
 
 /// What a settled request counts on the budgets of `scope`: the charge for a key and a group, the cost at the
-/// provider for an account. What is not known counts as nothing.
+/// provider, known or presumed, for an account. What is neither counts as nothing.
 pub fn spent_by(record: &RequestRecord, scope: &LimitScope) -> NanoUsd {
     let amount = match scope {
         LimitScope::Key(_) | LimitScope::Group(_) => record.charged,
-        LimitScope::Account(_) => record.cost,
+        LimitScope::Account(_) => record.cost.or(record.presumed_cost),
     };
     amount.unwrap_or(NanoUsd::ZERO)
 }

@@ -167,7 +167,7 @@ macro_rules! contract_suite {
             budgets::what_ends_in_the_next_period_counts_there,
             budgets::a_limit_that_is_changed_holds_at_once,
             budgets::a_release_spends_nothing,
-            budgets::an_unknown_cost_counts_what_is_charged_for_it,
+            budgets::an_unknown_cost_counts_what_stands_for_it,
             budgets::what_is_reaped_counts_its_progress_and_holds_nothing,
             budgets::a_lease_that_has_ended_still_holds_its_budget,
             budgets::asking_again_holds_once,

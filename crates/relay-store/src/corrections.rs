@@ -79,7 +79,9 @@ impl Correction {
     #[must_use]
     pub fn after(&self) -> RequestRecord {
         let Price { cost, cost_by_kind, charged } = self.price;
-        RequestRecord { cost, cost_by_kind, charged, ..self.before.clone() }
+        // What was presumed is not any more once it is known.
+        let presumed_cost = self.before.presumed_cost.filter(|_| cost.is_none());
+        RequestRecord { cost, presumed_cost, cost_by_kind, charged, ..self.before.clone() }
     }
 
     /// What the request should have come to.

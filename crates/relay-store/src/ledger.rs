@@ -12,7 +12,7 @@
 //! lets nothing in, not even what is thought to cost nothing.
 //!
 //! Budgets of a key and a group count [`RequestRecord::charged`], those of an account
-//! [`RequestRecord::cost`]; budgets of Claude models count requests that name one. Where a request's end
+//! [`RequestRecord::cost`] or, where that is not known, [`RequestRecord::presumed_cost`]; budgets of Claude models count requests that name one. Where a request's end
 //! lies in another period than its start, it counts in the period in which it is settled; holds weigh on the
 //! current period, whichever that is. What was counted before a limit was set counts for it too.
 //!
@@ -23,7 +23,7 @@
 
 use async_trait::async_trait;
 use relay_domain::{
-    AccountId, AffinityKey, CostBreakdown, GroupId, KeyId, LimitKind, LimitScope, LimitState,
+    AccountId, AffinityKey, CostBreakdown, Edit, GroupId, KeyId, LimitKind, LimitScope, LimitState,
     Limits, ModelName, NanoUsd, Platform, RequestId, RequestRecord, ServedTerms, Timestamp,
     TokenUsage, UsageSource,
 };
@@ -269,10 +269,14 @@ pub struct Progress {
     pub terms: ServedTerms,
     /// What that costs at the provider; `None`: the model has no price.
     pub cost: Option<NanoUsd>,
-    /// That by kind.
+    /// What the budgets of its account count where that is not known.
+    pub presumed_cost: Option<NanoUsd>,
+    /// The known cost by kind.
     pub cost_by_kind: Option<CostBreakdown>,
     /// What of it counts against the key's and its group's budgets.
     pub charged: Option<NanoUsd>,
+    /// What Relay has changed in the request's body.
+    pub edits: Vec<Edit>,
 }
 
 /// The end of a request.

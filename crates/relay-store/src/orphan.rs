@@ -58,10 +58,11 @@ impl Settlement {
             terms: told.map(|told| told.terms).unwrap_or_default(),
             settled_at: Some(now),
             cost: told.and_then(|told| told.cost),
+            presumed_cost: told.and_then(|told| told.presumed_cost),
             cost_by_kind: told.and_then(|told| told.cost_by_kind),
             charged: told.and_then(|told| told.charged),
             attempts: Vec::new(),
-            edits: Vec::new(),
+            edits: told.map(|told| told.edits.clone()).unwrap_or_default(),
             decision: Vec::new(),
         };
         Self { record, charge, bind: None, budgets: Vec::new(), now }

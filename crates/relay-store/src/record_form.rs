@@ -32,6 +32,8 @@ pub struct StoredRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     settled_at: Option<Timestamp>,
     cost: Option<NanoUsd>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    presumed_cost: Option<NanoUsd>,
     #[serde(default, skip_serializing_if = "Option::is_none", with = "as_kinds")]
     cost_by_kind: Option<CostBreakdown>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -140,6 +142,7 @@ macro_rules! same_fields {
                     terms,
                     settled_at,
                     cost,
+                    presumed_cost,
                     cost_by_kind,
                     charged,
                     attempts,
@@ -164,6 +167,7 @@ macro_rules! same_fields {
                     terms,
                     settled_at,
                     cost,
+                    presumed_cost,
                     cost_by_kind,
                     charged,
                     attempts,

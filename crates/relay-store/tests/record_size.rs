@@ -56,6 +56,7 @@ fn largest() -> RequestRecord {
             cache_write_1h: count,
         },
         cost: Some(NanoUsd::from_nanos(i64::MIN)),
+        presumed_cost: Some(NanoUsd::from_nanos(i64::MIN)),
         charged: Some(NanoUsd::from_nanos(i64::MIN)),
         attempts: vec![attempt; 5],
         decision: vec![verdict; RequestRecord::MAX_DECISION],

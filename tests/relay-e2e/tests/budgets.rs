@@ -18,6 +18,7 @@ on_both_stores![
     a_claude_budget_counts_whatever_claude_answers,
     a_hard_budget_is_not_passed_by_what_an_account_is_asked_for,
     a_hard_quota_is_not_passed_by_keys_without_limits,
+    a_quota_counts_what_has_no_price,
     what_is_served_under_an_unknown_name_is_charged_by_what_was_asked_for,
     the_fallback_is_what_the_operator_says,
 ];
@@ -251,6 +252,29 @@ async fn a_hard_quota_is_not_passed_by_keys_without_limits(store: Store) {
     assert_eq!(answered_of_four(&relay, &key.secret, "claude-sonnet-4-5", 30_000).await, 2);
     let records = settled(&relay, 4).await;
     assert_eq!(records.iter().filter(|record| record["status"] == 200).count(), 2);
+}
+
+async fn a_quota_counts_what_has_no_price(store: Store) {
+    // The last that a soft one lets in may pass it.
+    for (policy, served) in [("soft", [200, 200, 429]), ("hard", [200, 429, 429])] {
+        let relay = Relay::start(store).await;
+        let quota = AccountSettings::new("a").with("dailyQuota", json!(1));
+        let account = relay.account(quota.with("budgetPolicy", json!(policy))).await;
+        account.script(Step::new().usage(usage(0, 40_000)));
+        let key = relay.key().await;
+        // 60 cents each, at the fallback of 15 dollars a million.
+        let messages = json!([{"role": "user", "content": "hello"}]);
+        let body = json!({"model": "mystery-9", "max_tokens": 40_000, "messages": messages});
+        let request = Request::messages(&key.secret, body.to_string());
+        for (count, status) in (1..).zip(served) {
+            let answer = relay.send(&request).await;
+            assert_eq!(answer.status, status, "{policy}: {}", answer.text());
+            settled(&relay, count).await;
+        }
+        let first = settled(&relay, 3).await.pop().unwrap();
+        assert!(first["cost"].is_null(), "it stays unknown: {first}");
+        assert_eq!(first["presumed_cost"], 600_000_000, "{first}");
+    }
 }
 
 async fn what_is_served_under_an_unknown_name_is_charged_by_what_was_asked_for(store: Store) {

@@ -75,8 +75,10 @@ impl Flight {
                 usage_source: UsageSource::Estimated,
                 terms: self.record.terms,
                 cost: bill.cost(),
+                presumed_cost: bill.presumed,
                 cost_by_kind: bill.by_kind,
                 charged: bill.charged,
+                edits: self.record.edits.clone(),
             });
         }
         true

@@ -32,6 +32,7 @@ pub(crate) fn record(key: &str, model: &str) -> RequestRecord {
         terms: ServedTerms::default(),
         settled_at: None,
         cost: Some(NanoUsd::ZERO),
+        presumed_cost: None,
         cost_by_kind: None,
         charged: Some(NanoUsd::ZERO),
         attempts: Vec::new(),

@@ -45,6 +45,7 @@ pub(crate) fn record() -> RequestRecord {
         terms: ServedTerms::default(),
         settled_at: None,
         cost: Some(NanoUsd::from_nanos(1_500_000_000)),
+        presumed_cost: None,
         cost_by_kind: None,
         charged: Some(NanoUsd::from_nanos(2_500_000_000)),
         attempts: vec![attempt(AttemptOutcome::RateLimited), attempt(AttemptOutcome::Answered)],

@@ -31,6 +31,10 @@ const FIELDS: [&str; 7] = [
     "windowCost",
 ];
 
+/// The fields of a counter that count on budgets: what is for Claude models, then all.
+const OF_ACCOUNTS: [&str; 3] = ["claudeNano", "costNano", "presumedNano"];
+const OF_GROUPS: [&str; 2] = ["claudeNano", "chargedNano"];
+
 impl RedisArchive {
     pub(super) async fn limit_facts(
         &self,
@@ -68,7 +72,7 @@ impl RedisArchive {
             LimitScope::Account(account) => {
                 let counter =
                     keyspace.counter(&UsageScope::Account(account.clone()), Period::Total);
-                pipeline.cmd("HGET").arg(counter).arg("costNano");
+                pipeline.cmd("HMGET").arg(counter).arg(&OF_ACCOUNTS);
             }
             LimitScope::Group(_) => {}
         }
@@ -107,9 +111,9 @@ impl RedisArchive {
                 .map(|start| (start, whole(field(4)), whole(field(5)), nanos(field(6)))),
         };
         if let LimitScope::Account(_) = scope {
-            let all: Option<String> = connection::read(next()?, "HGET")?;
+            let (all, _) = counted(next()?)?;
             if let (Some(day), Some(before)) = (self.own_day(scope, limits, now), field(7)) {
-                facts.own_day = spent(limits, &day, nanos(all.as_deref()) - nanos(Some(before)));
+                facts.own_day = spent(limits, &day, all - nanos(Some(before)));
             }
         }
         let length = budgets::window_millis(limits);
@@ -242,9 +246,8 @@ impl RedisArchive {
     async fn spent_in_all(&self, scope: &LimitScope) -> Result<(NanoUsd, NanoUsd), StoreError> {
         let keyspace = &self.shared.keyspace;
         let mut pipeline = Pipeline::with_capacity(1);
-        let of_hash = |pipeline: &mut Pipeline, scope: UsageScope, field: &str| {
-            let counter = keyspace.counter(&scope, Period::Total);
-            pipeline.cmd("HMGET").arg(counter).arg(field).arg("claudeNano");
+        let of_hash = |pipeline: &mut Pipeline, scope: UsageScope, fields: &[&str]| {
+            pipeline.cmd("HMGET").arg(keyspace.counter(&scope, Period::Total)).arg(fields);
         };
         match scope {
             LimitScope::Key(key) => {
@@ -252,16 +255,19 @@ impl RedisArchive {
                 pipeline.arg(keyspace.claude_charged(key, None));
             }
             LimitScope::Group(id) => {
-                of_hash(&mut pipeline, UsageScope::Group(id.clone()), "chargedNano");
+                of_hash(&mut pipeline, UsageScope::Group(id.clone()), &OF_GROUPS);
             }
             LimitScope::Account(id) => {
-                of_hash(&mut pipeline, UsageScope::Account(id.clone()), "costNano");
+                of_hash(&mut pipeline, UsageScope::Account(id.clone()), &OF_ACCOUNTS);
             }
         }
         let answer = self.shared.pool.send(&pipeline).await?.pop().unwrap_or_default();
-        let (all, claude): (Option<String>, Option<String>) = connection::read(answer, "a total")?;
-        let read = if matches!(scope, LimitScope::Key(_)) { dollars } else { nanos };
-        Ok((read(all.as_deref()), read(claude.as_deref())))
+        if let LimitScope::Key(_) = scope {
+            let (all, claude): (Option<String>, Option<String>) =
+                connection::read(answer, "a total")?;
+            return Ok((dollars(all.as_deref()), dollars(claude.as_deref())));
+        }
+        counted(answer)
     }
 
     /// The day of an account around `moment`, if it does not begin on the hour.
@@ -289,6 +295,14 @@ impl RedisArchive {
 fn spent(limits: &Limits, period: &LimitPeriod, amount: NanoUsd) -> Option<SpentInPeriod> {
     let spent = SpentInPeriod { starts: limits.starts, starts_at: period.starts_at, amount };
     (NanoUsd::ZERO < amount).then_some(spent)
+}
+
+/// What counts on budgets of what a counter has: what is for Claude models first, then the parts of all.
+fn counted(answer: Value) -> Result<(NanoUsd, NanoUsd), StoreError> {
+    let fields: Vec<Option<String>> = connection::read(answer, "HMGET")?;
+    let mut amounts = fields.iter().map(|field| nanos(field.as_deref()));
+    let claude = amounts.next().unwrap_or_default();
+    Ok((amounts.fold(NanoUsd::ZERO, |sum, amount| sum + amount), claude))
 }
 
 fn moment(text: Option<&str>) -> Option<Timestamp> {

@@ -90,12 +90,14 @@ impl Differences {
             ("chargedNano", money(after.charged, before.charged)),
             ("unpricedRequests", unpriced(after) - unpriced(before)),
         ];
+        let claude = ("claudeNano", money(counted.claude(after), counted.claude(before)));
         let mut fields = match counted {
             Counted::Key(_) | Counted::Model(_) => exact.to_vec(),
-            Counted::Account(_) | Counted::Group(_) => {
-                let claude = money(counted.claude(after), counted.claude(before));
-                [&exact[..], &[("claudeNano", claude)]].concat()
+            Counted::Account(_) => {
+                let presumed = money(after.presumed, before.presumed);
+                [&exact[..], &[claude, ("presumedNano", presumed)]].concat()
             }
+            Counted::Group(_) => [&exact[..], &[claude]].concat(),
             Counted::KeyModel(..) => vec![
                 ("realCostMicro", after.cost_micros - before.cost_micros),
                 ("ratedCostMicro", after.charged_micros - before.charged_micros),

@@ -106,8 +106,10 @@ impl Counted {
 
     /// What of `amounts` counts on its budgets of Claude models.
     pub(crate) fn claude(&self, amounts: &Amounts) -> NanoUsd {
-        let is_account = matches!(self, Self::Account(_));
-        if is_account { amounts.claude_cost } else { amounts.claude_charged }
+        match self {
+            Self::Account(_) => amounts.claude_cost + amounts.claude_presumed,
+            _ => amounts.claude_charged,
+        }
     }
 
     /// The index of v1 in which it stands, as what, and of which periods there are such indexes.

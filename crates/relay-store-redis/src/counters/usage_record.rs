@@ -116,6 +116,7 @@ mod tests {
             terms: ServedTerms::default(),
             settled_at: None,
             cost: Some(NanoUsd::from_nanos(6_780_400)),
+            presumed_cost: None,
             cost_by_kind: Some(CostBreakdown::of_kinds(
                 [3_000_000, 1_155_400, 1_500_000, 375_000, 750_000, 0].map(NanoUsd::from_nanos),
             )),

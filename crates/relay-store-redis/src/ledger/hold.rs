@@ -9,7 +9,7 @@
 //! hold in the index.
 
 use relay_domain::{
-    AccountId, CostBreakdown, GroupId, KeyId, LimitScope, ModelName, NanoUsd, PeriodStarts,
+    AccountId, CostBreakdown, Edit, GroupId, KeyId, LimitScope, ModelName, NanoUsd, PeriodStarts,
     Platform, RequestId, ServedTerms, Timestamp, TokenUsage, UsageSource,
 };
 use relay_store::{AdmitRequest, Orphan, Progress, Settlement, StoreError, budgets};
@@ -42,9 +42,13 @@ struct Known {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cost: Option<NanoUsd>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    presumed_cost: Option<NanoUsd>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     cost_by_kind: Option<CostBreakdown>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     charged: Option<NanoUsd>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    edits: Vec<Edit>,
 }
 
 /// What stands where nothing does: the provider's own word.
@@ -155,8 +159,10 @@ pub(super) fn write_progress(progress: Option<&Progress>) -> Result<String, Stor
         usage_source,
         terms,
         cost,
+        presumed_cost,
         cost_by_kind,
         charged,
+        edits,
     }) = progress.cloned()
     else {
         return Ok(String::new());
@@ -168,8 +174,10 @@ pub(super) fn write_progress(progress: Option<&Progress>) -> Result<String, Stor
         source: usage_source,
         terms,
         cost,
+        presumed_cost,
         cost_by_kind,
         charged,
+        edits,
     })
     .map_err(|error| StoreError::Refused(Box::new(error)))
 }
@@ -203,8 +211,10 @@ pub(super) fn orphan(
         usage_source: known.source,
         terms: known.terms,
         cost: known.cost,
+        presumed_cost: known.presumed_cost,
         cost_by_kind: known.cost_by_kind,
         charged: known.charged,
+        edits: known.edits,
     });
     let orphan = Orphan {
         request,

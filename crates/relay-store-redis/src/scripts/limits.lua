@@ -97,23 +97,31 @@ local function take_scope()
   return scope
 end
 
--- What a scope has spent in all: money, money of Claude models. In a counter of Relay's, what counts on
--- the budgets of an account is the cost, on those of others the charge.
+-- What a counter of Relay's has of the budgets of a scope: money, money of Claude models. For an account
+-- that is the cost, known or presumed, for others the charge.
+local function counted_in(scope, counter)
+  if scope.kind == 'account' then
+    local spent = call('HMGET', counter, 'claudeNano', 'costNano', 'presumedNano')
+    return number(spent[2]) + number(spent[3]), number(spent[1])
+  end
+  local spent = call('HMGET', counter, 'claudeNano', 'chargedNano')
+  return number(spent[2]), number(spent[1])
+end
+
+-- What a scope has spent in all: money, money of Claude models.
 local function spent_in_all(scope)
   if scope.is_v1 then
     local spent = call('MGET', scope.total, scope.claude_total)
     return nanos(spent[1]), nanos(spent[2])
   end
-  local field = scope.kind == 'account' and 'costNano' or 'chargedNano'
-  local spent = call('HMGET', scope.total, field, 'claudeNano')
-  return number(spent[1]), number(spent[2])
+  return counted_in(scope, scope.total)
 end
 
 local function spent_in(scope, counter)
   if scope.is_v1 then
     return nanos(call('GET', counter))
   end
-  return number(call('HGET', counter, scope.kind == 'account' and 'costNano' or 'chargedNano'))
+  return (counted_in(scope, counter))
 end
 
 -- Reads how far a scope's limits are used: `lines`, in the order in which they are checked. `counted`: the

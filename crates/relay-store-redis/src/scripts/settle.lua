@@ -28,7 +28,7 @@ local YEAR, MONTH, WEEK, TEN_MINUTES = 365 * DAY, 32 * DAY, 7 * DAY, 600
 local FIELDS = {
   'requests', 'inputTokens', 'outputTokens', 'cacheCreateTokens', 'cacheReadTokens', 'ephemeral5mTokens',
   'ephemeral1hTokens', 'allTokens', 'tokens', 'costNano', 'chargedNano', 'unpricedRequests', 'claudeNano',
-  'realCostMicro', 'ratedCostMicro',
+  'realCostMicro', 'ratedCostMicro', 'presumedNano',
 }
 local V1_FIELDS = 9
 local TOTAL = {
@@ -37,7 +37,7 @@ local TOTAL = {
   'totalTokens', 'costNano', 'chargedNano', 'unpricedRequests', false,
 }
 local ACCOUNT_TOTAL = {unpack(TOTAL)}
-ACCOUNT_TOTAL[13] = 'claudeNano'
+ACCOUNT_TOTAL[13], ACCOUNT_TOTAL[16] = 'claudeNano', 'presumedNano'
 local MINUTE = {
   'requests', 'inputTokens', 'outputTokens', 'cacheCreateTokens', 'cacheReadTokens', false, false,
   'totalTokens',
@@ -52,15 +52,15 @@ local function without(...)
   end
   return fields
 end
-local KEY, LIMITED, MODEL = without(13, 14, 15), without(14, 15), without(9, 13, 14, 15)
-local V1_MODEL, KEY_MODEL = without(9, 10, 11, 12, 13, 14, 15), without(9, 10, 11, 12, 13)
-local ALL_TIME = without(8, 9, 10, 11, 12, 13)
+local KEY, ACCOUNT, GROUP = without(13, 14, 15, 16), without(14, 15), without(14, 15, 16)
+local MODEL, V1_MODEL = without(9, 13, 14, 15, 16), without(9, 10, 11, 12, 13, 14, 15, 16)
+local KEY_MODEL, ALL_TIME = without(9, 10, 11, 12, 13, 16), without(8, 9, 10, 11, 12, 13, 16)
 -- The hashes of each family, in the order of their names: fields, lifetime (s) from the first count on,
 -- whether it is a hash of others.
 local FAMILIES = {
   key = {{TOTAL}, {KEY, YEAR}, {KEY, MONTH}, {KEY, WEEK}},
-  account = {{ACCOUNT_TOTAL}, {LIMITED, YEAR}, {LIMITED, MONTH}, {LIMITED, WEEK}},
-  group = {{LIMITED}, {LIMITED, YEAR}, {LIMITED, MONTH}, {LIMITED, WEEK}},
+  account = {{ACCOUNT_TOTAL}, {ACCOUNT, YEAR}, {ACCOUNT, MONTH}, {ACCOUNT, WEEK}},
+  group = {{GROUP}, {GROUP, YEAR}, {GROUP, MONTH}, {GROUP, WEEK}},
   model = {{MODEL}, {MODEL, YEAR}, {MODEL, MONTH}, {MODEL, WEEK}},
   key_model = {{ALL_TIME}, {KEY_MODEL, YEAR}, {KEY_MODEL, MONTH}, {KEY_MODEL, WEEK}},
   account_model = {{V1_MODEL, WEEK, true}, {V1_MODEL, YEAR}, {V1_MODEL, MONTH}, {V1_MODEL, WEEK}},

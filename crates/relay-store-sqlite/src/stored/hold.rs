@@ -1,8 +1,8 @@
 //! A request that is admitted and not settled.
 
 use relay_domain::{
-    AccountId, CostBreakdown, GroupId, KeyId, ModelName, NanoUsd, Platform, ServedTerms, Timestamp,
-    TokenUsage, UsageSource,
+    AccountId, CostBreakdown, Edit, GroupId, KeyId, ModelName, NanoUsd, Platform, ServedTerms,
+    Timestamp, TokenUsage, UsageSource,
 };
 use relay_store::{Estimate, Progress};
 use serde::{Deserialize, Serialize};
@@ -53,9 +53,13 @@ struct ProgressForm {
     terms: ServedTerms,
     cost: Option<NanoUsd>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    presumed_cost: Option<NanoUsd>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     cost_by_kind: Option<CostBreakdown>,
     #[serde(default)]
     charged: Option<NanoUsd>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    edits: Vec<Edit>,
 }
 
 /// What stands where nothing does: the provider's own word.
@@ -78,8 +82,10 @@ impl HoldForm {
             usage_source: told.usage_source,
             terms: told.terms,
             cost: told.cost,
+            presumed_cost: told.presumed_cost,
             cost_by_kind: told.cost_by_kind,
             charged: told.charged,
+            edits: told.edits.clone(),
         };
         let assigned =
             |to: &Assigned| AssignedForm { account: to.account.clone(), day_minute: to.day_minute };
@@ -107,8 +113,10 @@ impl HoldForm {
             usage_source: form.usage_source,
             terms: form.terms,
             cost: form.cost,
+            presumed_cost: form.presumed_cost,
             cost_by_kind: form.cost_by_kind,
             charged: form.charged,
+            edits: form.edits,
         };
         let EstimateForm { tokens, cost, charged } = self.estimate;
         let assigned =
@@ -141,9 +149,9 @@ mod tests {
             r#"{"key":"k","platform":"claude-console","model":"m","may_be_claude":true,"stream":true,"#,
             r#""started_at":2208961800000,"progress":{"account":"account-one","#,
             r#""served_model":"claude-sonnet-4-5-20250929","usage":{"input":1,"output":20,"#,
-            r#""cache_read":300,"cache_write_5m":4000,"cache_write_1h":50000},"terms":{"fast":true},"cost":4200,"#,
+            r#""cache_read":300,"cache_write_5m":4000,"cache_write_1h":50000},"terms":{"fast":true},"cost":4200,"presumed_cost":4300,"#,
             r#""cost_by_kind":{"input":4000,"output":200,"cache_read":0,"cache_write_5m":0,"#,
-            r#""cache_write_1h":0,"web_search":0},"charged":5000},"#,
+            r#""cache_write_1h":0,"web_search":0},"charged":5000,"edits":[{"kind":"model","to":"claude-fable-5"}]},"#,
             r#""estimate":{"tokens":7,"cost":8,"charged":9},"#,
             r#""assigned":{"account":"account-two","day_minute":30}}"#,
         );

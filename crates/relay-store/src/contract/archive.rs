@@ -43,7 +43,9 @@ fn counted(scope: UsageScope, period: Period, requests: u64) -> Counted {
         unpriced_requests: 1,
         charged: NanoUsd::from_nanos(2_345_678),
     };
-    Counted { scope, period, totals, claude: NanoUsd::from_nanos(345_678) }
+    let presumed = if let UsageScope::Account(_) = scope { 456_789 } else { 0 };
+    let (claude, presumed) = (NanoUsd::from_nanos(345_678), NanoUsd::from_nanos(presumed));
+    Counted { scope, period, totals, claude, presumed }
 }
 
 /// Scopes of every kind with names that could be taken for something else, in periods of every kind.

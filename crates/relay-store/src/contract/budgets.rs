@@ -291,22 +291,33 @@ pub async fn a_release_spends_nothing(stores: &Stores) {
     }
 }
 
-/// What has no known cost counts nothing on an account, and on a key what its policy charges for it.
-pub async fn an_unknown_cost_counts_what_is_charged_for_it(stores: &Stores) {
-    for (whose, cost, charged, used) in [
-        (Whose::Key, None, Some(dimes(3)), 3),
-        (Whose::Key, Some(dimes(3)), None, 0),
-        (Whose::Group, None, Some(dimes(3)), 3),
-        (Whose::Account, None, Some(dimes(3)), 0),
-        (Whose::Account, Some(dimes(4)), None, 4),
-    ] {
-        let name = format!("unknown-{}", cost.is_none());
-        let spender = Spender::new(stores, whose, &name, limit(LimitKind::DailyCost, 10));
-        spender.enter(0, 5, at(0)).await.unwrap();
-        let record = RequestRecord { cost, charged, ..spender.record(0, 0) };
-        let end = Settlement { record, ..spender.end(0, 0, at(1)) };
-        assert!(stores.ledger.settle(&end).await.unwrap().is_first());
-        assert_eq!(spender.used_and_held(at(1)).await, (used, 0), "{whose:?}, {cost:?}");
+/// Where a cost is not known, a key and a group count what is charged, and an account what is presumed, on each
+/// of their budgets.
+pub async fn an_unknown_cost_counts_what_stands_for_it(stores: &Stores) {
+    for kind in BUDGETS {
+        for (number, (whose, [cost, presumed, charged], used)) in [
+            (Whose::Key, [None, Some(5), Some(3)], 3),
+            (Whose::Key, [Some(3), None, None], 0),
+            (Whose::Group, [None, Some(5), Some(3)], 3),
+            (Whose::Account, [None, Some(5), Some(3)], 5),
+            (Whose::Account, [Some(4), None, None], 4),
+            (Whose::Account, [None, None, Some(3)], 0),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let name = format!("unknown-{kind:?}-{number}");
+            let spender = Spender::new(stores, whose, &name, limit(kind, 10));
+            spender.enter(0, 5, at(0)).await.unwrap();
+            let [cost, presumed_cost, charged] =
+                [cost, presumed, charged].map(|amount| amount.map(dimes));
+            let record = RequestRecord { cost, presumed_cost, charged, ..spender.record(0, 0) };
+            let end = Settlement { record, ..spender.end(0, 0, at(1)) };
+            assert!(stores.ledger.settle(&end).await.unwrap().is_first());
+            assert_eq!(spender.used_and_held(at(1)).await, (used, 0), "{whose:?} {kind:?}");
+            stores.ledger.restart(&spender.scope(), at(2)).await.unwrap();
+            assert_eq!(spender.used_and_held(at(3)).await, (0, 0), "{whose:?} {kind:?}");
+        }
     }
 }
 
@@ -319,11 +330,13 @@ pub async fn what_is_reaped_counts_its_progress_and_holds_nothing(stores: &Store
         let began = at(number * 1_000_000);
         spender.enter(0, 5, began).await.unwrap();
         spender.enter(1, 5, began).await.unwrap();
-        let record = spender.record(0, 2);
+        let record = spender.record(1, 2);
         let mut told = checkpoint(0, began.plus(LEASE), usage(1));
         told.request = record.id;
         if let Some(progress) = &mut told.progress {
-            (progress.cost, progress.charged) = (record.cost, record.charged);
+            progress.cost = record.cost;
+            progress.presumed_cost = record.presumed_cost;
+            progress.charged = record.charged;
             if let Some(account) = &record.account {
                 progress.account = account.clone();
             }

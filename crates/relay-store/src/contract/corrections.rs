@@ -31,7 +31,8 @@ fn price(millis: Option<i64>) -> Price {
 
 fn with_price(record: &RequestRecord, price: Price) -> RequestRecord {
     let Price { cost, cost_by_kind, charged } = price;
-    RequestRecord { cost, cost_by_kind, charged, ..record.clone() }
+    let presumed_cost = record.presumed_cost.filter(|_| cost.is_none());
+    RequestRecord { cost, presumed_cost, cost_by_kind, charged, ..record.clone() }
 }
 
 fn correction(before: &RequestRecord, price: Price) -> Correction {

@@ -339,6 +339,7 @@ pub fn record(number: u8, key: &str) -> RequestRecord {
         settled_at: None,
         cost: Some(NanoUsd::from_nanos(10_500_001)),
         cost_by_kind: None,
+        presumed_cost: None,
         charged: Some(NanoUsd::from_nanos(12_600_001)),
         attempts: Vec::new(),
         edits: Vec::new(),
@@ -425,7 +426,9 @@ pub fn checkpoint(number: u8, lease_until: Timestamp, usage: TokenUsage) -> Chec
         cost_by_kind: Some(CostBreakdown::of_kinds(
             [4_000, 200, 0, 0, 0, 0].map(NanoUsd::from_nanos),
         )),
+        presumed_cost: Some(NanoUsd::from_nanos(4_300)),
         charged: Some(NanoUsd::from_nanos(5_000)),
+        edits: vec![Edit::Model { to: "claude-fable-5".to_owned() }],
     };
     Checkpoint { request: request_id(number), lease_until, progress: Some(progress) }
 }

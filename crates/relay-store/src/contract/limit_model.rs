@@ -112,8 +112,11 @@ impl Model {
     /// The denial; then it is not in.
     pub fn admit(&mut self, number: u64, flight: Flight, now: Timestamp) -> Result<(), Denial> {
         if let Some(before) = self.flights.remove(&number) {
+            // An account that it was given to before has served it.
             for (place, opened_at) in before.counted {
-                self.uncount(place, opened_at);
+                if flight.of.contains(&place) {
+                    self.uncount(place, opened_at);
+                }
             }
         }
         for &place in &flight.of {
@@ -140,11 +143,10 @@ impl Model {
         now: Timestamp,
     ) -> Result<(), Denial> {
         let mut flight = self.flights.remove(&number).unwrap();
-        let before = flight.of.drain(own..).next();
-        let counted = flight.counted.iter().position(|(place, _)| Some(*place) == before);
-        if let Some((place, opened_at)) = counted.map(|at| flight.counted.remove(at))
-            && place == account
-        {
+        flight.of.truncate(own);
+        let counted = flight.counted.iter().position(|(place, _)| *place == account);
+        let counted = counted.map(|at| flight.counted.remove(at));
+        if let Some((place, opened_at)) = counted {
             self.uncount(place, opened_at);
         }
         let before = flight.estimate;
@@ -155,6 +157,10 @@ impl Model {
             flight.of.push(account);
         } else {
             flight.estimate = before;
+            if let Some((place, opened_at)) = counted {
+                self.count_again(place, opened_at);
+                flight.counted.push((place, opened_at));
+            }
         }
         self.flights.insert(number, flight);
         answer
@@ -270,11 +276,19 @@ impl Model {
     }
 
     fn uncount(&mut self, place: usize, opened_at: Timestamp) {
-        if let Some(window) = &mut self.limited[place].window
-            && window.opened_at == opened_at
-        {
+        if let Some(window) = self.opened(place, opened_at) {
             window.requests -= 1;
         }
+    }
+
+    fn count_again(&mut self, place: usize, opened_at: Timestamp) {
+        if let Some(window) = self.opened(place, opened_at) {
+            window.requests += 1;
+        }
+    }
+
+    fn opened(&mut self, place: usize, at: Timestamp) -> Option<&mut Window> {
+        self.limited[place].window.as_mut().filter(|window| window.opened_at == at)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use relay_domain::{
-    CostBreakdown, NanoUsd, Outcome, Period, RequestRecord, ServedTerms, TokenUsage, UsageSource,
+    CostBreakdown, Edit, NanoUsd, Outcome, Period, RequestRecord, ServedTerms, TokenUsage, UsageSource,
 };
 
 use super::fixture::{
@@ -56,7 +56,9 @@ pub async fn an_orphan_is_settled_with_its_last_checkpoint(stores: &Stores) {
             [4_000, 200, 0, 0, 0, 0].map(NanoUsd::from_nanos),
         )),
         cost: Some(NanoUsd::from_nanos(4_200)),
+        presumed_cost: Some(NanoUsd::from_nanos(4_300)),
         charged: Some(NanoUsd::from_nanos(5_000)),
+        edits: vec![Edit::Model { to: "claude-fable-5".to_owned() }],
         started_at: at(0),
         times: orphan.times,
         ..record(0, "k")

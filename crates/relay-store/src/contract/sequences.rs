@@ -281,6 +281,7 @@ impl History {
         let usage = tokens(up_to(most));
         let (cost, charged) =
             (up_to(crate::budgets::amount_of(cost)), up_to(crate::budgets::amount_of(charged)));
+        let is_known = self.random.is(75);
         let mut ended = RequestRecord {
             id: self.id(number),
             model: flight.model.clone(),
@@ -288,7 +289,8 @@ impl History {
             account: None,
             group: None,
             usage,
-            cost: self.random.is(95).then(|| nanos(cost)),
+            cost: is_known.then(|| nanos(cost)),
+            presumed_cost: (!is_known && self.random.is(80)).then(|| nanos(cost)),
             charged: self.random.is(95).then(|| nanos(charged)),
             ..record(0, "k")
         };
@@ -316,8 +318,10 @@ impl History {
             usage_source: UsageSource::Partial,
             terms: told.terms,
             cost: told.cost,
+            presumed_cost: told.presumed_cost,
             cost_by_kind: told.cost_by_kind,
             charged: told.charged,
+            edits: told.edits.clone(),
         });
         let checkpoint = Checkpoint { request: self.id(number), lease_until, progress };
         let is_held = self.stores.ledger.checkpoint(&checkpoint).await.unwrap();
@@ -446,12 +450,11 @@ impl History {
             let id = self.id(number);
             let orphan = reaped.iter().find(|orphan| orphan.id == id).unwrap();
             assert_eq!(orphan.outcome, Outcome::Orphaned);
-            let known = progress.as_ref().map(|told| (told.usage, told.cost, told.charged));
-            let counted = (orphan.usage_source == UsageSource::Partial).then_some((
-                orphan.usage,
-                orphan.cost,
-                orphan.charged,
-            ));
+            let amounts = |record: &RequestRecord| {
+                (record.usage, record.cost, record.presumed_cost, record.charged)
+            };
+            let known = progress.as_ref().map(amounts);
+            let counted = (orphan.usage_source == UsageSource::Partial).then(|| amounts(orphan));
             assert_eq!(counted, known, "{}: the orphan {number}", self.at(step));
             self.model.settle(number, progress.as_ref(), &[], self.now);
             if progress.is_some() {

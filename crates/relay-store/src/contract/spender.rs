@@ -198,9 +198,11 @@ impl Spender {
         }
     }
 
-    /// The record of its `number`th request, which came to so many tokens and dimes.
+    /// The record of its `number`th request, which came to so many tokens and dimes. What every second one
+    /// on an account cost is presumed, not known.
     pub fn record(&self, number: u64, weight: u64) -> RequestRecord {
         let (cost, charged) = self.amounts(weight);
+        let is_known = self.whose != Whose::Account || number.is_multiple_of(2);
         RequestRecord {
             id: self.request(number),
             model: self.model.clone(),
@@ -208,7 +210,8 @@ impl Spender {
             group: (self.whose == Whose::Group).then(|| group_id(&self.name)),
             account: (self.whose == Whose::Account).then(|| account_id(&self.name)),
             usage: TokenUsage { output: TokenCount::new(weight), ..TokenUsage::ZERO },
-            cost: Some(cost),
+            cost: is_known.then_some(cost),
+            presumed_cost: (!is_known).then_some(cost),
             charged: Some(charged),
             ..record(0, &self.name)
         }

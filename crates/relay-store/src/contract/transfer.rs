@@ -28,15 +28,19 @@ async fn used(spender: &Spender, now: Timestamp) -> Vec<u64> {
     standing.into_iter().map(|state| state.used / amount(state.limit, 1)).collect()
 }
 
-/// Gives `spender` a total, of which so many dimes were for Claude models.
+/// Gives `spender` a total, of which so many dimes were for Claude models. Half of what an account has spent
+/// is presumed.
 async fn counted(stores: &Stores, spender: &Spender, all: u64, claude: u64) {
     let scope = match spender.scope() {
         LimitScope::Key(id) => UsageScope::Key(id),
         LimitScope::Group(id) => UsageScope::Group(id),
         LimitScope::Account(id) => UsageScope::Account(id),
     };
-    let totals = UsageTotals { cost: dimes(all), charged: dimes(all), ..UsageTotals::default() };
-    let counted = Counted { scope, period: Period::Total, totals, claude: dimes(claude) };
+    let presumed = if let UsageScope::Account(_) = scope { dimes(all / 2) } else { NanoUsd::ZERO };
+    let (cost, charged) = (dimes(all) - presumed, dimes(all));
+    let totals = UsageTotals { cost, charged, ..UsageTotals::default() };
+    let claude = dimes(claude);
+    let counted = Counted { scope, period: Period::Total, totals, claude, presumed };
     assert_eq!(stores.archive.add_counters(&[counted]).await.unwrap(), 1);
 }
 

@@ -73,8 +73,10 @@ mod tests {
             usage_source: UsageSource::Partial,
             terms: ServedTerms::default(),
             cost: None,
+            presumed_cost: None,
             cost_by_kind: None,
             charged: None,
+            edits: Vec::new(),
         };
         let orphan = Orphan {
             request: RequestId::new(NOW, number),

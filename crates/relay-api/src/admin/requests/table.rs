@@ -4,7 +4,7 @@ use relay_domain::{AccountId, ModelName, NanoUsd, RequestRecord};
 
 use crate::admin::stats::{Csv, Field};
 
-const COLUMNS: [&str; 20] = [
+const COLUMNS: [&str; 21] = [
     "id",
     "startedAt",
     "keyId",
@@ -24,6 +24,7 @@ const COLUMNS: [&str; 20] = [
     "cacheWrite1hTokens",
     "usageSource",
     "cost",
+    "presumedCost",
     "charged",
 ];
 
@@ -58,6 +59,7 @@ pub(super) fn table(records: &[RequestRecord]) -> Csv {
             count(tokens.cache_write_1h.get()),
             Field::Text(&source),
             money(record.cost),
+            money(record.presumed_cost),
             money(record.charged),
         ]);
     }

@@ -40,6 +40,10 @@ pub(super) struct RequestView {
     cost: Option<String>,
     /// The same in nano-dollars.
     cost_nanos: Option<i64>,
+    /// What the budgets of the account count where the cost is not known, in decimal dollars; null where it is.
+    presumed_cost: Option<String>,
+    /// The same in nano-dollars.
+    presumed_cost_nanos: Option<i64>,
     /// The cost by kind; the kinds add up to it. Null where the cost is not known, or not by kind.
     cost_by_kind: Option<CostByKindView>,
     /// On which terms it was served, by what the answer said.
@@ -181,6 +185,8 @@ impl From<RequestRecord> for RequestView {
             usage_source: record.usage_source,
             cost: record.cost.map(|cost| cost.to_string()),
             cost_nanos: record.cost.map(NanoUsd::as_nanos),
+            presumed_cost: record.presumed_cost.map(|cost| cost.to_string()),
+            presumed_cost_nanos: record.presumed_cost.map(NanoUsd::as_nanos),
             cost_by_kind: record.cost_by_kind.map(CostByKindView::from),
             terms: record.terms.into(),
             settled_at: record.settled_at.map(|at| at.to_string()),

@@ -92,6 +92,8 @@ pub(super) struct CounterForm {
     unpriced_requests: u64,
     charged: NanoUsd,
     claude: NanoUsd,
+    #[serde(default)]
+    presumed: NanoUsd,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -176,7 +178,7 @@ impl From<LoginForm> for AdminCredentials {
 }
 
 impl From<Counted> for CounterForm {
-    fn from(Counted { scope, period, totals, claude }: Counted) -> Self {
+    fn from(Counted { scope, period, totals, claude, presumed }: Counted) -> Self {
         let UsageTotals { requests, tokens, cost, unpriced_requests, charged } = totals;
         let scope = match scope {
             UsageScope::Key(id) => ScopeForm::Key(id),
@@ -185,15 +187,24 @@ impl From<Counted> for CounterForm {
             UsageScope::Group(id) => ScopeForm::Group(id),
         };
         let period = period.to_string();
-        Self { scope, period, requests, tokens, cost, unpriced_requests, charged, claude }
+        Self { scope, period, requests, tokens, cost, unpriced_requests, charged, claude, presumed }
     }
 }
 
 impl CounterForm {
     /// The counter, if its period is one.
     pub(super) fn into_counted(self) -> Option<Counted> {
-        let Self { scope, period, requests, tokens, cost, unpriced_requests, charged, claude } =
-            self;
+        let Self {
+            scope,
+            period,
+            requests,
+            tokens,
+            cost,
+            unpriced_requests,
+            charged,
+            claude,
+            presumed,
+        } = self;
         let scope = match scope {
             ScopeForm::Key(id) => UsageScope::Key(id),
             ScopeForm::Account(id) => UsageScope::Account(id),
@@ -201,6 +212,6 @@ impl CounterForm {
             ScopeForm::Group(id) => UsageScope::Group(id),
         };
         let totals = UsageTotals { requests, tokens, cost, unpriced_requests, charged };
-        Some(Counted { scope, period: Period::parse(&period)?, totals, claude })
+        Some(Counted { scope, period: Period::parse(&period)?, totals, claude, presumed })
     }
 }

@@ -7,8 +7,8 @@ use relay_domain::{
     SealedSecret, TokenScope,
 };
 use relay_store::contract::fixture::{
-    account, account_group, admit_request, affinity, at, group, key, key_id, model, rebind, record,
-    rich_account, rich_key, rich_record, settlement, usage,
+    account, account_group, account_id, admit_request, affinity, at, group, key, key_id, model,
+    rebind, record, rich_account, rich_key, rich_record, settlement, usage,
 };
 use relay_store::{
     AccountSecrets, AdminCredentials, AdmitRequest, Counted, PasswordHash, SettingsChange,
@@ -174,10 +174,12 @@ async fn furnish(desk: &Desk) {
     assert!(desk.stores.ledger.settle(&end).await.unwrap().is_first());
     let counters = [
         (UsageScope::Key(key_id("other")), Period::Total),
+        (UsageScope::Account(account_id("other")), Period::Total),
         (UsageScope::Model(model("vendor:m")), Period::Day { year: 2040, month: 1, day: 1 }),
     ];
     let totals = UsageTotals { requests: 3, tokens: usage(3), ..UsageTotals::default() };
     let counters = counters.map(|(scope, period)| Counted {
+        presumed: NanoUsd::from_nanos(if let UsageScope::Account(_) = scope { 7 } else { 0 }),
         scope,
         period,
         totals,
@@ -397,7 +399,7 @@ async fn an_account_that_does_not_open_travels_as_it_is_and_is_named() {
         .await
         .unwrap();
     let (file, contents) = exported(&here).await;
-    assert_eq!(contents.unopened, [relay_store::contract::fixture::account_id("foreign")]);
+    assert_eq!(contents.unopened, [account_id("foreign")]);
     let (there, operator) = elsewhere();
     operator.import(&checked(file, passphrase()).unwrap(), false).await.unwrap();
     let kept = there.stores.accounts.get(&contents.unopened[0]).await.unwrap().unwrap();
