@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use relay_domain::{
-    CostBreakdown, Edit, NanoUsd, Outcome, Period, RequestRecord, ServedTerms, TokenUsage, UsageSource,
+    CostBreakdown, Edit, NanoUsd, Outcome, Period, RequestRecord, ServedTerms, TokenUsage,
+    UsageSource,
 };
 
 use super::fixture::{
