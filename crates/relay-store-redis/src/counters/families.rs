@@ -106,9 +106,10 @@ impl Counted {
 
     /// What of `amounts` counts on its budgets of Claude models.
     pub(crate) fn claude(&self, amounts: &Amounts) -> NanoUsd {
-        match self {
-            Self::Account(_) => amounts.claude_cost + amounts.claude_presumed,
-            _ => amounts.claude_charged,
+        if let Self::Account(_) = self {
+            amounts.claude_cost + amounts.claude_presumed
+        } else {
+            amounts.claude_charged
         }
     }
 

@@ -51,6 +51,7 @@ async fn a_request_is_shown_whole() {
             },
             "usageSource": "final", "cost": "0.010500001", "costNanos": 10_500_001,
             "charged": "0.012600001", "chargedNanos": 12_600_001,
+            "presumedCost": null, "presumedCostNanos": null,
             "costByKind": {
                 "inputNanos": 10_500_000, "outputNanos": 1, "cacheReadNanos": 0,
                 "cacheWrite5mNanos": 0, "cacheWrite1hNanos": 0, "webSearchNanos": 0,

@@ -60,7 +60,7 @@ const EVERYTHING: [(Section, usize); 14] = [
     (Section::Token, 1),
     (Section::Settings, 2),
     // Of a key, an account and a model in four periods, and two more.
-    (Section::Counter, 14),
+    (Section::Counter, 15),
     (Section::Record, 4),
     (Section::Limit, 1),
     (Section::Binding, 1),
