@@ -14,6 +14,7 @@ mod waiting;
 mod worker;
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use relay_crypto::TokenSigner;
 use relay_engine::alerts::{AlertParts, AlertWork, Alerts};
 use relay_engine::prices::{PriceKeeper, PriceKeeperParts};
 use relay_engine::{Engine, EngineParts, EventSink, Relay};
-use relay_journal::{Damage, Journal};
+use relay_journal::{Damage, Journal, JournalError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -114,18 +115,36 @@ fn tell(notices: &Notices) {
     }
 }
 
+/// Opens the journal in the data folder.
+fn open_journal(data_dir: &Path) -> Result<Journal> {
+    let journal = Journal::open(data_dir, JOURNAL_BYTES);
+    let what_to_do = match &journal {
+        Err(JournalError::Unusable { .. }) => {
+            ": make the data folder and what is in it readable and writable for the user that Relay runs as, or \
+             set RELAY_DATA_DIR to one that is; what this one keeps is delivered by the first start that can open it"
+        }
+        Ok(_) | Err(_) => "",
+    };
+    journal.with_context(|| format!("the journal cannot be opened{what_to_do}"))
+}
+
 /// Tells what of the journal could not be read.
 fn tell_damage(damage: &Damage) {
     let Damage { places, bytes, aside } = damage;
     if *places == 0 {
         return;
     }
-    let what_is_left = if aside.is_empty() { "nothing of it could be" } else { "a copy of it is" };
+    let of_the_file = if aside.is_empty() {
+        "it could not be written anew, for want of room or because there are too many copies of damaged ones \
+         beside it, and stays as it is: what is in it is delivered all the same"
+    } else {
+        "a copy of it is kept aside"
+    };
     tracing::error!(
         places,
         bytes,
         ?aside,
-        "the journal was damaged: settlements may be missing, at most one for each place; {what_is_left} kept aside"
+        "the journal was damaged: settlements may be missing, at most one for each place; {of_the_file}"
     );
 }
 
@@ -147,8 +166,7 @@ impl Server {
         let stores = counting.stores(installation);
         let tasks = TaskTracker::new();
         let prices = keep_prices(config, installation).await?;
-        let journal = Journal::open(&sections.store.data_dir, JOURNAL_BYTES)
-            .context("the journal in the data folder cannot be opened")?;
+        let journal = open_journal(&sections.store.data_dir)?;
         tell_damage(journal.damage());
         let (alerts, alert_work) = Alerts::new(AlertParts {
             repository: Arc::clone(&installation.stores.events),

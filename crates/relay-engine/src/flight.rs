@@ -4,6 +4,7 @@
 //! [`Flight::land`]; if nobody does, because the client left and everything was dropped, the drop itself
 //! settles. How it settles is told in [`landing`].
 
+mod checkpoints;
 mod holding;
 mod landing;
 mod reckoning;
@@ -18,9 +19,8 @@ use relay_domain::{
 };
 use relay_pricing::Charge;
 use relay_protocol::anthropic::{Served, StreamTap};
-use relay_store::{Binding, Checkpoint, Denial, Estimate, Progress};
+use relay_store::{Binding, Denial, Estimate};
 use tokio::sync::oneshot;
-use tokio::time::Instant as Tick;
 
 use crate::charging::{Bill, priced_names, terms};
 use crate::core::Core;
@@ -30,11 +30,9 @@ use crate::meter::{Meter, Metered};
 use crate::payer::Payer;
 use crate::upload::Sent;
 
+use checkpoints::Trail;
 use landing::Conversation;
 pub(crate) use landing::Kept;
-
-/// How often what a stream has come to is kept in the store, in case the process dies.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
 
 /// One admitted request.
 pub(crate) struct Flight {
@@ -65,8 +63,8 @@ pub(crate) struct Flight {
     upstream_us: u64,
     /// When the attempt that is under way began, after the request's arrival.
     attempt_began_us: Option<u64>,
-    /// When what is known of its usage is kept in the store again; `None`: it was not yet.
-    next_checkpoint: Option<Tick>,
+    /// What the store was told of it, in case the process dies.
+    trail: Trail,
     /// For an answer that may outlast its client.
     departure: Option<Departure>,
     landed: bool,
@@ -161,7 +159,7 @@ impl Flight {
             upload: None,
             upstream_us: 0,
             attempt_began_us: None,
-            next_checkpoint: None,
+            trail: Trail::default(),
             departure: None,
             landed: false,
             settling: None,
@@ -239,8 +237,7 @@ impl Flight {
         self.record.presumed_cost = None;
         self.record.cost_by_kind = None;
         self.record.charged = Some(NanoUsd::ZERO);
-        // What the store was told of it is to be replaced as soon as the next attempt tells anything.
-        self.next_checkpoint = None;
+        self.withdraw();
     }
 
     /// The first content of the answer is about to go to the client.
@@ -296,25 +293,6 @@ impl Flight {
         self.core.bill(models, charge, self.payer.as_ref(), self.account_rate)
     }
 
-    /// Takes over what the tap of a stream has read, when it is news, and keeps it in the store: the first
-    /// at once, and what has been added to it every few seconds.
-    pub(crate) fn watch(&mut self, tap: &StreamTap, now: Tick) {
-        let source = tap.usage_source();
-        if source == UsageSource::None {
-            return;
-        }
-        if source != self.record.usage_source {
-            self.count_tap(tap);
-        }
-        if source == UsageSource::Partial && self.next_checkpoint.is_none_or(|due| due <= now) {
-            if self.next_checkpoint.is_some() {
-                self.count_tap(tap);
-            }
-            self.next_checkpoint = Some(now + CHECKPOINT_EVERY);
-            self.checkpoint();
-        }
-    }
-
     /// Takes over what the tap of a stream has read. What the provider has not counted yet of the output is
     /// reckoned by its length.
     fn count_tap(&mut self, tap: &StreamTap) {
@@ -341,36 +319,6 @@ impl Flight {
         let model = tap.served_model().filter(|_| !asked.is_claude()).unwrap_or(asked);
         let meter = self.meter.as_mut()?;
         meter.advance(&come_to, Metered { core: &self.core, request, model }, cx)
-    }
-
-    /// Keeps what is known in the store, off the path, in case the process dies.
-    fn checkpoint(&self) {
-        let Some(account) = self.record.account.clone() else { return };
-        let record = &self.record;
-        self.keep(Progress {
-            account,
-            served_model: record.served_model.clone(),
-            usage: record.usage,
-            usage_source: record.usage_source,
-            terms: record.terms,
-            cost: record.cost,
-            presumed_cost: record.presumed_cost,
-            cost_by_kind: record.cost_by_kind,
-            charged: record.charged,
-            edits: record.edits.clone(),
-        });
-    }
-
-    fn keep(&self, progress: Progress) {
-        let lease_until = self.core.clock.now().plus(self.core.config.lease);
-        let request = self.record.id;
-        let checkpoint = Checkpoint { request, lease_until, progress: Some(progress) };
-        let ledger = Arc::clone(&self.core.directory.stores.ledger);
-        self.core.spawn(async move {
-            if let Err(error) = ledger.checkpoint(&checkpoint).await {
-                tracing::warn!(request.id = %checkpoint.request, %error, "checkpoint not kept");
-            }
-        });
     }
 
     /// Notes how long the upstream was silent within its answer.

@@ -8,8 +8,11 @@
 //!
 //! The file is a header and checksummed frames. A torn tail, which a crash within a write leaves, is cut
 //! off when the journal is opened: nobody was told that it was kept. A frame that is damaged is passed over and
-//! costs no other one; a copy of the file is then kept aside, and [`Journal::damage`] tells of it. When nothing
-//! is left to keep, the file is cut back to its header.
+//! costs no other one; a copy of the file is then kept aside and the file written anew, and [`Journal::damage`]
+//! tells of it. When nothing is left to keep, the file is cut back to its header.
+//!
+//! A disk that is full when the journal is opened keeps nobody from it: what the files say is read, and what there
+//! is no room for is left as it was until there is.
 
 mod checksum;
 mod frame;
@@ -30,14 +33,24 @@ use crate::writer::{Found, LogFile, Order, run};
 /// Why an entry was not kept.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum JournalError {
-    /// The file cannot be opened, read or written.
+    /// The file cannot be written.
     #[error("the journal's file cannot be used: {0}")]
     File(Arc<std::io::Error>),
+    /// The file, or its folder, cannot be opened.
+    #[error("{path} cannot be opened to read and write: {cause}")]
+    Unusable {
+        /// Which.
+        path: String,
+        /// Why.
+        cause: Arc<std::io::Error>,
+    },
     /// Every place for a journal in the folder is in use by other processes.
     #[error("every journal in the folder is in use by another process")]
     InUse,
     /// The file is not a journal, or one of a later version.
-    #[error("{0} is not a journal of this version")]
+    #[error(
+        "{0} is not a journal of this version; the version that wrote it can deliver what it keeps"
+    )]
     Foreign(String),
     /// The entry is larger than a mebibyte.
     #[error("the entry is too large for the journal")]
@@ -95,7 +108,7 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// [`JournalError`] if there is no file to be had.
+    /// [`JournalError`] if there is no file to be had that can be written to.
     pub fn open(folder: &Path, most_bytes: u64) -> Result<Self, JournalError> {
         let (file, Found { kept, damage }) = LogFile::open_in(folder)?;
         let next = kept.entries.last_key_value().map_or(0, |(last, _)| last + 1);

@@ -18,7 +18,8 @@ pub struct Damage {
     pub places: usize,
     /// How long they are together, in bytes.
     pub bytes: usize,
-    /// Where copies of the damaged files are.
+    /// Where copies are of the damaged files that were written anew. The others are as they were, and the damage
+    /// is found again by whoever opens them next.
     pub aside: Vec<PathBuf>,
 }
 

@@ -32,19 +32,19 @@ async fn what_is_kept_is_there_after_a_restart_until_it_is_forgotten() {
 
 /// Ends `journal`, whose thread lets go of the file some time later, and opens it again.
 fn reopened(folder: &Path, journal: Journal, check: impl FnOnce(&Journal)) {
+    drop_and_wait(folder, journal);
+    let journal = Journal::open(folder, ROOM).unwrap();
+    check(&journal);
+    drop_and_wait(folder, journal);
+}
+
+fn drop_and_wait(folder: &Path, journal: Journal) {
     drop(journal);
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
     let free = || {
         let file = OpenOptions::new().read(true).open(folder.join("journal.log")).unwrap();
         file.try_lock().is_ok()
     };
-    while !free() {
-        assert!(std::time::Instant::now() < deadline, "the file stays locked");
-        std::thread::yield_now();
-    }
-    let journal = Journal::open(folder, ROOM).unwrap();
-    check(&journal);
-    drop(journal);
     while !free() {
         assert!(std::time::Instant::now() < deadline, "the file stays locked");
         std::thread::yield_now();
@@ -120,6 +120,93 @@ async fn a_damaged_byte_costs_the_entry_that_it_hits_and_is_told() {
             assert_eq!(journal.damage().places, usize::from(!is_mended), "{number}");
         });
     }
+}
+
+/// Whatever is written under this name finds the disk full.
+#[cfg(target_os = "linux")]
+fn is_full(path: &Path) {
+    std::os::unix::fs::symlink("/dev/full", path).unwrap();
+}
+
+/// A journal in the middle of which an entry is damaged.
+async fn damaged() -> (tempfile::TempDir, Vec<u8>) {
+    let (folder, mut bytes) = closed(&[b"first", b"second", b"third"]).await;
+    bytes[40] ^= 0x01;
+    std::fs::write(folder.path().join("journal.log"), &bytes).unwrap();
+    (folder, bytes)
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let files = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> =
+        files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_copy_for_which_there_is_no_room_leaves_nothing_and_loses_nothing() {
+    let (folder, bytes) = damaged().await;
+    for _ in 0..=MOST_ASIDE {
+        is_full(&folder.path().join("journal.damaged-new"));
+        let journal = Journal::open(folder.path(), ROOM).unwrap();
+        assert_eq!(entries(&journal), [&b"first"[..], b"third"]);
+        assert_eq!((journal.damage().places, journal.damage().aside.len()), (1, 0));
+        drop_and_wait(folder.path(), journal);
+        assert_eq!(names(folder.path()), ["journal.log"]);
+        assert_eq!(std::fs::read(folder.path().join("journal.log")).unwrap(), bytes);
+    }
+    // There is room again, and no number is used up.
+    let journal = Journal::open(folder.path(), ROOM).unwrap();
+    let [copy] = &journal.damage().aside[..] else { panic!("one copy") };
+    assert_eq!(copy, &folder.path().join("journal.damaged-1"));
+    assert_eq!(std::fs::read(copy).unwrap(), bytes);
+    assert_eq!(names(folder.path()), ["journal.damaged-1", "journal.log"]);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_file_that_cannot_be_written_anew_is_used_as_it_is() {
+    let (folder, bytes) = damaged().await;
+    for number in 0..=u64::from(MOST_ASIDE) {
+        is_full(&folder.path().join("journal.new"));
+        let journal = Journal::open(folder.path(), ROOM).unwrap();
+        assert_eq!(entries(&journal)[..2], [&b"first"[..], b"third"]);
+        assert_eq!((journal.damage().places, journal.damage().aside.len()), (1, 0));
+        assert_eq!(journal.len() as u64, 2 + number);
+        journal.keep(b"more").await.unwrap();
+        drop_and_wait(folder.path(), journal);
+        assert_eq!(names(folder.path()), ["journal.log"], "the copy would be one of what is there");
+        let now = std::fs::read(folder.path().join("journal.log")).unwrap();
+        assert!(now.starts_with(&bytes) && now.len() > bytes.len());
+    }
+    let journal = Journal::open(folder.path(), ROOM).unwrap();
+    assert_eq!(journal.damage().aside, [folder.path().join("journal.damaged-1")]);
+    drop_and_wait(folder.path(), journal);
+    let journal = Journal::open(folder.path(), ROOM).unwrap();
+    assert_eq!(journal.damage(), &Damage::default(), "it is mended");
+    assert_eq!(journal.len() as u64, 3 + u64::from(MOST_ASIDE));
+}
+
+#[tokio::test]
+async fn a_copy_that_a_kill_broke_off_is_made_anew() {
+    let (folder, bytes) = damaged().await;
+    std::fs::write(folder.path().join("journal.damaged-new"), b"half").unwrap();
+    let journal = Journal::open(folder.path(), ROOM).unwrap();
+    let [copy] = &journal.damage().aside[..] else { panic!("one copy") };
+    assert_eq!(copy, &folder.path().join("journal.damaged-1"));
+    assert_eq!(std::fs::read(copy).unwrap(), bytes);
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.log");
+    std::fs::create_dir(&path).unwrap();
+    let error = Journal::open(folder.path(), ROOM).unwrap_err();
+    assert!(matches!(error, JournalError::Unusable { .. }), "{error:?}");
+    assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
 }
 
 #[tokio::test]

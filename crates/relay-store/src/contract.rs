@@ -215,6 +215,7 @@ macro_rules! contract_suite {
             reaping::an_orphan_counts_once,
             reaping::an_orphan_whose_usage_was_reckoned_says_so,
             reaping::an_orphan_without_progress_counts_nothing,
+            reaping::what_was_told_and_withdrawn_counts_nothing,
             reaping::an_orphan_that_was_answered_counts_though_it_had_used_nothing,
             reaping::live_requests_are_left_alone,
             reaping::a_reaper_takes_no_more_than_it_is_told,

@@ -53,7 +53,8 @@ pub trait Ledger: Send + Sync {
     /// hold is never lowered by it.
     async fn extend(&self, extension: &Extension) -> Result<HoldAnswer, StoreError>;
 
-    /// Extends a request's lease and keeps what is known of its usage, in case the process dies.
+    /// Extends a request's lease and keeps what is known of its usage, in case the process dies. A progress
+    /// whose source is [`UsageSource::None`] withdraws what was kept before.
     /// `false`: the request is no longer held (settled, or reaped after its lease).
     async fn checkpoint(&self, checkpoint: &Checkpoint) -> Result<bool, StoreError>;
 

@@ -24,7 +24,7 @@ pub struct Orphan {
     pub stream: bool,
     /// When it arrived.
     pub started_at: Timestamp,
-    /// What its last checkpoint told.
+    /// What its last checkpoint told; if that names no source, what was told before was withdrawn.
     pub progress: Option<Progress>,
 }
 
@@ -34,6 +34,7 @@ impl Settlement {
     #[must_use]
     pub fn orphaned(orphan: Orphan, now: Timestamp) -> Self {
         let Orphan { request, key, group, platform, model, stream, started_at, progress } = orphan;
+        let progress = progress.filter(|told| told.usage_source != UsageSource::None);
         let (charge, usage_source) = match &progress {
             Some(told) => (Charge::Count, told.usage_source),
             None => (Charge::Release, UsageSource::None),

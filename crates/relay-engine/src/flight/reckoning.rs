@@ -3,7 +3,6 @@
 use relay_domain::{ModelName, TokenCount, TokenUsage, UsageSource};
 use relay_pricing::ModelPrice;
 use relay_protocol::anthropic::{MessageFacts, Served, StreamTap};
-use relay_store::Progress;
 
 use super::Flight;
 use crate::upload::Sent;
@@ -49,6 +48,7 @@ impl Flight {
     /// The upstream has answered with an error: it charges nothing.
     pub(crate) fn is_refused(&mut self) {
         self.upload = None;
+        self.withdraw();
     }
 
     /// Nobody hears the answer, or waits for it any longer. An upstream that has the whole request charges its input,
@@ -59,32 +59,7 @@ impl Flight {
         }
     }
 
-    /// Keeps the input in the store, in case the process dies before there is an answer. `false`: the upstream
-    /// does not have the request yet.
-    pub(crate) fn keep_sent(&mut self) -> bool {
-        if !self.is_sent() {
-            return false;
-        }
-        if let (Some(account), true) = (self.record.account.clone(), self.payer.is_some()) {
-            let usage = self.usage_by_length(TokenCount::ZERO);
-            let bill = self.bill(&usage.into(), None);
-            self.keep(Progress {
-                account,
-                served_model: None,
-                usage,
-                usage_source: UsageSource::Estimated,
-                terms: self.record.terms,
-                cost: bill.cost(),
-                presumed_cost: bill.presumed,
-                cost_by_kind: bill.by_kind,
-                charged: bill.charged,
-                edits: self.record.edits.clone(),
-            });
-        }
-        true
-    }
-
-    fn is_sent(&self) -> bool {
+    pub(super) fn is_sent(&self) -> bool {
         self.upload.as_ref().is_some_and(Sent::is_whole)
     }
 
@@ -94,7 +69,7 @@ impl Flight {
 
     /// The input is reckoned by the length of the request, up to what the model takes: not all of a body need be
     /// text.
-    fn usage_by_length(&self, output: TokenCount) -> TokenUsage {
+    pub(super) fn usage_by_length(&self, output: TokenCount) -> TokenUsage {
         let book = self.core.prices.book();
         let price = book.lookup(self.record.model.as_str()).map(|(_, price)| price);
         let most = price.and_then(ModelPrice::max_input_tokens).unwrap_or(MOST_INPUT);

@@ -2,8 +2,10 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use relay_domain::{KeyId, Outcome, Platform, RequestId, RequestTimes, Timestamp};
 use relay_protocol::anthropic::read_message;
+use relay_store::Ledger as _;
 use relay_store::contract::fixture::account;
 use relay_testkit::eventually;
+use tokio::time::Instant;
 
 use super::*;
 use crate::admission::tests::{ASKED, let_in};
@@ -53,13 +55,14 @@ async fn what_the_next_attempt_tells_is_kept_at_once() {
         flight.attempt_begins(&account(name));
         let mut tap = StreamTap::default();
         tap.feed(START);
-        flight.watch(&tap, Tick::now());
+        flight.watch(&tap, Instant::now());
         flight.attempt_failed(AttemptOutcome::BrokeOffMidStream, Some(200));
     }
     let told = || -> Vec<String> {
         let checkpoints = bench.ledger.checkpoints.lock().unwrap();
         let progress = checkpoints.iter().filter_map(|checkpoint| checkpoint.progress.as_ref());
-        progress.map(|progress| progress.account.to_string()).collect()
+        let told = progress.filter(|progress| progress.usage_source != UsageSource::None);
+        told.map(|progress| progress.account.to_string()).collect()
     };
     eventually("a checkpoint of each attempt", async || told() == ["one", "two"]).await;
 }
@@ -86,7 +89,7 @@ async fn came_to(usage: Option<&str>, text: &str) -> [(UsageSource, [u64; 2], Op
     let events = frames.collect::<Vec<_>>().concat();
     let mut tap = StreamTap::default();
     tap.feed(events.as_bytes());
-    streamed.watch(&tap, Tick::now());
+    streamed.watch(&tap, Instant::now());
     streamed.count_end(&tap);
     let mut whole = let_in(&relay, ASKED).await.unwrap();
     let content = if text.is_empty() {
@@ -179,4 +182,68 @@ async fn what_the_upstream_was_sent_is_kept_if_it_takes_its_time() {
     let told = checkpoints[0].progress.as_ref().unwrap();
     assert_eq!((told.usage_source, told.usage), (UsageSource::Estimated, record.usage));
     assert_eq!((told.cost, told.charged), (record.cost, record.charged));
+}
+
+/// The process dies: what the reaper makes of the only request that is held.
+async fn orphaned(bench: &Bench) -> RequestRecord {
+    let long_after = Timestamp::from_millis(u64::from(u32::MAX) * 1_000);
+    let reaped = bench.ledger.reap(long_after, 10).await.unwrap();
+    let [orphan] = &reaped[..] else { panic!("one request: {reaped:?}") };
+    orphan.clone()
+}
+
+#[tokio::test]
+async fn what_was_kept_of_an_attempt_that_owes_nothing_is_withdrawn() {
+    let bench = Bench::new();
+    bench.key(|_| {}).await;
+    let relay = Relay::new(&bench.engine(None).await);
+    let mut flight = let_in(&relay, ASKED).await.unwrap();
+    let sent_to = async |flight: &mut Flight, name: &str| {
+        let (mut body, sent) = Upload::new(Bytes::from_static(ASKED.as_bytes()));
+        flight.attempt_begins(&account(name));
+        flight.uploads(sent);
+        body.frame().await.unwrap().unwrap();
+    };
+    let kept = || bench.ledger.checkpoints.lock().unwrap().len();
+
+    sent_to(&mut flight, "one").await;
+    flight.is_refused();
+    flight.attempt_failed(AttemptOutcome::Overloaded, Some(529));
+    sent_to(&mut flight, "two").await;
+    assert!(flight.keep_sent());
+    flight.is_refused();
+    flight.attempt_failed(AttemptOutcome::Overloaded, Some(529));
+    sent_to(&mut flight, "three").await;
+    eventually("what was kept of the second is withdrawn", async || kept() == 2).await;
+    flight.is_refused();
+    flight.attempt_failed(AttemptOutcome::Overloaded, Some(529));
+    sent_to(&mut flight, "four").await;
+    tokio::task::yield_now().await;
+    assert_eq!(kept(), 2, "nothing was kept of the others");
+    let orphan = orphaned(&bench).await;
+    assert_eq!((orphan.usage_source, orphan.usage), (UsageSource::None, TokenUsage::ZERO));
+    assert_eq!(orphan.account, None);
+}
+
+#[tokio::test]
+async fn what_is_kept_of_the_next_attempt_replaces_what_was_withdrawn() {
+    let bench = Bench::new();
+    bench.key(|_| {}).await;
+    let relay = Relay::new(&bench.engine(None).await);
+    let mut flight = let_in(&relay, ASKED).await.unwrap();
+    for name in ["one", "two"] {
+        let (mut body, sent) = Upload::new(Bytes::from_static(ASKED.as_bytes()));
+        flight.attempt_begins(&account(name));
+        flight.uploads(sent);
+        body.frame().await.unwrap().unwrap();
+        assert!(flight.keep_sent());
+        if name == "one" {
+            flight.attempt_failed(AttemptOutcome::BrokeOff, None);
+        }
+    }
+    let kept = || bench.ledger.checkpoints.lock().unwrap().len();
+    eventually("both are kept, and the first withdrawn", async || kept() == 3).await;
+    let orphan = orphaned(&bench).await;
+    assert_eq!(orphan.usage_source, UsageSource::Estimated);
+    assert_eq!(orphan.account, Some(account("two").id));
 }

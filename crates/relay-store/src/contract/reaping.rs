@@ -129,6 +129,29 @@ pub async fn an_orphan_without_progress_counts_nothing(stores: &Stores) {
     assert_eq!(stores.ledger.reap(at(LATER), 10).await.unwrap(), []);
 }
 
+/// Of an orphan whose upstream had it and then refused it, so that what was told before was withdrawn, there is a
+/// record, and no usage; unless another upstream told something after that.
+pub async fn what_was_told_and_withdrawn_counts_nothing(stores: &Stores) {
+    for number in 0..2 {
+        admitted(stores, number, "k", at(0)).await;
+        let told = checkpoint(number, at(60_000), usage(3));
+        let mut withdrawn = checkpoint(number, at(60_000), TokenUsage::ZERO);
+        withdrawn.progress.as_mut().unwrap().usage_source = UsageSource::None;
+        for step in [&told, &withdrawn] {
+            assert!(stores.ledger.checkpoint(step).await.unwrap());
+        }
+    }
+    assert!(stores.ledger.checkpoint(&checkpoint(1, at(60_000), usage(3))).await.unwrap());
+    let mut reaped = stores.ledger.reap(at(LATER), 10).await.unwrap();
+    reaped.sort_by_key(|orphan| orphan.id);
+    let sources: Vec<_> = reaped.iter().map(|orphan| orphan.usage_source).collect();
+    assert_eq!(sources, [UsageSource::None, UsageSource::Partial]);
+    let orphan = reaped.first().unwrap();
+    assert_eq!((&orphan.account, orphan.usage, orphan.cost), (&None, TokenUsage::ZERO, None));
+    assert_eq!(stores.usage.record(request_id(0)).await.unwrap().as_ref(), Some(orphan));
+    assert_eq!(total_of_key(stores).await, counted_partially());
+}
+
 /// Of an orphan whose upstream had told of no usage yet the request counts, and nothing else.
 pub async fn an_orphan_that_was_answered_counts_though_it_had_used_nothing(stores: &Stores) {
     admitted(stores, 0, "k", at(0)).await;
