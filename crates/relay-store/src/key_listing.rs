@@ -99,9 +99,9 @@ impl KeyListing {
     }
 
     /// Notes of keys when they were last used. Nothing makes a use forgotten that is known.
-    pub fn note_uses(&mut self, uses: impl IntoIterator<Item = (KeyId, Timestamp)>) {
+    pub fn note_uses<'a>(&mut self, uses: impl IntoIterator<Item = (&'a str, Timestamp)>) {
         for (id, at) in uses {
-            if let Some(entry) = self.entries.get_mut(&id)
+            if let Some(entry) = self.entries.get_mut(id)
                 && entry.key.last_used_at.unwrap_or_default() < at
             {
                 // Copied only while an answer is made of it.
@@ -181,7 +181,7 @@ fn platforms(permissions: &Permissions) -> (bool, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::fixture::{at, key, key_id};
+    use crate::contract::fixture::{at, key};
 
     #[test]
     fn a_use_is_noted_and_never_forgotten() {
@@ -192,8 +192,8 @@ mod tests {
             keys.into_iter().map(|key| key.last_used_at).collect::<Vec<_>>()
         };
         let shown = listing.page(&query);
-        listing.note_uses([(key_id("b"), at(9)), (key_id("gone"), at(9))]);
-        listing.note_uses([(key_id("b"), at(8)), (key_id("a"), Timestamp::EPOCH)]);
+        listing.note_uses([("b", at(9)), ("gone", at(9))]);
+        listing.note_uses([("b", at(8)), ("a", Timestamp::EPOCH)]);
         assert_eq!(uses(&listing), [Some(at(9)), key("a", 1).last_used_at]);
         assert_eq!(shown.items.len(), 2);
         assert!(

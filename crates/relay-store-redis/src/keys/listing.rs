@@ -55,7 +55,7 @@ impl RedisKeys {
         self.bring_up_to_date(&mut listing).await?;
         if with_uses {
             let uses = self.last_uses(&listing).await?;
-            listing.note_uses(uses);
+            listing.note_uses(uses.iter().map(|(id, at)| (id.as_str(), *at)));
         }
         Ok(listing.page(query))
     }
@@ -113,7 +113,10 @@ impl RedisKeys {
     }
 
     /// When the keys of a listing were last used.
-    async fn last_uses(&self, listing: &KeyListing) -> Result<Vec<(KeyId, Timestamp)>, StoreError> {
+    async fn last_uses(
+        &self,
+        listing: &KeyListing,
+    ) -> Result<Vec<(String, Timestamp)>, StoreError> {
         let Shared { pool, keyspace, .. } = &*self.shared;
         let mut uses = Vec::with_capacity(listing.len());
         let mut is_last = false;
@@ -130,10 +133,8 @@ impl RedisKeys {
             for answer in pool.send(&pipeline).await? {
                 let found: Vec<(String, f64)> = connection::read(answer, "ZRANGE")?;
                 is_last = found.len() < MEMBERS_AT_ONCE;
-                let found = found.into_iter().filter_map(|(id, score)| {
-                    Some((KeyId::try_from(id).ok()?, Timestamp::from_millis(whole(score))))
-                });
-                uses.extend(found);
+                let moment = |score| Timestamp::from_millis(whole(score));
+                uses.extend(found.into_iter().map(|(id, score)| (id, moment(score))));
             }
             at_once = 1;
         }
@@ -147,11 +148,12 @@ impl RedisKeys {
     async fn uses_beside_the_index(
         &self,
         listing: &KeyListing,
-        indexed: &[(KeyId, Timestamp)],
-    ) -> Result<Vec<(KeyId, Timestamp)>, StoreError> {
-        let indexed: HashSet<&KeyId> = indexed.iter().map(|(id, _)| id).collect();
-        let ids: Vec<_> = listing.ids().filter(|id| !indexed.contains(id)).cloned().collect();
-        let names: Vec<_> = ids.iter().map(|id| self.shared.keyspace.key(id.as_str())).collect();
+        indexed: &[(String, Timestamp)],
+    ) -> Result<Vec<(String, Timestamp)>, StoreError> {
+        let indexed: HashSet<&str> = indexed.iter().map(|(id, _)| id.as_str()).collect();
+        let ids = listing.ids().map(KeyId::as_str).filter(|id| !indexed.contains(id));
+        let (ids, names): (Vec<_>, Vec<_>) =
+            ids.map(|id| (id.to_owned(), self.shared.keyspace.key(id))).unzip();
         let hashes = scan::read_fields(&self.shared.pool, &names, &[form::LAST_USED]).await?;
         let uses = hashes.iter().map(|hash| hash.moment(form::LAST_USED));
         Ok(ids.into_iter().zip(uses).filter_map(|(id, at)| Some((id, at?))).collect())

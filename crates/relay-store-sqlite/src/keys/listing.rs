@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use relay_domain::{ApiKey, KeyId, Timestamp};
+use relay_domain::{ApiKey, Timestamp};
 use relay_store::{KeyListing, KeyQuery, KeySort, Page, StoreError};
 use rusqlite::{Connection, params};
 use tokio::sync::Mutex;
@@ -58,7 +58,7 @@ impl SqliteStore {
         self.bring_up_to_date(&mut listing).await?;
         if with_uses {
             let uses = self.core().queue.run(|connection| Ok(last_uses(connection)?)).await?;
-            listing.note_uses(uses);
+            listing.note_uses(uses.iter().map(|(id, at)| (id.as_str(), *at)));
         }
         Ok(listing.page(query))
     }
@@ -120,17 +120,10 @@ fn ids(connection: &Connection) -> Result<HashSet<String>, SqliteError> {
 }
 
 /// When every key that was used here was last used. When it was before it was added, the key itself tells.
-fn last_uses(connection: &Connection) -> Result<Vec<(KeyId, Timestamp)>, SqliteError> {
+fn last_uses(connection: &Connection) -> Result<Vec<(String, Timestamp)>, SqliteError> {
     let mut read = connection.prepare_cached(&format!(
         "SELECT id, last_at FROM usage WHERE kind = 0 AND period = '' AND scope = {KEY_SCOPE}"
     ))?;
-    let mut rows = read.query([])?;
-    let mut uses = Vec::new();
-    while let Some(row) = rows.next()? {
-        // What is counted for no key of this form is in no list.
-        if let Ok(id) = KeyId::try_from(row.get_ref(0)?.as_str().unwrap_or_default()) {
-            uses.push((id, moment(row.get(1)?)));
-        }
-    }
-    Ok(uses)
+    let uses = read.query_map([], |row| Ok((row.get(0)?, moment(row.get(1)?))))?;
+    Ok(uses.collect::<Result<_, _>>()?)
 }
