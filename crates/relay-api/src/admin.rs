@@ -22,6 +22,7 @@ mod idempotency;
 mod keys;
 mod limit_view;
 mod limits_view;
+mod long_list;
 mod paging;
 mod patch;
 mod prices;

@@ -1,5 +1,6 @@
 //! Names of things: parsed once, valid ever after, cheap to clone.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -61,6 +62,13 @@ macro_rules! text_id {
 
             fn try_from(raw: String) -> Result<Self, InvalidId> {
                 Self::try_from(raw.as_str())
+            }
+        }
+
+        // Compared and hashed as the text that it is.
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
             }
         }
 

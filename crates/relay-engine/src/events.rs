@@ -50,7 +50,7 @@ pub(crate) fn health_change(
         (None, None) | (_, Some(_)) => {
             let mut models = after.models.iter();
             let news =
-                models.find(|(name, new)| is_news(before.models.get(name).copied(), **new, now));
+                models.find(|(name, new)| is_news(before.models.get(*name).copied(), **new, now));
             news.map(|(name, new)| EventKind::AccountCooled {
                 account: account(),
                 model: Some(name.clone()),

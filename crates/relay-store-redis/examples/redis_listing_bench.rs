@@ -34,10 +34,10 @@ async fn main() {
     };
     let stores = RedisStore::connect(&options).await.unwrap().stores();
     fill(&stores, KEYS, ACCOUNTS).await;
-    println!("{:<26} {:>10} {:>10} {:>10}", "with 10,000 keys", "p50 ms", "p95 ms", "p99 ms");
+    println!("{:<28} {:>10} {:>10} {:>10}", "with 10,000 keys", "p50 ms", "p95 ms", "p99 ms");
     for timed in time(&stores, KEYS, ROUNDS).await {
         let millis = |percent| timed.percentile(percent).as_secs_f64() * 1e3;
         let (p50, p95, p99) = (millis(50), millis(95), millis(99));
-        println!("{:<26} {p50:>10.2} {p95:>10.2} {p99:>10.2}", timed.name);
+        println!("{:<28} {p50:>10.2} {p95:>10.2} {p99:>10.2}", timed.name);
     }
 }

@@ -183,6 +183,10 @@ impl KeyRepository for RedisKeys {
         self.page_of_keys(query).await
     }
 
+    async fn all(&self, query: &KeyQuery) -> Result<Page<Arc<ApiKey>>, StoreError> {
+        self.all_keys(query).await
+    }
+
     async fn update(&self, key: &ApiKey) -> Result<Update, StoreError> {
         let keyspace = self.keyspace();
         let name = keyspace.key(key.id.as_str());

@@ -175,6 +175,15 @@ pub(crate) async fn read_all(
     pool: &ConnectionPool,
     names: &[String],
 ) -> Result<Vec<Hash>, StoreError> {
+    // While the answers for one half are read, Redis works on the other.
+    let half = if names.len() <= AT_ONCE { names.len() } else { names.len() / 2 };
+    let (front, back) = names.split_at(half);
+    let (mut hashes, more) = tokio::try_join!(read_in_turn(pool, front), read_in_turn(pool, back))?;
+    hashes.extend(more);
+    if hashes.len() == names.len() { Ok(hashes) } else { Err(fault::unexpected("HGETALL")) }
+}
+
+async fn read_in_turn(pool: &ConnectionPool, names: &[String]) -> Result<Vec<Hash>, StoreError> {
     let mut hashes = Vec::with_capacity(names.len());
     for names in names.chunks(AT_ONCE) {
         let mut pipeline = Pipeline::with_capacity(names.len());
@@ -189,5 +198,5 @@ pub(crate) async fn read_all(
             });
         }
     }
-    if hashes.len() == names.len() { Ok(hashes) } else { Err(fault::unexpected("HGETALL")) }
+    Ok(hashes)
 }

@@ -18,7 +18,7 @@ impl AuditRepository for SqliteStore {
 
     async fn page(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
         let query = query.clone();
-        self.core().queue.run(move |connection| page(connection, &query)).await
+        self.core().long_reads.run(move |transaction| page(transaction, &query)).await
     }
 }
 
@@ -80,24 +80,31 @@ pub(crate) fn add(
 
 fn page(connection: &Connection, query: &AuditQuery) -> Result<AuditPage, StoreError> {
     let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
+    // Found by the index alone, and only then read.
     let mut read = connection
         .prepare_cached(
-            "SELECT seq, entry FROM audit
-             WHERE seq < ifnull(?1, 9223372036854775807)
-                 AND (?2 IS NULL OR actor = ?2)
-                 AND (?3 IS NULL OR action = ?3
-                     OR (?3 LIKE '%.' AND substr(action, 1, length(?3)) = ?3))
-                 AND (?4 IS NULL OR target_kind = ?4)
-                 AND (?5 IS NULL OR target_id = ?5)
-                 AND (?6 IS NULL OR ?6 <= at)
-                 AND (?7 IS NULL OR at < ?7)
-             ORDER BY seq DESC LIMIT ?8",
+            "SELECT seq, entry FROM audit WHERE seq IN (
+                 SELECT seq FROM audit INDEXED BY audit_facts
+                 WHERE seq < ifnull(?1, 9223372036854775807)
+                     AND (?2 IS NULL OR actor = ?2)
+                     AND (?3 IS NULL OR action = ?3)
+                     AND (?4 IS NULL OR (?4 <= action AND action < ?5))
+                     AND (?6 IS NULL OR target_kind = ?6)
+                     AND (?7 IS NULL OR target_id = ?7)
+                     AND (?8 IS NULL OR ?8 <= at)
+                     AND (?9 IS NULL OR at < ?9)
+                 ORDER BY seq DESC LIMIT ?10)
+             ORDER BY seq DESC",
         )
         .map_err(SqliteError::from)?;
+    let beginning = query.action.as_ref().and_then(|action| action.strip_suffix('.'));
     let asked = params![
         query.before.map(whole),
         query.actor,
-        query.action,
+        query.action.as_ref().filter(|_| beginning.is_none()),
+        query.action.as_ref().filter(|_| beginning.is_some()),
+        // The sign behind a full stop.
+        beginning.map(|kind| format!("{kind}/")),
         query.target_kind,
         query.target_id,
         query.from.map(millis),

@@ -2,6 +2,8 @@
 
 mod listing;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use relay_domain::{
     AccountBinding, AccountGroup, ApiKey, Expiry, ExpiryMode, GroupId, KeyDigest, KeyId, Platform,
@@ -85,6 +87,10 @@ impl KeyRepository for SqliteStore {
 
     async fn page(&self, query: &KeyQuery) -> Result<Page<ApiKey>, StoreError> {
         self.page_of_keys(query).await
+    }
+
+    async fn all(&self, query: &KeyQuery) -> Result<Page<Arc<ApiKey>>, StoreError> {
+        self.all_keys(query).await
     }
 
     async fn update(&self, key: &ApiKey) -> Result<Update, StoreError> {

@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0008_transfer.sql"),
     include_str!("../migrations/0009_account_groups.sql"),
     include_str!("../migrations/0010_presumed.sql"),
+    include_str!("../migrations/0011_audit_facts.sql"),
 ];
 
 /// How long a connection waits for a lock of another process. The writer knows better, see [`crate::stall`].

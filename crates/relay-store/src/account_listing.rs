@@ -2,8 +2,8 @@
 
 use relay_domain::{Account, AccountKind, Platform};
 
-use crate::page::page_of;
-use crate::{Cursor, Order, Page, SortValue};
+use crate::page::{Place, PlaceValue, page_of};
+use crate::{Cursor, Order, Page};
 
 /// Which accounts, and in which order. What is `None` is not looked at.
 #[derive(Clone, Debug, Default)]
@@ -47,8 +47,9 @@ impl AccountQuery {
     pub fn page(&self, accounts: Vec<Account>) -> Page<Account> {
         let text = self.text.as_ref().map(|text| text.to_lowercase());
         let found = accounts.into_iter().filter(|account| self.matches(account, text.as_deref()));
-        let placed = found.map(|account| (self.place(&account), account));
-        page_of(placed, self.order, self.after.as_ref(), self.limit)
+        let found: Vec<_> = found.map(|account| (account.name.to_lowercase(), account)).collect();
+        let placed = found.iter().map(|(name, account)| (self.place(name, account), account));
+        page_of(placed, self.order, self.after.as_ref(), self.limit).map(Account::clone)
     }
 
     fn matches(&self, account: &Account, text: Option<&str>) -> bool {
@@ -62,16 +63,17 @@ impl AccountQuery {
             })
     }
 
-    fn place(&self, account: &Account) -> Cursor {
+    /// The place of an account, whose name is `name` in lower case.
+    fn place<'a>(&self, name: &'a str, account: &'a Account) -> Place<'a> {
         let moment = |moment: Option<relay_domain::Timestamp>| {
-            SortValue::Number(moment.map_or(0, relay_domain::Timestamp::as_millis))
+            PlaceValue::Number(moment.map_or(0, relay_domain::Timestamp::as_millis))
         };
         let value = match self.sort {
-            AccountSort::Priority => SortValue::Number(u8::from(account.priority).into()),
-            AccountSort::Name => SortValue::Text(account.name.to_lowercase()),
+            AccountSort::Priority => PlaceValue::Number(u8::from(account.priority).into()),
+            AccountSort::Name => PlaceValue::Text(name),
             AccountSort::CreatedAt => moment(Some(account.created_at)),
             AccountSort::LastUsedAt => moment(account.last_used_at),
         };
-        Cursor { value, id: account.id.to_string() }
+        Place { value, id: account.id.as_str() }
     }
 }

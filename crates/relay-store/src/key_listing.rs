@@ -1,16 +1,16 @@
-//! Listing API keys fast: a small index of them in memory, on which every filter and order is decided.
+//! Listing API keys fast: all of them in memory, on which every filter and order is decided.
 //!
 //! An adapter keeps one and brings it up to date by [`ConfigVersion::keys`](crate::ConfigVersion::keys)
-//! before it answers; it then reads the keys of the page alone. What use changes of a key is in no version:
-//! the adapter says when keys were last used if that is asked for.
+//! before it answers. What use changes of a key is in no version: the adapter says when keys were last used
+//! if that is asked for. Nothing is kept before the first list is asked for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use relay_domain::{ApiKey, Expiry, GroupId, KeyId, Permissions, Platform, Timestamp};
+use relay_domain::{ApiKey, GroupId, KeyId, Permissions, Platform, Timestamp};
 
-use crate::page::page_of;
-use crate::{Cursor, Order, Page, SortValue};
+use crate::page::{Place, PlaceValue, page_of};
+use crate::{Cursor, Order, Page};
 
 /// Which keys, and in which order.
 #[derive(Clone, Debug, Default)]
@@ -58,109 +58,66 @@ pub enum KeySort {
     LastUsedAt,
 }
 
-/// What filters and orders need to know of a key.
-#[derive(Clone, Debug)]
-pub struct KeyEntry {
-    id: KeyId,
-    name: String,
-    created_at: Timestamp,
-    last_used_at: Option<Timestamp>,
-    is_deleted: bool,
-    is_active: bool,
-    platforms: (bool, bool),
-    tags: Vec<String>,
-    group: Option<GroupId>,
-    expiry: Expiry,
-}
-
-impl KeyEntry {
-    /// The entry of a key.
-    #[must_use]
-    pub fn of(key: &ApiKey) -> Self {
-        Self {
-            id: key.id.clone(),
-            name: key.name.to_lowercase(),
-            created_at: key.created_at,
-            last_used_at: key.last_used_at,
-            is_deleted: key.deleted.is_some(),
-            is_active: key.is_active,
-            platforms: platforms(&key.permissions),
-            tags: key.tags.clone(),
-            group: key.group.clone(),
-            expiry: key.expiry,
-        }
-    }
-
-    /// The key's id.
-    pub fn id(&self) -> &KeyId {
-        &self.id
-    }
-
-    fn place(&self, sort: KeySort, last_used: &HashMap<String, u64>) -> Cursor {
-        let id = self.id.to_string();
-        let value = match sort {
-            KeySort::CreatedAt => SortValue::Number(self.created_at.as_millis()),
-            KeySort::Name => SortValue::Text(self.name.clone()),
-            KeySort::LastUsedAt => {
-                let known = self.last_used_at.map_or(0, Timestamp::as_millis);
-                SortValue::Number(last_used.get(&id).copied().unwrap_or(known))
-            }
-        };
-        Cursor { value, id }
-    }
-}
-
-impl KeyFilter {
-    fn matches(&self, key: &KeyEntry, text: Option<&str>) -> bool {
-        self.is_deleted.is_none_or(|wanted| wanted == key.is_deleted)
-            && self.is_active.is_none_or(|wanted| wanted == key.is_active)
-            && self.permissions.as_ref().is_none_or(|wanted| platforms(wanted) == key.platforms)
-            && self.tag.as_ref().is_none_or(|wanted| key.tags.contains(wanted))
-            && self.group.as_ref().is_none_or(|wanted| key.group.as_ref() == Some(wanted))
-            && self.is_expired.is_none_or(|(wanted, now)| wanted == key.expiry.is_over(now))
-            && text.is_none_or(|text| {
-                key.name.contains(text) || key.id.as_str().to_lowercase().contains(text)
-            })
-    }
-}
-
-/// The entries of all keys, as of a version.
-#[derive(Clone, Debug, Default)]
+/// All keys, as of a version.
+#[derive(Debug, Default)]
 pub struct KeyListing {
     /// [`ConfigVersion::keys`](crate::ConfigVersion::keys) of which it is at least. `None`: it holds
     /// nothing yet.
     pub version: Option<u64>,
-    entries: BTreeMap<KeyId, Arc<KeyEntry>>,
+    entries: HashMap<KeyId, Entry>,
+}
+
+/// A key, and what of it has to be made to be compared.
+#[derive(Debug)]
+struct Entry {
+    key: Arc<ApiKey>,
+    /// Its name in lower case.
+    name: String,
 }
 
 impl KeyListing {
     /// A listing of these keys.
     #[must_use]
-    pub fn new(version: u64, keys: impl IntoIterator<Item = KeyEntry>) -> Self {
-        let entries = keys.into_iter().map(|key| (key.id.clone(), Arc::new(key)));
+    pub fn new(version: u64, keys: impl IntoIterator<Item = ApiKey>) -> Self {
+        let entries = keys.into_iter().map(|key| (key.id.clone(), Entry::of(key)));
         Self { version: Some(version), entries: entries.collect() }
     }
 
-    /// The same as of a later version, in which these keys have changed; `None`: they are gone.
-    #[must_use]
-    pub fn changed(
-        &self,
+    /// Makes it that of a later version, in which these keys have changed; `None`: they are gone.
+    pub fn change(
+        &mut self,
         version: u64,
-        changes: impl IntoIterator<Item = (KeyId, Option<KeyEntry>)>,
-    ) -> Self {
-        let mut entries = self.entries.clone();
-        for (id, entry) in changes {
-            match entry {
-                Some(entry) => entries.insert(id, Arc::new(entry)),
-                None => entries.remove(&id),
+        changes: impl IntoIterator<Item = (KeyId, Option<ApiKey>)>,
+    ) {
+        for (id, key) in changes {
+            match key {
+                Some(key) => self.entries.insert(id, Entry::of(key)),
+                None => self.entries.remove(&id),
             };
         }
-        Self { version: Some(version), entries }
+        self.version = Some(version);
+    }
+
+    /// Notes of keys when they were last used. Nothing makes a use forgotten that is known.
+    pub fn note_uses<'a>(&mut self, uses: impl IntoIterator<Item = (&'a str, Timestamp)>) {
+        for (id, at) in uses {
+            if let Some(entry) = self.entries.get_mut(id)
+                && entry.key.last_used_at.unwrap_or_default() < at
+            {
+                // Copied only while an answer is made of it.
+                Arc::make_mut(&mut entry.key).last_used_at = Some(at);
+            }
+        }
     }
 
     /// Keeps the keys that `is_there` says are still there.
     pub fn retain(&mut self, is_there: impl Fn(&KeyId) -> bool) {
         self.entries.retain(|id, _| is_there(id));
+    }
+
+    /// The ids of its keys.
+    pub fn ids(&self) -> impl Iterator<Item = &KeyId> {
+        self.entries.keys()
     }
 
     /// How many keys it holds.
@@ -173,16 +130,75 @@ impl KeyListing {
         self.entries.is_empty()
     }
 
-    /// The ids of the page that `query` asks for. `last_used` says of each key that was used since it was
-    /// listed when it last was, in milliseconds; it is looked at only if that is what the keys are sorted by.
-    pub fn page(&self, query: &KeyQuery, last_used: &HashMap<String, u64>) -> Page<KeyId> {
+    /// The page that `query` asks for, of keys as they were when they were last changed, and last noted to
+    /// be used.
+    pub fn page(&self, query: &KeyQuery) -> Page<Arc<ApiKey>> {
         let text = query.filter.text.as_ref().map(|text| text.to_lowercase());
-        let found = self.entries.values().filter(|key| query.filter.matches(key, text.as_deref()));
-        let placed = found.map(|key| (key.place(query.sort, last_used), key.id.clone()));
-        page_of(placed, query.order, query.after.as_ref(), query.limit)
+        let found =
+            self.entries.values().filter(|entry| entry.matches(&query.filter, text.as_deref()));
+        let placed = found.map(|entry| (entry.place(query.sort), &entry.key));
+        page_of(placed, query.order, query.after.as_ref(), query.limit).map(Arc::clone)
+    }
+}
+
+impl Entry {
+    fn of(key: ApiKey) -> Self {
+        Self { name: key.name.to_lowercase(), key: Arc::new(key) }
+    }
+
+    fn place(&self, sort: KeySort) -> Place<'_> {
+        let moment = |at: Timestamp| PlaceValue::Number(at.as_millis());
+        let value = match sort {
+            KeySort::CreatedAt => moment(self.key.created_at),
+            KeySort::Name => PlaceValue::Text(&self.name),
+            KeySort::LastUsedAt => moment(self.key.last_used_at.unwrap_or_default()),
+        };
+        Place { value, id: self.key.id.as_str() }
+    }
+
+    /// Whether a filter, whose text is `text` in lower case, asks for it.
+    fn matches(&self, filter: &KeyFilter, text: Option<&str>) -> bool {
+        let Self { key, name } = self;
+        filter.is_deleted.is_none_or(|wanted| wanted == key.deleted.is_some())
+            && filter.is_active.is_none_or(|wanted| wanted == key.is_active)
+            && filter
+                .permissions
+                .as_ref()
+                .is_none_or(|wanted| platforms(wanted) == platforms(&key.permissions))
+            && filter.tag.as_ref().is_none_or(|wanted| key.tags.contains(wanted))
+            && filter.group.as_ref().is_none_or(|wanted| key.group.as_ref() == Some(wanted))
+            && filter.is_expired.is_none_or(|(wanted, now)| wanted == key.expiry.is_over(now))
+            && text.is_none_or(|text| {
+                name.contains(text) || key.id.as_str().to_lowercase().contains(text)
+            })
     }
 }
 
 fn platforms(permissions: &Permissions) -> (bool, bool) {
     (permissions.allow(Platform::ClaudeConsole), permissions.allow(Platform::Codex))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::fixture::{at, key};
+
+    #[test]
+    fn a_use_is_noted_and_never_forgotten() {
+        let mut listing = KeyListing::new(1, [key("a", 1), key("b", 2)]);
+        let query = KeyQuery { sort: KeySort::LastUsedAt, limit: 9, ..KeyQuery::default() };
+        let uses = |listing: &KeyListing| {
+            let keys = listing.page(&query).items;
+            keys.into_iter().map(|key| key.last_used_at).collect::<Vec<_>>()
+        };
+        let shown = listing.page(&query);
+        listing.note_uses([("b", at(9)), ("gone", at(9))]);
+        listing.note_uses([("b", at(8)), ("a", Timestamp::EPOCH)]);
+        assert_eq!(uses(&listing), [Some(at(9)), key("a", 1).last_used_at]);
+        assert_eq!(shown.items.len(), 2);
+        assert!(
+            shown.items.iter().all(|key| key.last_used_at != Some(at(9))),
+            "it is the reader's"
+        );
+    }
 }

@@ -1,5 +1,7 @@
 //! Where API keys are kept.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use relay_domain::{ApiKey, KeyDigest, KeyId, Timestamp};
 
@@ -49,8 +51,13 @@ pub trait KeyRepository: Send + Sync {
     /// Every key, the newest first. Reads all of them: for exports and the command line.
     async fn list(&self) -> Result<Vec<ApiKey>, StoreError>;
 
-    /// A part of the keys. Fast with tens of thousands of them.
+    /// A part of the keys. Fast with tens of thousands of them. Which keys are on it, and their order, is
+    /// decided on what is known of them since they were last changed; those on it are read as they are.
     async fn page(&self, query: &KeyQuery) -> Result<Page<ApiKey>, StoreError>;
+
+    /// All that `query` asks for at once, its limit aside, as they are since they were last changed. Fast
+    /// with tens of thousands of them, which are kept in memory for it.
+    async fn all(&self, query: &KeyQuery) -> Result<Page<Arc<ApiKey>>, StoreError>;
 
     /// Writes everything but `last_used_at` and `created_at`, if the stored revision still is
     /// `key.revision`, and raises it. Deleting, restoring and giving another secret are updates too.

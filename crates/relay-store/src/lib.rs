@@ -57,7 +57,7 @@ pub use events::{
 };
 pub use groups::GroupRepository;
 pub use idempotency::{ANSWER_KEPT, CLAIM_KEPT, Claim, IdempotencyRepository};
-pub use key_listing::{KeyEntry, KeyFilter, KeyListing, KeyQuery, KeySort};
+pub use key_listing::{KeyFilter, KeyListing, KeyQuery, KeySort};
 pub use keys::KeyRepository;
 pub use ledger::{
     Admission, AdmitRequest, Assignment, Binding, Charge, Checkpoint, ConfigVersion, Crossing,

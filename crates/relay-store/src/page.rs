@@ -52,22 +52,56 @@ pub enum Order {
     Descending,
 }
 
+/// A [`Cursor`] that is not kept.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Place<'a> {
+    pub(crate) value: PlaceValue<'a>,
+    pub(crate) id: &'a str,
+}
+
+/// A [`SortValue`] that is not kept.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum PlaceValue<'a> {
+    Number(u64),
+    Text(&'a str),
+}
+
+impl<'a> From<&'a Cursor> for Place<'a> {
+    fn from(cursor: &'a Cursor) -> Self {
+        let value = match &cursor.value {
+            SortValue::Number(number) => PlaceValue::Number(*number),
+            SortValue::Text(text) => PlaceValue::Text(text),
+        };
+        Self { value, id: &cursor.id }
+    }
+}
+
+impl From<Place<'_>> for Cursor {
+    fn from(place: Place<'_>) -> Self {
+        let value = match place.value {
+            PlaceValue::Number(number) => SortValue::Number(number),
+            PlaceValue::Text(text) => SortValue::Text(text.to_owned()),
+        };
+        Self { value, id: place.id.to_owned() }
+    }
+}
+
 /// The page of `items`, each with its place, that begins after `after`.
-pub(crate) fn page_of<T>(
-    items: impl Iterator<Item = (Cursor, T)>,
+pub(crate) fn page_of<'a, T>(
+    items: impl Iterator<Item = (Place<'a>, T)>,
     order: Order,
     after: Option<&Cursor>,
     limit: usize,
 ) -> Page<T> {
-    let mut all: Vec<(Cursor, T)> = items.collect();
+    let mut all: Vec<(Place<'a>, T)> = items.collect();
     let total = u64::try_from(all.len()).ok();
-    if let Some(after) = after {
+    if let Some(after) = after.map(Place::from) {
         all.retain(|(place, _)| match order {
-            Order::Ascending => after < place,
-            Order::Descending => place < after,
+            Order::Ascending => after < *place,
+            Order::Descending => *place < after,
         });
     }
-    let compare = |a: &(Cursor, T), b: &(Cursor, T)| match order {
+    let compare = |a: &(Place<'_>, T), b: &(Place<'_>, T)| match order {
         Order::Ascending => a.0.cmp(&b.0),
         Order::Descending => b.0.cmp(&a.0),
     };
@@ -78,7 +112,7 @@ pub(crate) fn page_of<T>(
     }
     all.truncate(limit);
     all.sort_unstable_by(compare);
-    let next = all.last().filter(|_| has_more).map(|(place, _)| place.clone());
+    let next = all.last().filter(|_| has_more).map(|(place, _)| Cursor::from(*place));
     Page { items: all.into_iter().map(|(_, item)| item).collect(), total, next }
 }
 
@@ -86,8 +120,11 @@ pub(crate) fn page_of<T>(
 mod tests {
     use super::*;
 
-    fn place(number: u64) -> Cursor {
-        Cursor { value: SortValue::Number(number / 2), id: number.to_string() }
+    const IDS: [&str; 7] = ["0", "1", "2", "3", "4", "5", "6"];
+
+    fn place(number: usize) -> Place<'static> {
+        let value = PlaceValue::Number(u64::try_from(number / 2).unwrap());
+        Place { value, id: IDS[number] }
     }
 
     #[test]
@@ -105,7 +142,7 @@ mod tests {
                         break;
                     }
                 }
-                let mut expected: Vec<u64> = (0..7).collect();
+                let mut expected: Vec<usize> = (0..7).collect();
                 if order == Order::Descending {
                     expected.reverse();
                 }
@@ -117,7 +154,7 @@ mod tests {
     #[test]
     fn an_item_that_is_gone_still_marks_its_place() {
         let items = [0, 1, 5].map(|number| (place(number), number));
-        let page = page_of(items.into_iter(), Order::Ascending, Some(&place(3)), 9);
+        let page = page_of(items.into_iter(), Order::Ascending, Some(&place(3).into()), 9);
         assert_eq!((page.items, page.next), (vec![5], None));
     }
 }

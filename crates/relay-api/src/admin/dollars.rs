@@ -76,7 +76,11 @@ fn exact(number: &Number, scale: u32) -> Option<i64> {
 
 /// Shows a limit. None is zero.
 pub(crate) fn show(limit: Option<NanoUsd>) -> Number {
-    let dollars = limit.unwrap_or(NanoUsd::ZERO).to_string();
+    let amount = limit.unwrap_or(NanoUsd::ZERO);
+    if amount == NanoUsd::ZERO {
+        return Number::from(0);
+    }
+    let dollars = amount.to_string();
     // Its text is a decimal number, so that it is one in JSON too.
     dollars.strip_suffix(".00").unwrap_or(&dollars).parse().unwrap_or_else(|_| Number::from(0))
 }

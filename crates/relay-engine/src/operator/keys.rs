@@ -4,6 +4,7 @@ mod bulk;
 mod change;
 mod standing;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use relay_domain::{
@@ -128,6 +129,15 @@ impl Operator {
     /// The store's.
     pub async fn page_of_keys(&self, query: &KeyQuery) -> Result<Page<ApiKey>, OperatorError> {
         Ok(self.stores.keys.page(query).await?)
+    }
+
+    /// All keys that are asked for at once, the limit aside.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn all_keys(&self, query: &KeyQuery) -> Result<Page<Arc<ApiKey>>, OperatorError> {
+        Ok(self.stores.keys.all(query).await?)
     }
 
     /// Every key, deleted ones included, the newest first.

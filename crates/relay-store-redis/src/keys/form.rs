@@ -20,26 +20,8 @@ use crate::javascript_date;
 pub(crate) const INDEXED: [&str; 6] = ["name", "tags", "isActive", "isDeleted", "apiKey", RETIRING];
 /// The fields that say whether a key's time has begun.
 pub(super) const ACTIVATION: [&str; 2] = ["expirationMode", "isActivated"];
-/// The fields of which a listing of keys is made.
-pub(super) const LISTED: [&str; 17] = [
-    "apiKey",
-    "name",
-    "createdAt",
-    "isActive",
-    ACTIVE_BEFORE,
-    "isDeleted",
-    "deletedAt",
-    "updatedAt",
-    "permissions",
-    "tags",
-    GROUP,
-    "expirationMode",
-    "expiresAt",
-    "activationDays",
-    "activationUnit",
-    "isActivated",
-    "activatedAt",
-];
+/// When a key was last used, which settlements write.
+pub(super) const LAST_USED: &str = "lastUsedAt";
 /// What stands in a list of permissions that allows nothing: an empty one allows everything.
 const NOTHING: &str = "none";
 
@@ -103,7 +85,7 @@ pub(crate) fn parse(id: &str, hash: &Hash, calendar: Calendar) -> Result<ApiKey,
         created_by: hash.text_or_empty("createdBy"),
         created_at,
         updated_at: hash.moment("updatedAt"),
-        last_used_at: hash.moment("lastUsedAt"),
+        last_used_at: hash.moment(LAST_USED),
         revision: revision(hash),
     })
 }
@@ -123,7 +105,7 @@ pub(super) fn fixed_fields(key: &ApiKey) -> Vec<(&'static str, String)> {
     vec![
         ("id", key.id.to_string()),
         ("createdAt", key.created_at.to_string()),
-        ("lastUsedAt", moment_or_empty(key.last_used_at)),
+        (LAST_USED, moment_or_empty(key.last_used_at)),
     ]
 }
 

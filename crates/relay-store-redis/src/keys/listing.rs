@@ -1,13 +1,14 @@
-//! Pages of API keys, by an index of them in memory that is brought up to date before each.
+//! Lists of API keys, by all of them in memory, which are brought up to date before each.
 //!
 //! Every change of a key raises the version of keys and puts the key's id in front of a short list, in one
 //! step: who knows an older version reads only the keys at the front of that list.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 use redis::Pipeline;
-use relay_domain::{ApiKey, KeyId};
-use relay_store::{KeyEntry, KeyListing, KeyQuery, KeySort, Page, StoreError};
+use relay_domain::{ApiKey, KeyId, Timestamp};
+use relay_store::{KeyListing, KeyQuery, KeySort, Page, StoreError};
 
 use super::{RedisKeys, form};
 use crate::connection;
@@ -30,25 +31,33 @@ pub(super) fn announce(write: &mut GuardedWrite, keyspace: &Keyspace, id: &str) 
 }
 
 impl RedisKeys {
-    /// A page of keys. Only those on it are read as a whole.
+    /// A page of keys. Those on it are read anew.
     pub(super) async fn page_of_keys(&self, query: &KeyQuery) -> Result<Page<ApiKey>, StoreError> {
+        let Page { items, total, next } =
+            self.listed(query, query.sort == KeySort::LastUsedAt).await?;
+        let keys = self.read_keys(items.iter().map(|key| key.id.as_str())).await?;
+        Ok(Page { items: keys.into_iter().flatten().collect(), total, next })
+    }
+
+    /// All keys that are asked for.
+    pub(super) async fn all_keys(&self, query: &KeyQuery) -> Result<Page<Arc<ApiKey>>, StoreError> {
+        self.listed(&KeyQuery { limit: usize::MAX, ..query.clone() }, true).await
+    }
+
+    /// What is asked for, of the listing as it is now.
+    async fn listed(
+        &self,
+        query: &KeyQuery,
+        with_uses: bool,
+    ) -> Result<Page<Arc<ApiKey>>, StoreError> {
         self.index_what_is_not().await?;
-        let Shared { pool, keyspace, calendar, .. } = &*self.shared;
-        let last_used = match query.sort {
-            KeySort::LastUsedAt => self.last_uses().await?,
-            KeySort::CreatedAt | KeySort::Name => HashMap::new(),
-        };
-        let Page { items, total, next } = {
-            let mut listing = self.shared.key_listing.lock().await;
-            self.bring_up_to_date(&mut listing).await?;
-            listing.page(query, &last_used)
-        };
-        let names: Vec<_> = items.iter().map(|id| keyspace.key(id.as_str())).collect();
-        let hashes = scan::read_all(pool, &names).await?;
-        let read =
-            |(id, hash): (&KeyId, &Hash)| form::parse_or_pass_over(id.as_str(), hash, *calendar);
-        let items = items.iter().zip(&hashes).filter_map(read).collect();
-        Ok(Page { items, total, next })
+        let mut listing = self.shared.key_listing.lock().await;
+        self.bring_up_to_date(&mut listing).await?;
+        if with_uses {
+            let uses = self.last_uses(&listing).await?;
+            listing.note_uses(uses.iter().map(|(id, at)| (id.as_str(), *at)));
+        }
+        Ok(listing.page(query))
     }
 
     async fn bring_up_to_date(&self, listing: &mut KeyListing) -> Result<(), StoreError> {
@@ -70,13 +79,13 @@ impl RedisKeys {
                 let changes = changes.iter().take(front.unwrap_or(usize::MAX));
                 let ids: BTreeSet<KeyId> =
                     changes.filter_map(|id| KeyId::try_from(id.as_str()).ok()).collect();
-                let entries = self.entries(ids.iter().map(KeyId::as_str)).await?;
-                *listing = listing.changed(version, ids.into_iter().zip(entries));
+                let keys = self.read_keys(ids.iter().map(KeyId::as_str)).await?;
+                listing.change(version, ids.into_iter().zip(keys));
             }
             Some(_) | None => {
                 let ids = scan::members(pool, keyspace.key_ids()).await?;
-                let entries = self.entries(ids.iter().map(String::as_str)).await?;
-                *listing = KeyListing::new(version, entries.into_iter().flatten());
+                let keys = self.read_keys(ids.iter().map(String::as_str)).await?;
+                *listing = KeyListing::new(version, keys.into_iter().flatten());
             }
         }
         Ok(())
@@ -90,37 +99,64 @@ impl RedisKeys {
         Ok(version.unwrap_or(0))
     }
 
-    /// The entries of keys, in the order of their ids; `None`: there is no such key.
-    async fn entries(
+    /// Keys, in the order of their ids; `None`: there is none that can be read.
+    async fn read_keys(
         &self,
         ids: impl Iterator<Item = &str>,
-    ) -> Result<Vec<Option<KeyEntry>>, StoreError> {
+    ) -> Result<Vec<Option<ApiKey>>, StoreError> {
         let (ids, names): (Vec<_>, Vec<_>) =
             ids.map(|id| (id, self.shared.keyspace.key(id))).unzip();
-        let hashes = scan::read_fields(&self.shared.pool, &names, &form::LISTED).await?;
-        let read = |(id, hash): (&&str, &Hash)| {
-            form::parse_or_pass_over(id, hash, self.shared.calendar).map(|key| KeyEntry::of(&key))
-        };
+        let hashes = scan::read_all(&self.shared.pool, &names).await?;
+        let read =
+            |(id, hash): (&&str, &Hash)| form::parse_or_pass_over(id, hash, self.shared.calendar);
         Ok(ids.iter().zip(&hashes).map(read).collect())
     }
 
-    /// When every key was last used.
-    async fn last_uses(&self) -> Result<HashMap<String, u64>, StoreError> {
+    /// When the keys of a listing were last used.
+    async fn last_uses(
+        &self,
+        listing: &KeyListing,
+    ) -> Result<Vec<(String, Timestamp)>, StoreError> {
         let Shared { pool, keyspace, .. } = &*self.shared;
-        let mut uses = HashMap::new();
-        for from in (0..).step_by(MEMBERS_AT_ONCE) {
-            let mut pipeline = Pipeline::with_capacity(1);
-            pipeline.cmd("ZRANGE").arg(keyspace.keys_by_use()).arg(from);
-            pipeline.arg(from + MEMBERS_AT_ONCE - 1).arg("WITHSCORES");
-            let answer = pool.send(&pipeline).await?.pop().unwrap_or_default();
-            let found: Vec<(String, f64)> = connection::read(answer, "ZRANGE")?;
-            let is_last = found.len() < MEMBERS_AT_ONCE;
-            uses.extend(found.into_iter().map(|(id, score)| (id, whole(score))));
-            if is_last {
-                break;
+        let mut uses = Vec::with_capacity(listing.len());
+        let mut is_last = false;
+        // As many as there should be in one trip, and then on until there are no more.
+        let mut at_once = listing.len() / MEMBERS_AT_ONCE + 1;
+        let mut from = 0;
+        while !is_last {
+            let mut pipeline = Pipeline::with_capacity(at_once);
+            for _ in 0..at_once {
+                pipeline.cmd("ZRANGE").arg(keyspace.keys_by_use()).arg(from);
+                pipeline.arg(from + MEMBERS_AT_ONCE - 1).arg("WITHSCORES");
+                from += MEMBERS_AT_ONCE;
             }
+            for answer in pool.send(&pipeline).await? {
+                let found: Vec<(String, f64)> = connection::read(answer, "ZRANGE")?;
+                is_last = found.len() < MEMBERS_AT_ONCE;
+                let moment = |score| Timestamp::from_millis(whole(score));
+                uses.extend(found.into_iter().map(|(id, score)| (id, moment(score))));
+            }
+            at_once = 1;
+        }
+        if uses.len() < listing.len() {
+            uses.extend(self.uses_beside_the_index(listing, &uses).await?);
         }
         Ok(uses)
+    }
+
+    /// When keys were last used that v1 has left out of its index: settlements note it in the keys alone.
+    async fn uses_beside_the_index(
+        &self,
+        listing: &KeyListing,
+        indexed: &[(String, Timestamp)],
+    ) -> Result<Vec<(String, Timestamp)>, StoreError> {
+        let indexed: HashSet<&str> = indexed.iter().map(|(id, _)| id.as_str()).collect();
+        let ids = listing.ids().map(KeyId::as_str).filter(|id| !indexed.contains(id));
+        let (ids, names): (Vec<_>, Vec<_>) =
+            ids.map(|id| (id.to_owned(), self.shared.keyspace.key(id))).unzip();
+        let hashes = scan::read_fields(&self.shared.pool, &names, &[form::LAST_USED]).await?;
+        let uses = hashes.iter().map(|hash| hash.moment(form::LAST_USED));
+        Ok(ids.into_iter().zip(uses).filter_map(|(id, at)| Some((id, at?))).collect())
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod contract;
 mod corrections;
+mod key_lists;
 mod layout;
 mod limits;
 mod outage;

@@ -1,13 +1,22 @@
 //! What pages of API keys owe their readers.
 
-use relay_domain::{ApiKey, Expiry, Permissions, Platform};
+use relay_domain::{ApiKey, Expiry, Lifetime, Permissions, Platform};
 
-use super::fixture::{admitted, at, group, group_id, key, key_id, record, settlement, signature};
+use super::fixture::{
+    admitted, at, group, group_id, key, key_id, record, rich_key, settlement, signature,
+};
 use crate::{KeyFilter, KeyQuery, KeySort, Order, Stores};
 
 async fn ids(stores: &Stores, query: &KeyQuery) -> Vec<String> {
     let page = stores.keys.page(query).await.unwrap();
     page.items.into_iter().map(|key| key.id.into()).collect()
+}
+
+/// The ids of all that is asked for at once.
+async fn all_ids(stores: &Stores, query: &KeyQuery) -> Vec<String> {
+    let all = stores.keys.all(query).await.unwrap();
+    assert_eq!(all.next, None);
+    all.items.iter().map(|key| key.id.to_string()).collect()
 }
 
 /// Six keys of which each is told apart by something.
@@ -51,6 +60,7 @@ pub async fn keys_are_found_by_what_they_are(stores: &Stores) {
     for (name, filter, expected) in cases {
         let query = KeyQuery { filter, limit: 10, ..KeyQuery::default() };
         assert_eq!(ids(stores, &query).await.concat(), expected, "{name}");
+        assert_eq!(all_ids(stores, &query).await.concat(), expected, "{name}, all at once");
         let page = stores.keys.page(&KeyQuery { limit: 1, ..query.clone() }).await.unwrap();
         assert_eq!(page.total, u64::try_from(expected.len()).ok(), "{name}");
         let ascending = KeyQuery { order: Order::Ascending, ..query };
@@ -73,6 +83,9 @@ pub async fn pages_of_keys_follow_each_other(stores: &Stores) {
     let second = stores.keys.page(&query).await.unwrap();
     assert_eq!(second.items.iter().map(|key| key.id.as_str()).collect::<String>(), "dc");
     assert_eq!(second.total, Some(5));
+    let rest = stores.keys.all(&query).await.unwrap();
+    assert_eq!(rest.items.iter().map(|key| key.id.as_str()).collect::<String>(), "dcba");
+    assert_eq!((rest.total, rest.next), (Some(5), None));
     query.after = second.next;
     let third = stores.keys.page(&query).await.unwrap();
     assert_eq!(third.items.iter().map(|key| key.id.as_str()).collect::<String>(), "ba");
@@ -100,6 +113,41 @@ pub async fn a_page_is_never_old(stores: &Stores) {
     }
 }
 
+/// All keys at once are as each of them is, in every field and after every change.
+pub async fn all_keys_at_once_are_never_old(stores: &Stores) {
+    six(stores).await;
+    let query = KeyQuery::default();
+    let check = async |expected: &str| {
+        let all = stores.keys.all(&query).await.unwrap();
+        assert_eq!(all.items.iter().map(|key| key.id.as_str()).collect::<String>(), expected);
+        for key in all.items {
+            assert_eq!(stores.keys.get(&key.id).await.unwrap().as_ref(), Some(&*key));
+        }
+    };
+    check("fedcba").await;
+    let waits = Expiry::after_first_use(Lifetime::days(1));
+    let rich = ApiKey { created_at: at(9), last_used_at: Some(at(3)), ..rich_key("g", 9) };
+    stores.groups.create(&group("team-one")).await.unwrap();
+    stores.keys.import(&rich).await.unwrap();
+    stores.keys.create(&ApiKey { expiry: waits, ..key("h", 10) }).await.unwrap();
+    check("gfedcbah").await;
+    let renamed = ApiKey { name: "renamed".to_owned(), ..key("a", 1) };
+    assert!(stores.keys.update(&renamed).await.unwrap().is_done());
+    assert!(stores.keys.purge(&key_id("b"), 0).await.unwrap().is_done());
+    let end = stores.keys.activate(&key_id("h"), at(20), at(30)).await.unwrap();
+    assert_eq!(end, Some(at(30)));
+    check("gfedcah").await;
+    for (number, id) in [(1, "c"), (2, "g")] {
+        admitted(stores, number, id, at(40)).await;
+        let ended = settlement(record(number, id), at(41));
+        assert!(stores.ledger.settle(&ended).await.unwrap().is_first());
+    }
+    let all = stores.keys.all(&query).await.unwrap();
+    let used: Vec<_> = all.items.iter().filter(|key| key.last_used_at == Some(at(41))).collect();
+    assert_eq!(used.len(), 2);
+    check("gfedcah").await;
+}
+
 /// The order of use is that of settlements.
 pub async fn keys_are_sorted_by_their_use(stores: &Stores) {
     six(stores).await;
@@ -112,4 +160,5 @@ pub async fn keys_are_sorted_by_their_use(stores: &Stores) {
     let page = stores.keys.page(&query).await.unwrap();
     assert_eq!(page.items.iter().map(|key| key.id.as_str()).collect::<String>(), "aecf");
     assert_eq!(page.items[0].last_used_at, Some(at(20)));
+    assert_eq!(all_ids(stores, &query).await.concat(), "aecfdb");
 }

@@ -3,10 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use relay_domain::{Account, ApiKey, KeyDigest, Permissions, Platform};
+use relay_domain::{Account, Actor, ApiKey, AuditEntry, KeyDigest, Permissions, Platform};
 
 use super::fixture::{account, at, group, group_id, key, rich_account, rich_key, signature};
-use crate::{KeyFilter, KeyQuery, KeySort, Order, Stores};
+use crate::{AuditQuery, KeyFilter, KeyQuery, KeySort, Order, Stores};
 
 /// How long each call of one kind took.
 pub struct Timed {
@@ -45,14 +45,33 @@ pub fn one_of_many(number: u64) -> ApiKey {
     }
 }
 
-/// Fills a store with so many keys and accounts.
+/// The `number`th of many changes, as large as that of a key.
+fn one_change(number: u64) -> AuditEntry {
+    let settings = |field| format!("{{\"{field}\":\"{}\"}}", "setting ".repeat(150));
+    let action = if number.is_multiple_of(100) { "key.create" } else { "key.update" };
+    AuditEntry {
+        seq: 0,
+        at: at(number),
+        actor: Actor::admin(if number.is_multiple_of(70) { "automation" } else { "admin" }),
+        action: action.to_owned(),
+        target_kind: "key".to_owned(),
+        target_id: format!("key-{}", number % 1_000),
+        before: Some(settings("before")),
+        after: Some(settings("after")),
+    }
+}
+
+/// Fills a store with so many keys, as many changes in the trail, and accounts.
 pub async fn fill(stores: &Stores, keys: u64, accounts: u32) {
     for name in (0..50).step_by(5).map(|number| format!("group-{number}")) {
         stores.groups.create(&group(&name)).await.unwrap();
     }
     stores.groups.create(&group("team-one")).await.unwrap();
-    let keys: Vec<_> = (0..keys).map(one_of_many).collect();
-    stores.keys.create_many(&keys).await.unwrap();
+    let many: Vec<_> = (0..keys).map(one_of_many).collect();
+    stores.keys.create_many(&many).await.unwrap();
+    for number in 0..keys {
+        stores.audit.append(&one_change(number)).await.unwrap();
+    }
     for number in 0..accounts {
         let id = format!("account-{number:04}");
         let account: Account = if number % 2 == 0 { account(&id) } else { rich_account(&id) };
@@ -96,6 +115,15 @@ pub async fn time(stores: &Stores, keys: u64, rounds: u64) -> Vec<Timed> {
         }
         all.push(sorted(name, took));
     }
+    let mut took = Vec::new();
+    for _ in 0..rounds {
+        let began = Instant::now();
+        let all = stores.keys.all(&KeyQuery::default()).await.unwrap();
+        took.push(began.elapsed());
+        assert_eq!(all.total, Some(keys));
+    }
+    all.push(sorted("all keys at once", took));
+    all.extend(time_the_trail(stores, rounds).await);
     let mut took = [Vec::new(), Vec::new(), Vec::new(), Vec::new()];
     for round in 0..rounds {
         let asked = one_of_many(round * 7 % keys);
@@ -116,6 +144,31 @@ pub async fn time(stores: &Stores, keys: u64, rounds: u64) -> Vec<Timed> {
     }
     let names = ["a key by id", "a key by digest", "a page after a change", "all accounts"];
     all.extend(names.into_iter().zip(took).map(|(name, took)| sorted(name, took)));
+    all
+}
+
+/// Times the trail of changes: a page of it, and of what is seldom found in it.
+async fn time_the_trail(stores: &Stores, rounds: u64) -> Vec<Timed> {
+    let is = |text: &str| Some(text.to_owned());
+    let page = AuditQuery { limit: 50, ..AuditQuery::default() };
+    let key = AuditQuery { target_kind: is("key"), target_id: is("key-7"), ..page.clone() };
+    let queries = [
+        ("changes by action", AuditQuery { action: is("key.create"), ..page.clone() }),
+        ("changes by who made them", AuditQuery { actor: is("automation"), ..page.clone() }),
+        ("changes of what is not there", AuditQuery { target_kind: is("group"), ..page.clone() }),
+        ("changes of one key", key),
+        ("the latest changes", page),
+    ];
+    let mut all = Vec::new();
+    for (name, query) in queries {
+        let mut took = Vec::new();
+        for _ in 0..rounds {
+            let began = Instant::now();
+            stores.audit.page(&query).await.unwrap();
+            took.push(began.elapsed());
+        }
+        all.push(sorted(name, took));
+    }
     all
 }
 

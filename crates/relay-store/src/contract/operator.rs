@@ -124,6 +124,7 @@ pub async fn the_trail_is_read_newest_first(stores: &Stores) {
         entry("root", "key.update", "a"),
         entry("bot", "account.create", "b"),
         entry("bot", "key.update", "c"),
+        entry("bot", "keys.update", "c"),
     ];
     let mut written = Vec::new();
     for entry in entries {
@@ -133,8 +134,8 @@ pub async fn the_trail_is_read_newest_first(stores: &Stores) {
     }
     let is = |text: &str| Some(text.to_owned());
     let cases = [
-        ("all", AuditQuery::default(), vec![3, 2, 1, 0]),
-        ("by actor", AuditQuery { actor: is("bot"), ..AuditQuery::default() }, vec![3, 2]),
+        ("all", AuditQuery::default(), vec![4, 3, 2, 1, 0]),
+        ("by actor", AuditQuery { actor: is("bot"), ..AuditQuery::default() }, vec![4, 3, 2]),
         ("by action", AuditQuery { action: is("key.update"), ..AuditQuery::default() }, vec![3, 1]),
         (
             "by kind of action",
@@ -145,16 +146,20 @@ pub async fn the_trail_is_read_newest_first(stores: &Stores) {
         (
             "by kind and target",
             AuditQuery { target_kind: is("key"), target_id: is("c"), ..AuditQuery::default() },
-            vec![3],
+            vec![4, 3],
         ),
         (
             "from then on",
             AuditQuery { from: Some(at(5)), ..AuditQuery::default() },
-            vec![3, 2, 1, 0],
+            vec![4, 3, 2, 1, 0],
         ),
         ("later", AuditQuery { from: Some(at(6)), ..AuditQuery::default() }, vec![]),
         ("before", AuditQuery { to: Some(at(5)), ..AuditQuery::default() }, vec![]),
-        ("until then", AuditQuery { to: Some(at(6)), ..AuditQuery::default() }, vec![3, 2, 1, 0]),
+        (
+            "until then",
+            AuditQuery { to: Some(at(6)), ..AuditQuery::default() },
+            vec![4, 3, 2, 1, 0],
+        ),
         ("none", AuditQuery { target_kind: is("group"), ..AuditQuery::default() }, vec![]),
     ];
     for (name, query, expected) in cases {
@@ -173,6 +178,44 @@ pub async fn the_trail_is_read_newest_first(stores: &Stores) {
             }
         }
         assert_eq!(seen, expected, "{name}, one at a time");
+    }
+}
+
+/// What is seldom is found in a long trail, whoever was named as what was searched for in a change.
+pub async fn what_is_seldom_is_found_in_a_long_trail(stores: &Stores) {
+    let mut written = Vec::new();
+    for number in 0..620 {
+        let mut entry = entry("root", "key.update", "a");
+        if number % 300 == 10 {
+            entry = self::entry("名 \"b\"", "group.create", "\\ é");
+        } else {
+            let quoted = r#"{"name":"名 \"b\"","action":"group.create","target_id":"\\ é"}"#;
+            entry.before = Some(quoted.to_owned());
+        }
+        let seq = stores.audit.append(&entry).await.unwrap();
+        if entry.action == "group.create" {
+            written.insert(0, AuditEntry { seq, ..entry });
+        }
+    }
+    assert_eq!(written.len(), 3);
+    let is = |text: &str| Some(text.to_owned());
+    for query in [
+        AuditQuery { action: is("group.create"), ..AuditQuery::default() },
+        AuditQuery { action: is("group."), ..AuditQuery::default() },
+        AuditQuery { actor: is("名 \"b\""), ..AuditQuery::default() },
+        AuditQuery { target_kind: is("key"), target_id: is("\\ é"), ..AuditQuery::default() },
+    ] {
+        let (mut seen, mut before) = (Vec::new(), None);
+        loop {
+            let query = AuditQuery { limit: 2, before, ..query.clone() };
+            let page = stores.audit.page(&query).await.unwrap();
+            seen.extend(page.entries);
+            before = page.next;
+            if before.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, written, "{query:?}");
     }
 }
 

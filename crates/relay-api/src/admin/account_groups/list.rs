@@ -2,21 +2,20 @@
 
 use axum::Json;
 use relay_domain::AccountGroup;
-use relay_store::{Cursor, Order, SortValue};
+use relay_store::{Order, SortValue};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::view::AccountGroupView;
 use crate::admin::error::ApiError;
 use crate::admin::extract::QueryOf;
-use crate::admin::paging::{PageQuery, Part};
+use crate::admin::paging::{GroupSortName, Listed, PageQuery, Part, by_moment, by_name};
 use crate::admin::session::Session;
 
 /// Groups of accounts.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct AccountGroupList {
-    /// By name.
     groups: Vec<AccountGroupView>,
     /// How many there are of those that were asked for, on all pages.
     total: usize,
@@ -31,20 +30,36 @@ pub(super) struct AccountGroupList {
     path = "/api/v2/account-groups",
     tag = "Account Groups",
     security(("bearerAuth" = [])),
-    params(PageQuery),
+    params(PageQuery<GroupSortName>),
     responses((status = 200, body = AccountGroupList), ApiError),
 )]
 pub(super) async fn list_account_groups(
     session: Session,
-    QueryOf(query): QueryOf<PageQuery>,
+    QueryOf(query): QueryOf<PageQuery<GroupSortName>>,
 ) -> Result<Json<AccountGroupList>, ApiError> {
     let groups = session.operator().account_groups().await?;
-    let place = |group: &AccountGroup| Cursor {
-        value: SortValue::Text(group.name.clone()),
-        id: group.id.to_string(),
-    };
-    let Part { items, total, next_cursor } =
-        query.part_of(groups, ("name", Order::Ascending), place, |group| &group.name)?;
+    let Part { items, total, next_cursor } = query.part_of(groups)?;
     let groups = items.into_iter().map(AccountGroupView::from).collect();
     Ok(Json(AccountGroupList { groups, total, next_cursor }))
+}
+
+impl Listed for AccountGroup {
+    type Sort = GroupSortName;
+
+    const ORDER: Order = Order::Ascending;
+
+    fn id(&self) -> &str {
+        self.id.as_str()
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn value(&self, sort: GroupSortName) -> SortValue {
+        match sort {
+            GroupSortName::Name => by_name(&self.name),
+            GroupSortName::CreatedAt => by_moment(Some(self.created_at)),
+        }
+    }
 }

@@ -27,8 +27,10 @@ pub(super) struct AccountFilter {
     /// Only those with this text in their name or id, in whatever case.
     search: Option<String>,
     /// What they are sorted by; their priority unless told otherwise.
+    #[param(inline)]
     sort: Option<SortName>,
     /// Which way; ascending unless told otherwise.
+    #[param(inline)]
     order: Option<OrderName>,
     /// Goes on after a page: its `nextCursor`.
     cursor: Option<String>,

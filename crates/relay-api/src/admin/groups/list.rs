@@ -2,21 +2,20 @@
 
 use axum::Json;
 use relay_domain::KeyGroup;
-use relay_store::{Cursor, Order, SortValue};
+use relay_store::{Order, SortValue};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::view::GroupView;
 use crate::admin::error::ApiError;
 use crate::admin::extract::QueryOf;
-use crate::admin::paging::{PageQuery, Part};
+use crate::admin::paging::{GroupSortName, Listed, PageQuery, Part, by_moment, by_name};
 use crate::admin::session::Session;
 
 /// Groups of API keys.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct GroupList {
-    /// By name.
     groups: Vec<GroupView>,
     /// How many there are of those that were asked for, on all pages.
     total: usize,
@@ -31,20 +30,36 @@ pub(super) struct GroupList {
     path = "/api/v2/groups",
     tag = "Groups",
     security(("bearerAuth" = [])),
-    params(PageQuery),
+    params(PageQuery<GroupSortName>),
     responses((status = 200, body = GroupList), ApiError),
 )]
 pub(super) async fn list_groups(
     session: Session,
-    QueryOf(query): QueryOf<PageQuery>,
+    QueryOf(query): QueryOf<PageQuery<GroupSortName>>,
 ) -> Result<Json<GroupList>, ApiError> {
     let groups = session.operator().groups().await?;
-    let place = |group: &KeyGroup| Cursor {
-        value: SortValue::Text(group.name.clone()),
-        id: group.id.to_string(),
-    };
-    let Part { items, total, next_cursor } =
-        query.part_of(groups, ("name", Order::Ascending), place, |group| &group.name)?;
+    let Part { items, total, next_cursor } = query.part_of(groups)?;
     let groups = items.into_iter().map(GroupView::from).collect();
     Ok(Json(GroupList { groups, total, next_cursor }))
+}
+
+impl Listed for KeyGroup {
+    type Sort = GroupSortName;
+
+    const ORDER: Order = Order::Ascending;
+
+    fn id(&self) -> &str {
+        self.id.as_str()
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn value(&self, sort: GroupSortName) -> SortValue {
+        match sort {
+            GroupSortName::Name => by_name(&self.name),
+            GroupSortName::CreatedAt => by_moment(Some(self.created_at)),
+        }
+    }
 }

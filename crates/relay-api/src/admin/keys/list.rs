@@ -1,8 +1,8 @@
 //! `GET /api/v2/keys`
 
-use axum::Json;
+use axum::response::Response;
 use relay_domain::GroupId;
-use relay_store::{KeyQuery, KeySort, Order};
+use relay_store::{KeyQuery, KeySort, Order, Page};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -11,6 +11,7 @@ use super::filter::KeySelection;
 use super::view::KeyView;
 use crate::admin::error::ApiError;
 use crate::admin::extract::QueryOf;
+use crate::admin::long_list;
 use crate::admin::paging::{self, OrderName};
 use crate::admin::session::Session;
 
@@ -42,9 +43,11 @@ pub(super) struct KeyListQuery {
     cursor: Option<String>,
     /// What they are sorted by; by when they were made unless told otherwise.
     #[serde(default)]
+    #[param(inline)]
     sort: KeySortName,
     /// Which way; the greatest and newest first unless told otherwise.
     #[serde(default)]
+    #[param(inline)]
     order: OrderName,
 }
 
@@ -78,7 +81,7 @@ impl From<KeySortName> for KeySort {
     }
 }
 
-/// API keys.
+/// API keys. Written out with the keys put in one after the other.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct KeyList {
@@ -102,7 +105,7 @@ pub(super) struct KeyList {
 pub(super) async fn list_keys(
     session: Session,
     QueryOf(query): QueryOf<KeyListQuery>,
-) -> Result<Json<KeyList>, ApiError> {
+) -> Result<Response, ApiError> {
     let (sort, order) = (query.sort.as_str(), Order::from(query.order));
     let selection = KeySelection {
         is_active: query.is_active,
@@ -113,17 +116,21 @@ pub(super) async fn list_keys(
         expired: query.expired,
     };
     let is_deleted = (!query.include_deleted).then_some(false);
+    let limit = paging::check_limit(query.limit)?;
     let after = query.cursor.map(|cursor| paging::read(&cursor, sort, order)).transpose()?;
     let asked = KeyQuery {
         filter: selection.into_filter(is_deleted, session.now()),
         sort: query.sort.into(),
         order,
         after,
-        limit: paging::check_limit(query.limit)?.unwrap_or(usize::MAX),
+        limit: limit.unwrap_or(usize::MAX),
     };
-    let page = session.operator().page_of_keys(&asked).await?;
+    let page: Page<KeyView> = match limit {
+        Some(_) => session.operator().page_of_keys(&asked).await?.map(KeyView::from),
+        None => session.operator().all_keys(&asked).await?.map(KeyView::from),
+    };
     let next_cursor = page.next.map(|next| paging::print(sort, order, next)).transpose()?;
-    let keys: Vec<KeyView> = page.items.into_iter().map(KeyView::from).collect();
-    let total = page.total.unwrap_or(keys.len() as u64);
-    Ok(Json(KeyList { keys, total, next_cursor }))
+    let total = page.total.unwrap_or(page.items.len() as u64);
+    let shell = KeyList { keys: Vec::new(), total, next_cursor };
+    Ok(long_list::answer(&shell, page.items)?)
 }

@@ -1,24 +1,59 @@
 //! An API key as operators see it: all but its digest.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use relay_domain::{
-    ApiKey, ExpiryMode, LifetimeUnit, Multiplier, Permissions, Platform, Signature, Timestamp,
-    UnpricedPolicy, WaitQueue,
+    ApiKey, ExpiryMode, GroupId, LifetimeUnit, Multiplier, Permissions, Platform, Signature,
+    Timestamp, UnpricedPolicy, WaitQueue,
 };
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Serialize, Serializer};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::admin::limits_view::LimitsView;
+
+/// An API key, which takes its shape when it is written out: a list may hold very many.
+pub(super) struct KeyView(Arc<ApiKey>);
+
+impl From<Arc<ApiKey>> for KeyView {
+    fn from(key: Arc<ApiKey>) -> Self {
+        Self(key)
+    }
+}
+
+impl From<ApiKey> for KeyView {
+    fn from(key: ApiKey) -> Self {
+        Self(Arc::new(key))
+    }
+}
+
+impl Serialize for KeyView {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        KeyShape::of(&self.0).serialize(serializer)
+    }
+}
+
+impl PartialSchema for KeyView {
+    fn schema() -> RefOr<Schema> {
+        KeyShape::schema()
+    }
+}
+
+impl ToSchema for KeyView {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        KeyShape::schemas(schemas);
+    }
+}
 
 /// An API key. Where v2 has an empty text for what has not happened yet, so has this.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(clippy::struct_excessive_bools, reason = "the shape of v2's JSON")]
-pub(super) struct KeyView {
-    id: String,
-    name: String,
-    description: String,
+struct KeyShape<'a> {
+    id: &'a str,
+    name: &'a str,
+    description: &'a str,
     created_at: String,
     updated_at: String,
     last_used_at: String,
@@ -27,15 +62,15 @@ pub(super) struct KeyView {
     #[serde(skip_serializing_if = "Option::is_none")]
     deleted_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    deleted_by: Option<String>,
+    deleted_by: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    deleted_by_type: Option<String>,
+    deleted_by_type: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     restored_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    restored_by: Option<String>,
+    restored_by: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    restored_by_type: Option<String>,
+    restored_by_type: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<String>,
     /// `fixed` or `activation`.
@@ -51,13 +86,13 @@ pub(super) struct KeyView {
     #[serde(skip_serializing_if = "Option::is_none")]
     codex_account_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    group_id: Option<String>,
+    group_id: Option<&'a str>,
     /// `all`, `claude`, `codex` or `none`.
     permissions: &'static str,
     enable_model_restriction: bool,
-    restricted_models: Vec<String>,
+    restricted_models: &'a [String],
     enable_client_restriction: bool,
-    allowed_clients: Vec<String>,
+    allowed_clients: &'a [String],
     #[serde(flatten)]
     limits: LimitsView,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,14 +103,14 @@ pub(super) struct KeyView {
     /// `refuse` or `fallback`.
     #[serde(skip_serializing_if = "Option::is_none")]
     unpriced: Option<&'static str>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    user_id: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    user_username: String,
-    created_by: String,
-    tags: Vec<String>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    icon: String,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    user_id: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    user_username: &'a str,
+    created_by: &'a str,
+    tags: &'a [String],
+    #[serde(skip_serializing_if = "str::is_empty")]
+    icon: &'a str,
     /// Until when the secret before is good.
     #[serde(skip_serializing_if = "Option::is_none")]
     retiring_secret_until: Option<String>,
@@ -97,18 +132,18 @@ impl From<WaitQueue> for QueueView {
     }
 }
 
-impl From<ApiKey> for KeyView {
-    fn from(key: ApiKey) -> Self {
+impl<'a> KeyShape<'a> {
+    fn of(key: &'a ApiKey) -> Self {
         let moment = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
         let caps = key.window_caps();
-        let [deleted_at, deleted_by, deleted_by_type] = parts(key.deleted);
-        let [restored_at, restored_by, restored_by_type] = parts(key.restored);
+        let (deleted_at, deleted_by, deleted_by_type) = parts(key.deleted.as_ref());
+        let (restored_at, restored_by, restored_by_type) = parts(key.restored.as_ref());
         let is_deleted = deleted_at.is_some();
         Self {
             permissions: permissions(&key.permissions),
-            id: key.id.into(),
-            name: key.name,
-            description: key.description,
+            id: key.id.as_str(),
+            name: &key.name,
+            description: &key.description,
             created_at: key.created_at.to_string(),
             updated_at: moment(key.updated_at),
             last_used_at: moment(key.last_used_at),
@@ -134,11 +169,11 @@ impl From<ApiKey> for KeyView {
             },
             claude_console_account_id: key.claude_binding.text(),
             codex_account_id: key.codex_binding.text(),
-            group_id: key.group.map(String::from),
+            group_id: key.group.as_ref().map(GroupId::as_str),
             enable_model_restriction: key.restricted_models.is_on,
-            restricted_models: key.restricted_models.names,
+            restricted_models: &key.restricted_models.names,
             enable_client_restriction: key.allowed_clients.is_on,
-            allowed_clients: key.allowed_clients.names,
+            allowed_clients: &key.allowed_clients.names,
             limits: LimitsView::of(&key.limits, caps),
             queue: key.queue.map(QueueView::from),
             service_rates: key
@@ -150,20 +185,23 @@ impl From<ApiKey> for KeyView {
                 UnpricedPolicy::Refuse => "refuse",
                 UnpricedPolicy::Fallback => "fallback",
             }),
-            user_id: key.user_id,
-            user_username: key.user_username,
-            created_by: key.created_by,
-            tags: key.tags,
-            icon: key.icon,
+            user_id: &key.user_id,
+            user_username: &key.user_username,
+            created_by: &key.created_by,
+            tags: &key.tags,
+            icon: &key.icon,
             retiring_secret_until: key.retiring.map(|retiring| retiring.until.to_string()),
             revision: key.revision,
         }
     }
 }
 
-fn parts(signature: Option<Signature>) -> [Option<String>; 3] {
-    signature.map_or([None, None, None], |Signature { at, by, by_type }| {
-        [Some(at.to_string()), Some(by), Some(by_type)]
+/// When, by whom and in what quality something was done.
+type Parts<'a> = (Option<String>, Option<&'a str>, Option<&'a str>);
+
+fn parts(signature: Option<&Signature>) -> Parts<'_> {
+    signature.map_or((None, None, None), |Signature { at, by, by_type }| {
+        (Some(at.to_string()), Some(by), Some(by_type))
     })
 }
 

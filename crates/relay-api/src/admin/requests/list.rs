@@ -58,6 +58,7 @@ pub(super) struct RequestFilter {
     #[param(minimum = 1, maximum = 500)]
     limit: Option<usize>,
     /// JSON, unless told otherwise here or by `Accept: text/csv`.
+    #[param(inline)]
     format: Option<FormatName>,
 }
 

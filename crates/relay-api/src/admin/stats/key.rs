@@ -36,6 +36,7 @@ pub(crate) struct ScopeQuery {
     #[param(minimum = 1, maximum = 50_000)]
     limit: Option<usize>,
     /// JSON, unless told otherwise here or by `Accept: text/csv`.
+    #[param(inline)]
     pub(crate) format: Option<FormatName>,
 }
 

@@ -47,6 +47,7 @@ pub(crate) struct UsageQuery {
     #[param(minimum = 1, maximum = 50_000)]
     pub(super) limit: Option<usize>,
     /// JSON, unless told otherwise here or by `Accept: text/csv`.
+    #[param(inline)]
     pub(super) format: Option<FormatName>,
 }
 

@@ -328,41 +328,104 @@ async fn what_is_not_looked_at_is_refused() {
 }
 
 #[tokio::test]
-async fn lists_in_one_order_come_in_pages() {
+async fn short_lists_come_in_pages_and_in_every_order() {
     let office = Office::open().await;
     let token = office.token().await;
-    for (path, list, body) in [
-        ("/api/v2/groups", "groups", r#"{"name":"NAME"}"#),
-        ("/api/v2/account-groups", "groups", r#"{"name":"NAME","platform":"codex"}"#),
-        ("/api/v2/admin-tokens", "tokens", r#"{"name":"NAME","scopes":["read"]}"#),
+    // Made in this order: a later one has no smaller number.
+    let names = ["beta", "Ab", "c", "beta", "aa"];
+    let by_name = ["aa", "Ab", "beta", "beta", "c"];
+    for (path, list, body, by_default) in [
+        ("/api/v2/groups", "groups", r#"{"name":"NAME"}"#, "sort=name&order=asc"),
+        (
+            "/api/v2/account-groups",
+            "groups",
+            r#"{"name":"NAME","platform":"codex"}"#,
+            "sort=name&order=asc",
+        ),
+        (
+            "/api/v2/admin-tokens",
+            "tokens",
+            r#"{"name":"NAME","scopes":["read"]}"#,
+            "sort=createdAt&order=desc",
+        ),
     ] {
-        for name in ["beta", "a", "c", "beta"] {
+        for name in names {
             office.clock.advance(Duration::from_secs(1));
             office.post(path, Some(&token), &body.replace("NAME", name)).await.expect(201);
         }
         let get = async |query: &str| {
             office.get(&format!("{path}?{query}"), Some(&token)).await.expect(200).json()
         };
-        let all = get("").await;
-        assert_eq!((&all["total"], &all["nextCursor"]), (&4.into(), &Value::Null), "{path}");
-        let (mut seen, mut next) = (Vec::new(), String::new());
-        loop {
-            let page = get(&format!("limit=1{next}")).await;
-            assert_eq!(page["total"], 4, "{path}");
-            seen.extend(page[list].as_array().unwrap().clone());
-            let Some(cursor) = page["nextCursor"].as_str() else { break };
-            next = format!("&cursor={cursor}");
+        let items = |page: &Value| page[list].as_array().unwrap().clone();
+        let reversed = |names: [&'static str; 5]| {
+            let mut names = names;
+            names.reverse();
+            names
+        };
+        for (query, expected) in [
+            ("sort=name&order=asc", by_name),
+            ("sort=name&order=desc", reversed(by_name)),
+            ("sort=createdAt&order=asc", names),
+            ("sort=createdAt&order=desc", reversed(names)),
+        ] {
+            let all = get(query).await;
+            assert_eq!((&all["total"], &all["nextCursor"]), (&5.into(), &Value::Null), "{path}");
+            let found: Vec<_> =
+                items(&all).iter().map(|item| item["name"].as_str().unwrap().to_owned()).collect();
+            assert_eq!(found, expected, "{path} {query}");
+            let (mut seen, mut next) = (Vec::new(), String::new());
+            loop {
+                let page = get(&format!("{query}&limit=1{next}")).await;
+                assert_eq!(page["total"], 5, "{path} {query}");
+                seen.extend(items(&page));
+                let Some(cursor) = page["nextCursor"].as_str() else { break };
+                next = format!("&cursor={cursor}");
+            }
+            assert_eq!(seen, items(&all), "{path} {query}");
         }
-        let ids =
-            |items: &[Value]| items.iter().map(|item| item["id"].to_string()).collect::<Vec<_>>();
-        let mut expected = ids(all[list].as_array().unwrap());
-        let mut found = ids(&seen);
-        expected.sort();
-        found.sort();
-        assert_eq!(found, expected, "{path}");
+        assert_eq!(get("").await, get(by_default).await, "{path}");
         assert_eq!(get("search=BETA").await["total"], 2, "{path}");
-        for query in ["limit=0", "limit=201", "cursor=x", "page=2"] {
+        let page = get("limit=1&sort=name&order=asc").await;
+        let cursor = format!("cursor={}", page["nextCursor"].as_str().unwrap());
+        for query in [
+            "limit=0",
+            "limit=201",
+            "cursor=x",
+            "page=2",
+            "sort=colour",
+            "order=up",
+            &format!("{cursor}&sort=name&order=desc"),
+            &format!("{cursor}&sort=createdAt&order=asc"),
+        ] {
             office.get(&format!("{path}?{query}"), Some(&token)).await.expect(400);
         }
+    }
+}
+
+#[tokio::test]
+async fn tokens_are_sorted_by_their_use_and_groups_have_none() {
+    let office = Office::open().await;
+    let token = office.token().await;
+    let path = "/api/v2/admin-tokens";
+    let mut made = Vec::new();
+    for name in ["a", "b", "c"] {
+        let body = format!(r#"{{"name":"{name}","scopes":["read"]}}"#);
+        let answer = office.post(path, Some(&token), &body).await.expect(201).json();
+        made.push(answer["secret"].as_str().unwrap().to_owned());
+    }
+    for secret in [&made[2], &made[0]] {
+        office.clock.advance(Duration::from_mins(5));
+        office.get("/api/v2/groups", Some(secret)).await.expect(200);
+    }
+    let list = office.get(&format!("{path}?sort=lastUsedAt"), Some(&token)).await.expect(200);
+    let names: Vec<_> = list.json()["tokens"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|token| token["name"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(names, ["a", "c", "b"]);
+    for path in ["/api/v2/groups", "/api/v2/account-groups"] {
+        office.get(&format!("{path}?sort=lastUsedAt"), Some(&token)).await.expect(400);
     }
 }

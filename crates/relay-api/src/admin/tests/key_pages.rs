@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::Method;
 use serde_json::{Value, json};
 
 use super::fixture::Office;
@@ -55,6 +56,39 @@ async fn pages_put_together_are_the_list() {
         ("tag=all&limit=1&sort=name&order=asc", &["Aqua"]),
     ] {
         assert_eq!(names(&page(&office, &token, query).await), expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn all_keys_at_once_are_the_pages_put_together_and_as_each_is() {
+    let office = Office::open().await;
+    let token = office.token().await;
+    // More than is sent in one piece.
+    let tags: Vec<_> = (0..60).map(|number| format!("\u{540d} \"{number}\"")).collect();
+    let body = json!({ "count": 90, "template": { "name": "key", "tags": tags } }).to_string();
+    office.post(&format!("{KEYS}/bulk"), Some(&token), &body).await.expect(201);
+    let first = office.get(&format!("{KEYS}?limit=1&sort=name"), Some(&token)).await;
+    let first = first.expect(200).json()["keys"][0]["id"].as_str().unwrap().to_owned();
+    office.send_json(Method::DELETE, &format!("{KEYS}/{first}"), Some(&token), "").await;
+
+    for query in ["sort=name", "sort=createdAt&order=asc&includeDeleted=true", "search=KEY%201"] {
+        let all = office.get(&format!("{KEYS}?{query}"), Some(&token)).await.expect(200);
+        assert_eq!(all.headers["content-type"], "application/json");
+        let all = all.json();
+        assert_eq!((all.get("nextCursor"), all.as_object().unwrap().len()), (None, 2), "{query}");
+        let (mut keys, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = page(&office, &token, &format!("limit=40&{query}{cursor}")).await;
+            assert_eq!(page["total"], all["total"], "{query}");
+            keys.extend(page["keys"].as_array().unwrap().clone());
+            let Some(next) = page["nextCursor"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        assert!(*all["keys"].as_array().unwrap() == keys, "{query}");
+        assert_eq!(all["total"], keys.len(), "{query}");
+        let id = keys[0]["id"].as_str().unwrap();
+        let one = office.get(&format!("{KEYS}/{id}"), Some(&token)).await.expect(200).json();
+        assert_eq!(one["key"], keys[0], "{query}");
     }
 }
 

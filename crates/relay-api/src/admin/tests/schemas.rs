@@ -1,9 +1,11 @@
 //! The document's schemas: no two may have one name, for the document keeps one of them and so says of the
 //! other what is not so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use serde_json::Value;
 
 /// The types below `folder` that make a schema, each with its file.
 fn schemas(folder: &Path, found: &mut Vec<(String, PathBuf)>) {
@@ -42,4 +44,26 @@ fn no_two_schemas_have_one_name() {
     }
     by_name.retain(|_, paths| paths.len() > 1);
     assert!(by_name.is_empty(), "{by_name:#?}");
+}
+
+/// Every reference in `value`.
+fn references<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
+    match value {
+        Value::Object(fields) => {
+            found.extend(fields.get("$ref").and_then(Value::as_str));
+            fields.values().for_each(|value| references(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_schema_that_is_referred_to_is_there() {
+    let document: Value = serde_json::from_str(&crate::openapi::document()).unwrap();
+    let mut found = BTreeSet::new();
+    references(&document, &mut found);
+    assert!(50 < found.len(), "{}", found.len());
+    found.retain(|reference| document.pointer(reference.trim_start_matches('#')).is_none());
+    assert!(found.is_empty(), "{found:?}");
 }
