@@ -40,11 +40,12 @@ fn reopened(folder: &Path, journal: Journal, check: impl FnOnce(&Journal)) {
 
 fn drop_and_wait(folder: &Path, journal: Journal) {
     drop(journal);
+    until_free(&folder.join("journal.log"));
+}
+
+fn until_free(path: &Path) {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-    let free = || {
-        let file = OpenOptions::new().read(true).open(folder.join("journal.log")).unwrap();
-        file.try_lock().is_ok()
-    };
+    let free = || OpenOptions::new().read(true).open(path).unwrap().try_lock().is_ok();
     while !free() {
         assert!(std::time::Instant::now() < deadline, "the file stays locked");
         std::thread::yield_now();
@@ -243,6 +244,7 @@ async fn processes_that_share_a_folder_have_files_of_their_own_and_inherit() {
     second.keep(b"of the second").await.unwrap();
     assert_eq!((first.len(), second.len()), (1, 1));
     drop(second);
+    until_free(&folder.path().join("journal-2.log"));
     reopened(folder.path(), first, |journal| {
         let mut found = entries(journal);
         found.sort();
