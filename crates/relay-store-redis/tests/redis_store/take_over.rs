@@ -14,7 +14,7 @@ use relay_store::contract::fixture::{
     admit_request, at, key, rebind, record, settlement, signature, user,
 };
 use relay_store::{
-    AdminCredentials, AdmitRequest, KeyQuery, PasswordHash, Settlement, Stores, UsageScope,
+    AdminCredentials, AdmitRequest, KeyQuery, PasswordHash, Settlement, Stores, Update, UsageScope,
 };
 use relay_store_redis::Traces;
 use relay_testkit::RedisServer;
@@ -516,6 +516,16 @@ async fn keys_that_are_served_otherwise_than_before_are_named() {
     raw.del::<_, ()>(&["user:u1", "relay:key_groups"]).await.unwrap();
     raw.hset::<_, _, _, ()>(&name, "isDeleted", "true").await.unwrap();
     assert_eq!(told().await, [none(), none(), none()], "a deleted key serves nobody");
+}
+
+#[tokio::test]
+async fn an_index_of_keys_is_no_key() {
+    let (_server, stores, _raw) = left_by(V1).await;
+    let id = key_id("hash_map");
+    assert_eq!(stores.keys.get(&id).await.unwrap(), None);
+    assert_eq!(stores.keys.update(&key("hash_map", 1)).await.unwrap(), Update::Absent);
+    assert_eq!(stores.keys.purge(&id, 0).await.unwrap(), Update::Absent);
+    assert_eq!(stores.keys.activate(&id, at(0), at(1)).await.unwrap(), None);
 }
 
 #[tokio::test]
