@@ -132,16 +132,27 @@ mod tests {
             created: String::new(),
             modified: 0,
             source: None,
-            notices: vec![("NOTICES.txt".to_owned(), b"By others.".to_vec())],
+            notices: vec![
+                notices::own().unwrap(),
+                ("NOTICES.txt".to_owned(), b"By others.".to_vec()),
+            ],
         };
+        assert!(facts.notices[0].1.starts_with(b"MIT License\n"), "as Cargo.toml says");
         let packed = packed("relay", b"program", &facts).unwrap();
         let plain = flate2::read::GzDecoder::new(&packed[..]);
         let mut archive = tar::Archive::new(plain);
         let paths = archive.entries().unwrap();
         let paths: Vec<_> =
             paths.map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect();
-        let expected =
-            ["", "README.md", "nginx.conf", "relay.service", "NOTICES.txt", "relay-server"];
+        let expected = [
+            "",
+            "README.md",
+            "nginx.conf",
+            "relay.service",
+            "LICENSE",
+            "NOTICES.txt",
+            "relay-server",
+        ];
         let expected = expected.map(|file| format!("relay/{file}"));
         assert_eq!(paths, expected);
 

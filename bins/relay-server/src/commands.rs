@@ -11,3 +11,29 @@ mod passphrase;
 pub(crate) mod release;
 pub(crate) mod reprice;
 pub(crate) mod sandbox;
+
+use relay_engine::operator::OperatorError;
+
+use crate::cli::Cli;
+
+/// Why `what` an operator asked for was not done. A value that cannot be is wrong usage.
+fn refused(error: OperatorError, what: &'static str) -> anyhow::Error {
+    match error {
+        OperatorError::Invalid { .. } => Cli::misused(&format!("{what}: {error}")).into(),
+        error => anyhow::Error::from(error).context(what),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_cannot_be_is_wrong_usage_and_a_failure_is_none() {
+        let invalid = OperatorError::Invalid { field: "name", why: "must be one" };
+        let told = refused(invalid, "nothing was made");
+        let misuse = told.downcast_ref::<clap::Error>().unwrap();
+        assert!(misuse.to_string().contains("nothing was made: name must be one"), "{misuse}");
+        assert!(!refused(OperatorError::NotDeleted, "nothing was made").is::<clap::Error>());
+    }
+}

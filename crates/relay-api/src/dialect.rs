@@ -60,6 +60,7 @@ impl Refusal {
                 KeyRefusal::Deleted => fault(ErrorType::Authentication, "api_key_deleted"),
                 KeyRefusal::Disabled => fault(ErrorType::Authentication, "api_key_disabled"),
                 KeyRefusal::Expired { .. } => fault(ErrorType::Authentication, "api_key_expired"),
+                KeyRefusal::UserDisabled => fault(ErrorType::Authentication, "user_disabled"),
                 KeyRefusal::NotPermitted => fault(ErrorType::Permission, "platform_not_permitted"),
                 KeyRefusal::ModelRestricted => fault(ErrorType::Permission, "model_restricted"),
             },
@@ -302,6 +303,11 @@ mod tests {
             (
                 "disabled",
                 KeyRefusal::Disabled.into(),
+                (401, "authentication_error", None, Some("false")),
+            ),
+            (
+                "disabled user",
+                KeyRefusal::UserDisabled.into(),
                 (401, "authentication_error", None, Some("false")),
             ),
             (

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountBinding, AccountGroupId, Expiry, GroupId, KeyDigest, KeyId, Limits, NanoUsd, Platform,
-    RateWindow, ServiceRates, Timestamp,
+    AccountBinding, AccountGroupId, Expiry, GroupId, KeyDigest, KeyId, KeyUser, Limits, NanoUsd,
+    Platform, RateWindow, ServiceRates, Timestamp,
 };
 
 /// One API key. The secret itself is not here: only its digest is ever kept.
@@ -57,10 +57,8 @@ pub struct ApiKey {
     pub queue: Option<WaitQueue>,
     /// Free labels.
     pub tags: Vec<String>,
-    /// v1's user whose key it is, if it is one's. Relay keeps it and has no users.
-    pub user_id: String,
-    /// That user's name.
-    pub user_username: String,
+    /// v1's user whose key it is, if it is one's.
+    pub user: KeyUser,
     /// Who made it.
     pub created_by: String,
     /// When it was made.
@@ -189,6 +187,9 @@ pub enum KeyRefusal {
         /// When.
         at: Timestamp,
     },
+    /// The user whose key it is may use nothing.
+    #[error("the user account that this API key belongs to is disabled")]
+    UserDisabled,
     /// It may not use the platform that the request is for.
     #[error("this API key has no permission for this platform")]
     NotPermitted,
@@ -212,6 +213,9 @@ impl ApiKey {
         }
         if let Some(at) = self.expiry.end().filter(|end| *end <= now) {
             return Err(KeyRefusal::Expired { at });
+        }
+        if self.user.is_disabled() {
+            return Err(KeyRefusal::UserDisabled);
         }
         if !self.permissions.allow(platform) {
             return Err(KeyRefusal::NotPermitted);
@@ -275,6 +279,7 @@ impl ApiKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::UserStanding;
 
     fn key() -> ApiKey {
         ApiKey {
@@ -300,8 +305,7 @@ mod tests {
             unpriced: None,
             queue: None,
             tags: Vec::new(),
-            user_id: String::new(),
-            user_username: String::new(),
+            user: KeyUser::default(),
             created_by: "admin".to_owned(),
             created_at: Timestamp::EPOCH,
             updated_at: None,
@@ -316,6 +320,7 @@ mod tests {
         let by = || "admin".to_owned();
         let deletion = Signature { at: now, by: by(), by_type: by() };
         let restricted = || Restriction::of(vec!["m".to_owned()]);
+        let user = |standing| KeyUser::new("u".to_owned(), String::new(), standing);
         let cases = [
             ("fresh", key(), Ok(())),
             (
@@ -334,6 +339,17 @@ mod tests {
                 ApiKey { expiry: Expiry::at(Timestamp::from_millis(1_001)), ..key() },
                 Ok(()),
             ),
+            (
+                "a disabled user",
+                ApiKey { user: user(UserStanding::Disabled), ..key() },
+                Err(KeyRefusal::UserDisabled),
+            ),
+            (
+                "an end beats a disabled user",
+                ApiKey { user: user(UserStanding::Disabled), expiry: Expiry::at(now), ..key() },
+                Err(KeyRefusal::Expired { at: now }),
+            ),
+            ("an active user", ApiKey { user: user(UserStanding::Active), ..key() }, Ok(())),
             (
                 "other platform",
                 ApiKey { permissions: Permissions::Only(vec![Platform::Codex]), ..key() },

@@ -16,6 +16,7 @@ pub mod group;
 pub mod health;
 pub mod id;
 pub mod key;
+pub mod key_user;
 pub mod limit_period;
 pub mod limits;
 pub mod money;
@@ -49,6 +50,7 @@ pub use key::{
     ApiKey, KeyRefusal, Permissions, Restriction, RetiringSecret, Signature, UnpricedPolicy,
     WaitQueue, WindowCaps, names_model,
 };
+pub use key_user::{KeyUser, UserStanding};
 pub use limit_period::{LimitPeriod, LimitPeriodKind};
 pub use limits::{
     BudgetPolicy, LimitKind, LimitScope, LimitState, Limits, PeriodStarts, RateWindow,

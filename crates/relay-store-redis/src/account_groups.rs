@@ -13,9 +13,10 @@ use relay_store::{AccountGroupRepository, GroupRemoval, StoreError, Update};
 
 use crate::accounts::{self, RedisAccounts};
 use crate::fault;
+use crate::group_removal::{self, Removal};
 use crate::guarded_write::{ATTEMPTS, GuardedWrite, changed};
 use crate::hash::Hash;
-use crate::keys::{LOOKS_AT_KEYS, RedisKeys};
+use crate::keys::RedisKeys;
 use crate::keyspace::Keyspace;
 use crate::scan;
 use crate::shared::Shared;
@@ -127,11 +128,7 @@ impl RedisAccountGroups {
 
     /// The writes that remove a group, which happen only if neither it nor any key has been changed since;
     /// or why it stays.
-    async fn removal(
-        &self,
-        id: &AccountGroupId,
-        revision: u64,
-    ) -> Result<Result<GuardedWrite, GroupRemoval>, StoreError> {
+    async fn removal(&self, id: &AccountGroupId, revision: u64) -> Result<Removal, StoreError> {
         let keyspace = &self.shared.keyspace;
         let Some((stored, old)) = self.find(id).await? else {
             return Ok(Err(GroupRemoval::Absent));
@@ -272,16 +269,8 @@ impl AccountGroupRepository for RedisAccountGroups {
     }
 
     async fn delete(&self, id: &AccountGroupId, revision: u64) -> Result<GroupRemoval, StoreError> {
-        for _ in 0..LOOKS_AT_KEYS {
-            let write = match self.removal(id, revision).await? {
-                Ok(write) => write,
-                Err(stays) => return Ok(stays),
-            };
-            if write.run(&self.shared).await?.is_none() {
-                return Ok(GroupRemoval::Done);
-            }
-        }
-        Err(fault::contended(format!("account group {id}")))
+        let what = format!("account group {id}");
+        group_removal::remove(&self.shared, what, || self.removal(id, revision)).await
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod form;
 mod health;
 mod proxy;
+mod rests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -47,6 +48,14 @@ impl RedisAccounts {
         let found = AccountFamily::ALL.into_iter().zip(names).zip(hashes);
         let mut found = found.map(|((family, name), hash)| Found { family, name, hash });
         Ok(found.find(|found| form::is_account(&found.hash)))
+    }
+
+    /// The account that was found, with the rest that v1 may have given it.
+    async fn parse_whole(&self, id: &AccountId, found: &Found) -> Result<Account, StoreError> {
+        let rest = self.keyspace().short_rest(found.family, id.as_str());
+        let rest = rests::read(&self.shared, &[rest]).await?.pop().flatten();
+        let account = form::parse(id, found.family, &found.hash)?;
+        Ok(Account { health: rests::joined(account.health, rest), ..account })
     }
 
     /// Under which name an account is, if it is there.
@@ -118,8 +127,10 @@ impl AccountRepository for RedisAccounts {
     }
 
     async fn get(&self, id: &AccountId) -> Result<Option<Account>, StoreError> {
-        let found = self.find(id).await?;
-        found.map(|found| form::parse(id, found.family, &found.hash)).transpose()
+        match self.find(id).await? {
+            Some(found) => self.parse_whole(id, &found).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     async fn list(&self) -> Result<Vec<Account>, StoreError> {
@@ -131,7 +142,14 @@ impl AccountRepository for RedisAccounts {
             let names: Vec<_> = ids.iter().map(|id| keyspace.account(family, id)).collect();
             let hashes = scan::read_all(pool, &names).await?;
             let read = |(id, hash): (&String, &Hash)| form::parse_or_pass_over(id, family, hash);
-            accounts.extend(ids.iter().zip(&hashes).filter_map(read));
+            let found: Vec<Account> = ids.iter().zip(&hashes).filter_map(read).collect();
+            let names =
+                found.iter().map(|account| keyspace.short_rest(family, account.id.as_str()));
+            let rests = rests::read(&self.shared, &names.collect::<Vec<_>>()).await?;
+            accounts.extend(found.into_iter().zip(rests).map(|(account, rest)| Account {
+                health: rests::joined(account.health, rest),
+                ..account
+            }));
         }
         accounts.sort_by(|a: &Account, b| (a.priority, &a.id).cmp(&(b.priority, &b.id)));
         Ok(accounts)
@@ -220,8 +238,9 @@ impl AccountRepository for RedisAccounts {
         now: Timestamp,
     ) -> Result<Option<AccountHealth>, StoreError> {
         for _ in 0..ATTEMPTS {
-            let Some(Found { family, name, hash }) = self.find(id).await? else { return Ok(None) };
-            let old = form::parse(id, family, &hash)?;
+            let Some(found) = self.find(id).await? else { return Ok(None) };
+            let old = self.parse_whole(id, &found).await?;
+            let Found { family, name, hash } = found;
             let new = old.health.clone().on(event.clone(), now);
             if new == old.health {
                 return Ok(Some(new));
@@ -232,6 +251,9 @@ impl AccountRepository for RedisAccounts {
             }
             write.set_fields(&name, &health::fields(&new, family)?);
             write.set_fields(&name, &form::switches(&old, &hash));
+            if *event == HealthEvent::Reset {
+                write.write("DEL", self.keyspace().short_rest(family, id.as_str()), [""; 0]);
+            }
             write.write("INCR", self.keyspace().account_version(), [""; 0]);
             if write.run(&self.shared).await?.is_none() {
                 return Ok(Some(new));

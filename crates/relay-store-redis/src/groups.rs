@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::connection;
 use crate::fault;
+use crate::group_removal::{self, Removal};
 use crate::guarded_write::{ATTEMPTS, GuardedWrite};
-use crate::keys::{LOOKS_AT_KEYS, RedisKeys};
+use crate::keys::RedisKeys;
 use crate::scan;
 use crate::shared::Shared;
 
@@ -47,11 +48,7 @@ impl RedisGroups {
 
     /// The writes that remove a group, which happen only if neither it nor any key has been changed since;
     /// or why it stays.
-    async fn removal(
-        &self,
-        id: &GroupId,
-        revision: u64,
-    ) -> Result<Result<GuardedWrite, GroupRemoval>, StoreError> {
+    async fn removal(&self, id: &GroupId, revision: u64) -> Result<Removal, StoreError> {
         let keyspace = &self.shared.keyspace;
         let Some((json, old)) = self.find(id).await? else {
             return Ok(Err(GroupRemoval::Absent));
@@ -125,16 +122,8 @@ impl GroupRepository for RedisGroups {
     }
 
     async fn delete(&self, id: &GroupId, revision: u64) -> Result<GroupRemoval, StoreError> {
-        for _ in 0..LOOKS_AT_KEYS {
-            let write = match self.removal(id, revision).await? {
-                Ok(write) => write,
-                Err(stays) => return Ok(stays),
-            };
-            if write.run(&self.shared).await?.is_none() {
-                return Ok(GroupRemoval::Done);
-            }
-        }
-        Err(fault::contended(format!("group {id}")))
+        let what = format!("group {id}");
+        group_removal::remove(&self.shared, what, || self.removal(id, revision)).await
     }
 }
 

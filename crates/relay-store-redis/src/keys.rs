@@ -6,6 +6,7 @@ pub(crate) mod form;
 mod listing;
 mod need;
 mod service_rates;
+pub(crate) mod users;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use need::Need;
 use redis::Pipeline;
 use relay_domain::{ApiKey, Expiry, ExpiryMode, KeyDigest, KeyId, Timestamp};
 use relay_store::{KeyQuery, KeyRepository, Page, StoreError, Update};
+use users::Users;
 
 use crate::connection;
 use crate::fault;
@@ -30,9 +32,6 @@ const LIFETIME_S: &str = "31536000";
 /// How many keys are added in one step.
 const CREATED_AT_ONCE: usize = 5;
 
-/// How often the keys are looked through anew, because one was changed before a group could be removed.
-pub(crate) const LOOKS_AT_KEYS: usize = 16;
-
 /// API keys.
 pub(crate) struct RedisKeys {
     pub(crate) shared: Arc<Shared>,
@@ -45,11 +44,22 @@ impl RedisKeys {
 
     async fn read(&self, id: &str) -> Result<Hash, StoreError> {
         let name = self.keyspace().key(id);
+        // One of v1's indexes is a hash too.
+        if self.keyspace().key_id_of(&name).is_none() {
+            return Ok(Hash::default());
+        }
         Ok(scan::read_all(&self.shared.pool, &[name]).await?.pop().unwrap_or_default())
     }
 
+    /// The key that a hash is, for a change: how its user stands is not looked up.
     fn parse(&self, id: &str, hash: &Hash) -> Result<ApiKey, StoreError> {
-        form::parse(id, hash, self.shared.calendar)
+        form::parse(id, hash, &Users::unread(), self.shared.calendar)
+    }
+
+    /// The key that a hash is, with how its user stands.
+    async fn parse_whole(&self, id: &str, hash: &Hash) -> Result<ApiKey, StoreError> {
+        let users = Users::of(&self.shared, std::slice::from_ref(hash)).await?;
+        form::parse(id, hash, &users, self.shared.calendar)
     }
 
     /// Takes keys into the indexes that v2 made, which keeps none. Once in a process.
@@ -64,7 +74,8 @@ impl RedisKeys {
         let found: BTreeSet<_> = found.iter().filter_map(|name| keyspace.key_id_of(name)).collect();
         for id in found.into_iter().filter(|id| !indexed.contains(*id)) {
             let hash = self.read(id).await?;
-            let Some(key) = form::parse_or_pass_over(id, &hash, *calendar) else { continue };
+            let key = form::parse_or_pass_over(id, &hash, &Users::unread(), *calendar);
+            let Some(key) = key else { continue };
             let mut write = GuardedWrite::default();
             write.if_present(keyspace.key(id));
             index(&mut write, keyspace, None, &key);
@@ -93,8 +104,13 @@ impl RedisKeys {
 
 impl RedisKeys {
     /// Adds so few keys that Redis is held up for a moment only, all or none of them, if what they need is
-    /// there.
-    async fn create_few(&self, keys: &[ApiKey], needs: &[Need<'_>]) -> Result<(), StoreError> {
+    /// there; each with what `more` says besides.
+    async fn create_few(
+        &self,
+        keys: &[ApiKey],
+        needs: &[Need<'_>],
+        more: fn(&ApiKey) -> Vec<(&'static str, String)>,
+    ) -> Result<(), StoreError> {
         let keyspace = self.keyspace();
         let mut write = GuardedWrite::default();
         for key in keys {
@@ -111,6 +127,7 @@ impl RedisKeys {
             let name = keyspace.key(key.id.as_str());
             write.set_fields(&name, &form::fixed_fields(key));
             write.set_fields(&name, &form::fields(key));
+            write.set_fields(&name, &more(key));
             write.write("EXPIRE", &name, [LIFETIME_S]);
             index(&mut write, keyspace, None, key);
             listing::announce(&mut write, keyspace, key.id.as_str());
@@ -142,18 +159,21 @@ impl KeyRepository for RedisKeys {
     async fn create_many(&self, keys: &[ApiKey]) -> Result<(), StoreError> {
         for keys in keys.chunks(CREATED_AT_ONCE) {
             let needs: Vec<_> = keys.iter().flat_map(|key| Need::of(key, None)).collect();
-            self.create_few(keys, &needs).await?;
+            self.create_few(keys, &needs, |_| Vec::new()).await?;
         }
         Ok(())
     }
 
     async fn import(&self, key: &ApiKey) -> Result<(), StoreError> {
-        self.create_few(std::slice::from_ref(key), &[]).await
+        self.create_few(std::slice::from_ref(key), &[], form::fields_of_import).await
     }
 
     async fn get(&self, id: &KeyId) -> Result<Option<ApiKey>, StoreError> {
         let hash = self.read(id.as_str()).await?;
-        if hash.is_absent() { Ok(None) } else { self.parse(id.as_str(), &hash).map(Some) }
+        if hash.is_absent() {
+            return Ok(None);
+        }
+        self.parse_whole(id.as_str(), &hash).await.map(Some)
     }
 
     async fn find_by_digest(&self, digests: &[KeyDigest]) -> Result<Option<ApiKey>, StoreError> {
@@ -161,7 +181,7 @@ impl KeyRepository for RedisKeys {
             let hash = self.read(&id).await?;
             // v1 leaves mappings behind whose key is gone.
             if !hash.is_absent() {
-                return self.parse(&id, &hash).map(Some);
+                return self.parse_whole(&id, &hash).await.map(Some);
             }
         }
         Ok(None)
@@ -173,7 +193,9 @@ impl KeyRepository for RedisKeys {
         let ids = scan::members(pool, keyspace.key_ids()).await?;
         let names: Vec<_> = ids.iter().map(|id| keyspace.key(id)).collect();
         let hashes = scan::read_all(pool, &names).await?;
-        let read = |(id, hash): (&String, &Hash)| form::parse_or_pass_over(id, hash, *calendar);
+        let users = Users::of(&self.shared, &hashes).await?;
+        let read =
+            |(id, hash): (&String, &Hash)| form::parse_or_pass_over(id, hash, &users, *calendar);
         let mut keys: Vec<_> = ids.iter().zip(&hashes).filter_map(read).collect();
         keys.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
         Ok(keys)

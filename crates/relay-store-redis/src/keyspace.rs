@@ -5,6 +5,7 @@
 //! for Redis Cluster is a second `Keyspace`, not a rewrite.
 
 mod counter_names;
+mod kept;
 mod usage;
 
 use relay_domain::{AffinityKey, Period, Platform, RequestId};
@@ -287,6 +288,18 @@ impl Keyspace {
         format!("shared_{}s", family.stem())
     }
 
+    /// The rest that v1 gives an account after trouble. It ends with the name.
+    pub(crate) fn short_rest(&self, family: AccountFamily, id: &str) -> String {
+        format!("temp_unavailable:{}:{id}", family.sticky_kind())
+    }
+
+    /// Whether a name is that of such a rest.
+    pub(crate) fn is_short_rest(&self, name: &str) -> bool {
+        let rest = name.strip_prefix("temp_unavailable:");
+        let kind = rest.and_then(|rest| rest.split_once(':')).map(|(kind, _)| kind);
+        AccountFamily::ALL.into_iter().any(|family| kind == Some(family.sticky_kind()))
+    }
+
     pub(crate) fn account_pattern(&self, family: AccountFamily) -> String {
         format!("{}:*", family.stem())
     }
@@ -339,23 +352,22 @@ impl Keyspace {
 
     // What tells who was here.
 
-    /// What only a v1 writes, or who writes as v1 does.
-    pub(crate) fn marks_of_v1(&self) -> [&'static str; 5] {
-        [
-            "session:admin_credentials",
-            "apikey:index:version",
-            "usage:global:total",
-            "account_groups_reverse:migrated",
-            "system:migrated:version",
-        ]
+    /// What only a v1 writes.
+    pub(crate) fn marks_of_v1(&self) -> [&'static str; 3] {
+        ["session:admin_credentials", "account_groups_reverse:migrated", "system:migrated:version"]
     }
 
-    /// What only a v2 writes, or who writes as v2 does.
-    pub(crate) fn marks_of_v2(&self) -> [&'static str; 2] {
-        ["admin:credentials", "shared_codex_accounts"]
+    /// What a v1 writes, and Relay as v1 does.
+    pub(crate) fn marks_of_v1_or_relay(&self) -> [&'static str; 2] {
+        [self.key_index_version(), "usage:global:total"]
     }
 
-    /// What only Relay writes.
+    /// What only a v2 writes, beside its login.
+    pub(crate) fn mark_of_v2(&self) -> String {
+        self.shared_accounts(AccountFamily::Codex)
+    }
+
+    /// What only Relay writes, beside its login.
     pub(crate) fn marks_of_relay(&self) -> [String; 2] {
         [self.key_version(), self.account_version()]
     }

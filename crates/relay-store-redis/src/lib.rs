@@ -26,6 +26,7 @@ mod corrections;
 mod counters;
 mod events;
 mod fault;
+mod group_removal;
 mod groups;
 mod guarded_write;
 mod hash;

@@ -21,11 +21,13 @@ use self::account_indexes::AccountRepairs;
 use self::key_indexes::KeyRepairs;
 use crate::accounts::form as account_form;
 use crate::connection;
+use crate::keys::users::Users;
 use crate::keys::{bindings, form as key_form};
 use crate::keyspace::AccountFamily;
 use crate::scan;
 use crate::shared::Shared;
 
+use release::LoginOf;
 pub(crate) use release::release_to_v2;
 pub use remarks::Remark;
 
@@ -36,9 +38,9 @@ const TYPES_AT_ONCE: usize = 500;
 #[expect(clippy::struct_excessive_bools, reason = "each is a trace of its own, in any combination")]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Traces {
-    /// A v1, or Relay in its place.
+    /// A v1.
     pub v1: bool,
-    /// A v2, or Relay in its place.
+    /// A v2.
     pub v2: bool,
     /// Relay.
     pub relay: bool,
@@ -75,7 +77,7 @@ pub struct Survey {
     pub unreadable_ends: Remark,
     /// Keys that v2 made, with a window and a limit of tokens, and that limit. v2 did not enforce it.
     pub token_limits_of_v2: Remark,
-    /// Keys of a user of v1's who is not there or not active, and the user. v1 refuses them, Relay does not.
+    /// Keys of a user of v1's who is not there or not active, and the user. They are refused, as with v1.
     pub users_in_vain: Remark,
     /// Keys whose group of keys is not there, and the group. They are refused.
     pub groups_in_vain: Remark,
@@ -87,6 +89,10 @@ pub struct Survey {
     pub bindings_of_v2: usize,
     /// Counters of usage.
     pub counters: usize,
+    /// Rests that v1 gave accounts and that still last.
+    pub rests_of_v1: usize,
+    /// Indexes, sums, lists and logins that Relay keeps as v1 or v2 does.
+    pub kept_in_step: usize,
     /// What Relay leaves alone, by what the names begin with.
     pub untouched: BTreeMap<String, usize>,
     /// API keys and accounts that cannot be read. They are left alone.
@@ -149,12 +155,14 @@ pub(crate) async fn traces(shared: &Shared) -> Result<Traces, StoreError> {
     let entries = AccountFamily::ALL
         .map(|family| [keyspace.account_ids(family), keyspace.shared_accounts(family)])
         .concat();
-    let groups: [Vec<String>; 4] = [
+    let groups: [Vec<String>; 5] = [
         keyspace.marks_of_v1().map(str::to_owned).into(),
-        keyspace.marks_of_v2().map(str::to_owned).into(),
+        keyspace.marks_of_v1_or_relay().map(str::to_owned).into(),
+        vec![keyspace.mark_of_v2()],
         keyspace.marks_of_relay().into(),
         entries.into_iter().chain([keyspace.key_digests().to_owned()]).collect(),
     ];
+    let login = release::login(shared).await?;
     let mut pipeline = Pipeline::with_capacity(groups.len());
     for names in &groups {
         pipeline.cmd("EXISTS").arg(names);
@@ -163,7 +171,13 @@ pub(crate) async fn traces(shared: &Shared) -> Result<Traces, StoreError> {
     let found = answers.into_iter().map(|answer| connection::read::<u64>(answer, "EXISTS"));
     let found = found.collect::<Result<Vec<_>, _>>()?;
     let is_any = |at: usize| found.get(at).is_some_and(|count| *count > 0);
-    Ok(Traces { v1: is_any(0), v2: is_any(1), relay: is_any(2), entries: is_any(3) })
+    let relay = is_any(3) || login == Some(LoginOf::Relay);
+    Ok(Traces {
+        v1: is_any(0) || (is_any(1) && !relay),
+        v2: is_any(2) || login == Some(LoginOf::V2),
+        relay,
+        entries: is_any(4),
+    })
 }
 
 /// Looks at everything.
@@ -180,6 +194,10 @@ pub(crate) async fn survey(shared: &Shared) -> Result<(Survey, Repairs), StoreEr
             tags.push(tag.to_owned());
         } else if keyspace.is_binding(&name) {
             bindings.push(name);
+        } else if keyspace.is_short_rest(&name) {
+            survey.rests_of_v1 += 1;
+        } else if keyspace.is_kept_in_step(&name) && keyspace.counter_of(&name).is_none() {
+            survey.kept_in_step += 1;
         } else if keyspace.counter_of(&name).is_some() {
             survey.counters += 1;
         } else if let Some((id, ids)) = account_ids.iter_mut().find_map(|(family, ids)| {
@@ -229,12 +247,13 @@ async fn keys(
 ) -> Result<Vec<ApiKey>, StoreError> {
     let names: Vec<_> = ids.iter().map(|id| shared.keyspace.key(id)).collect();
     let hashes = scan::read_all(&shared.pool, &names).await?;
+    let users = Users::of(shared, &hashes).await?;
     let mut keys = Vec::with_capacity(ids.len());
     for ((id, name), hash) in ids.iter().zip(names).zip(hashes) {
         let why = if hash.is_absent() {
             "it is no hash".to_owned()
         } else {
-            match key_form::parse(id, &hash, shared.calendar) {
+            match key_form::parse(id, &hash, &users, shared.calendar) {
                 Ok(key) => {
                     let elsewhere = bindings::to_unknown_accounts(&hash);
                     let elsewhere = elsewhere.map(|account| (id.clone(), account.to_owned()));

@@ -82,6 +82,7 @@ macro_rules! contract_suite {
             keys::a_secret_may_be_replaced_and_retire,
             keys::many_keys_are_added_at_once,
             keys::changes_of_keys_raise_their_version,
+            keys::how_a_user_stands_comes_along_with_an_import,
             key_groups::a_key_joins_no_group_that_is_not_there,
             key_groups::a_key_is_imported_though_it_is_in_no_group_that_is_there,
             key_groups::a_group_that_keys_belong_to_is_not_removed,

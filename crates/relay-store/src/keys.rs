@@ -16,7 +16,8 @@ use crate::{KeyQuery, Page, StoreError, Update};
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait KeyRepository: Send + Sync {
-    /// Adds a key.
+    /// Adds a key. Where the store knows v1's users, it tells how the key's stands: one that it does not know
+    /// is disabled.
     ///
     /// # Errors
     ///
@@ -33,7 +34,8 @@ pub trait KeyRepository: Send + Sync {
     async fn create_many(&self, keys: &[ApiKey]) -> Result<(), StoreError>;
 
     /// Adds a key of another store as it is there: its group and what it is bound to may be gone here as
-    /// they may be gone there, and then nobody serves it.
+    /// they may be gone there, and then nobody serves it. How its user stands counts unless the store knows
+    /// that user itself.
     ///
     /// # Errors
     ///

@@ -4,7 +4,7 @@
 
 use relay_domain::{
     Account, AccountBinding, AccountHealth, AccountId, AccountKind, ApiKey, Expiry, KeyDigest,
-    KeyId, Limits, ModelMap, Multiplier, OnDisconnect, Permissions, Platform, Priority,
+    KeyId, KeyUser, Limits, ModelMap, Multiplier, OnDisconnect, Permissions, Platform, Priority,
     ProxySetting, Restriction, SealedSecret, ServiceRates, Timestamp, WindowCaps,
 };
 
@@ -41,8 +41,7 @@ pub fn api_key(id: &str) -> ApiKey {
         unpriced: None,
         queue: None,
         tags: Vec::new(),
-        user_id: String::new(),
-        user_username: String::new(),
+        user: KeyUser::default(),
         created_by: "admin".to_owned(),
         created_at: NOW,
         updated_at: None,

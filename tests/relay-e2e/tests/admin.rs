@@ -18,7 +18,64 @@ on_both_stores![
     nothing_is_open_without_a_login,
     health_is_told,
     what_happened_to_a_request_can_be_asked,
+    what_can_be_no_id_is_not_found_or_malformed,
 ];
+
+/// Whatever stands where an id belongs: what no id can be is malformed, what could be one is not there.
+async fn what_can_be_no_id_is_not_found_or_malformed(store: Store) {
+    let relay = Relay::start(store).await;
+    relay.account("an account").await;
+    relay.key().await;
+    let long = "a".repeat(65);
+    let longer = "%E6".repeat(3_000);
+    let texts = [
+        ("a%20b", 400),
+        ("a:b", 400),
+        ("a%3Ab", 400),
+        ("%00", 400),
+        ("a%0Ab", 400),
+        ("%FF", 400),
+        ("%E6%97", 400),
+        (long.as_str(), 400),
+        (longer.as_str(), 400),
+        ("a%2Fb", 404),
+        ("..%2F..", 404),
+        ("%2A", 404),
+        ("%E6%97%A5", 404),
+        ("%F0%9F%94%91", 404),
+        ("%25", 404),
+        // Names that v1 has for indexes beside the things themselves.
+        ("hash_map", 404),
+        ("index", 404),
+        ("migrated", 404),
+    ];
+    let things = [
+        ("/api/v2/keys", &["GET", "PUT", "DELETE"][..], &["/limits", "/stats"][..]),
+        (
+            "/api/v2/accounts/claude-console",
+            &["GET", "PUT", "DELETE"],
+            &["/availability", "/stats"],
+        ),
+        ("/api/v2/accounts/codex", &["GET", "PUT", "DELETE"], &[]),
+        ("/api/v2/groups", &["GET", "PUT", "DELETE"], &["/limits"]),
+        ("/api/v2/account-groups", &["GET", "PUT", "DELETE"], &[]),
+        ("/api/v2/admin-tokens", &["DELETE"], &[]),
+        ("/api/v2/requests", &["GET"], &[]),
+    ];
+    for (text, expected) in texts {
+        for (path, methods, below) in things {
+            let own = methods.iter().map(|method| (*method, ""));
+            for (method, below) in own.chain(below.iter().map(|below| ("GET", *below))) {
+                let body = if method == "PUT" { json!({"description": "d"}) } else { Value::Null };
+                let answer = relay.admin(method, &format!("{path}/{text}{below}"), &body).await;
+                // A request's id has a form of its own.
+                let expected = if path == "/api/v2/requests" { 400 } else { expected };
+                let told = answer.text();
+                assert_eq!(answer.status, expected, "{method} {path}/{text}{below}: {told}");
+            }
+        }
+    }
+}
 
 async fn what_is_created_is_used_by_the_next_request(store: Store) {
     let relay = Relay::start(store).await;

@@ -14,7 +14,31 @@ on_both_stores![
     the_configuration_is_shown_without_its_secrets,
     a_second_server_is_refused,
     the_demo_shows_a_conversation,
+    a_value_that_cannot_be_is_wrong_usage,
 ];
+
+async fn a_value_that_cannot_be_is_wrong_usage(store: Store) {
+    let relay = Relay::with(store).prepare();
+    let account = |url: &'static str, key: &'static str, more: &[&'static str]| {
+        [&["account", "add", "--name", "a", "--url", url, "--key", key][..], more].concat()
+    };
+    let url = "https://a.example";
+    for words in [
+        account(url, "sk", &["--proxy", "ftp://me:hidden@p:1"]),
+        account(url, "sk", &["--proxy", "http://p"]),
+        account("a.example", "sk", &[]),
+        account(url, " ", &[]),
+        vec!["account", "add", "--name", "a", "--url", url],
+        vec!["account", "add", "--name", "a", "--url", url, "--key-stdin"],
+        vec!["key", "create", "--name", " "],
+    ] {
+        let output = relay.command(&words).await;
+        assert_eq!(output.code, Some(2), "{words:?}: {}", output.stderr);
+        assert!(!output.stderr.contains("hidden"), "{}", output.stderr);
+    }
+    let made = relay.command(&account(url, "sk", &["--proxy", "http://p:1"])).await;
+    assert_eq!(made.code, Some(0), "{}", made.stderr);
+}
 
 async fn accounts_and_keys_are_made_without_the_server(store: Store) {
     let mut relay = Relay::with(store).prepare();

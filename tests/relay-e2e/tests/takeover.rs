@@ -153,6 +153,40 @@ async fn a_request_is_relayed_and_counted_where_v1_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_of_a_user_whom_v1_disabled_is_refused() {
+    let upstream = Upstream::start().await;
+    let mut relay = left_by(&Fixture::v1_full(), &upstream);
+    let mut client = RedisClient::connect(relay.redis().unwrap());
+    let name = format!("apikey:{}", fixture::V1_KEY_ID);
+    client.text(&["HSET", &name, "userId", "u1"]);
+    client.text(&["SET", "user:u1", r#"{"id":"u1","isActive":false}"#]);
+    relay.run().await;
+    let body = crate::conversation::body("claude-sonnet-4-20250514", true);
+    let refused = relay.send(&Request::messages(V1_KEY, &body)).await;
+    assert_eq!(refused.status, 401, "{}", refused.text());
+    let told = refused.json();
+    assert_eq!((&told["type"], &told["error"]["code"]), (&json!("error"), &json!("user_disabled")));
+    let listed = command(&relay, &["key", "list", "--json"]).await;
+    let listed = listed.as_array().unwrap().iter();
+    let standing: Vec<_> = listed
+        .filter(|key| key["id"] == fixture::V1_KEY_ID)
+        .map(|key| key["status"].clone())
+        .collect();
+    assert_eq!(standing, ["user disabled"]);
+
+    // By hand, as a v1 would: it counts from the next change of any key on.
+    client.text(&["SET", "user:u1", r#"{"id":"u1","isActive":true}"#]);
+    relay.command(&["key", "create", "--name", "another", "--json"]).await.json();
+    // Whoever asks first brings the change along.
+    let unknown = relay.send(&Request::messages(V1_KEY, "{}")).await;
+    assert!([400, 401].contains(&unknown.status), "{}", unknown.text());
+    let served = relay.send(&Request::messages(V1_KEY, &body)).await;
+    assert_eq!(served.status, 200, "{}", served.text());
+    let survey = command(&relay, &["adopt", "--dry-run", "--json"]).await;
+    assert_eq!(survey["usersInVain"]["keys"], 0, "{survey}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_used_databases_are_not_guessed_between() {
     let redis = RedisServer::tcp();
     let address = redis.url().trim_start_matches("redis://").trim_end_matches('/').to_owned();

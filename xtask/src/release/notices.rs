@@ -39,9 +39,17 @@ pub(super) fn collect(c_library: &Path) -> Result<Vec<(String, Vec<u8>)>> {
     let rust = Path::new(rust.trim()).join("share/doc/rust/COPYRIGHT-library.html");
     let rust = fs::read(rust).context("the licences of Rust's standard library")?;
     Ok(vec![
+        own()?,
         ("NOTICES-rust.html".to_owned(), rust),
         ("NOTICES.txt".to_owned(), notices.text().into_bytes()),
     ])
+}
+
+/// Relay's own, by its file name.
+pub(super) fn own() -> Result<(String, Vec<u8>)> {
+    let name = "LICENSE".to_owned();
+    let text = fs::read(workspace::root().join(&name)).context("Relay's own licence")?;
+    Ok((name, text))
 }
 
 /// Who is named by each text, and who has none.

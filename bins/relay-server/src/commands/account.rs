@@ -2,13 +2,14 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use relay_domain::{Account, Actor, ModelMap, ProxyScheme, ProxySetting};
 use relay_engine::operator::{NewAccount, NewProxy, NewProxyAuth};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use crate::cli::{AccountArgs, AccountCommand};
+use crate::cli::{AccountArgs, AccountCommand, Cli};
+use crate::commands::refused;
 use crate::config::Config;
 use crate::installation::{Access, Installation};
 use crate::terminal::{print, print_json, print_table, say};
@@ -49,7 +50,7 @@ async fn add(arguments: AccountArgs, config: &Config) -> Result<()> {
         .operator
         .create_account(&Actor::shell(), new)
         .await
-        .context("the account was not added")?;
+        .map_err(|error| refused(error, "the account was not added"))?;
     if json {
         return print_json(&described(&account));
     }
@@ -129,26 +130,29 @@ fn read_credential() -> Result<SecretString> {
     };
     read.context("standard input cannot be read")?;
     if text.trim().is_empty() {
-        bail!("standard input holds no key; pipe it in, or use --key");
+        return Err(Cli::misused("standard input holds no key; pipe it in, or use --key").into());
     }
     Ok(SecretString::from(text))
 }
 
 /// Reads `scheme://[name:password@]host:port`. What was given is not repeated: it may hold a password.
-fn parse_proxy(url: &str) -> Result<NewProxy> {
-    let shape =
-        "--proxy: expected http://, https:// or socks5://, perhaps name:password@, then host:port";
-    let (scheme, rest) = url.split_once("://").context(shape)?;
+fn parse_proxy(url: &str) -> Result<NewProxy, clap::Error> {
+    let shape = || {
+        Cli::misused(
+            "--proxy: expected http://, https:// or socks5://, perhaps name:password@, then host:port",
+        )
+    };
+    let (scheme, rest) = url.split_once("://").ok_or_else(shape)?;
     let scheme = match scheme {
         "http" => ProxyScheme::Http,
         "https" => ProxyScheme::Https,
         "socks5" | "socks5h" => ProxyScheme::Socks5,
-        _ => bail!(shape),
+        _ => return Err(shape()),
     };
     let (login, place) =
         rest.trim_end_matches('/').rsplit_once('@').map_or((None, rest), |(l, p)| (Some(l), p));
-    let (host, port) = place.trim_end_matches('/').rsplit_once(':').context(shape)?;
-    let port = port.parse().context(shape)?;
+    let (host, port) = place.trim_end_matches('/').rsplit_once(':').ok_or_else(shape)?;
+    let port = port.parse().map_err(|_| shape())?;
     let auth = login.map(|login| {
         let (username, password) = login.split_once(':').unwrap_or((login, ""));
         NewProxyAuth { username: username.to_owned(), password: SecretString::from(password) }
@@ -193,7 +197,7 @@ mod tests {
             assert_eq!(login(&proxy).as_deref(), auth, "{url}");
         }
         for url in ["p:8080", "ftp://p:1", "http://p", "http://p:port", "socks4://me:hidden@p:1"] {
-            let error = format!("{:#}", parse_proxy(url).unwrap_err());
+            let error = parse_proxy(url).unwrap_err().to_string();
             assert!(error.contains("--proxy") && !error.contains("hidden"), "{url}: {error}");
         }
     }

@@ -72,10 +72,8 @@ fn tell(
             "was made by v2 with a limit of {tokens} tokens in its window: v2 did not enforce it, Relay does"
         )
     });
-    tell_remark("served here", &survey.users_in_vain, |user| {
-        format!(
-            "belongs to the user \"{user}\", who is not there or not active: v1 refuses it, Relay serves it"
-        )
+    tell_remark("refused", &survey.users_in_vain, |user| {
+        format!("belongs to the user \"{user}\", who is not there or not active: v1 refuses it too")
     });
     tell_remark("refused", &survey.groups_in_vain, |group| {
         format!("belongs to the group of API keys \"{group}\", and there is none such")
@@ -85,6 +83,11 @@ fn tell(
         "conversations   {} bound by v1, {} by v2: each is bound anew when it goes on",
         survey.bindings_of_v1, survey.bindings_of_v2
     ));
+    print(format!(
+        "rests           {} that v1 gave accounts: Relay keeps them",
+        survey.rests_of_v1
+    ));
+    print(format!("kept in step    {} indexes, sums, lists and logins", survey.kept_in_step));
     for (stem, count) in &survey.untouched {
         print(format!("left alone      {count} {stem}"));
     }
@@ -139,6 +142,8 @@ fn described(
         "accounts": accounts,
         "counters": survey.counters,
         "bindings": {"v1": survey.bindings_of_v1, "v2": survey.bindings_of_v2},
+        "restsOfV1": survey.rests_of_v1,
+        "keptInStep": survey.kept_in_step,
         "leftAlone": survey.untouched,
         "unreadable": survey.unreadable.iter().map(|Unreadable { name, why }| {
             json!({"name": name, "why": why})

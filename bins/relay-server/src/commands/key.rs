@@ -1,12 +1,13 @@
 //! `key create` and `key list`.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use relay_domain::{Actor, ApiKey, Expiry, Limits, Timestamp};
 use relay_engine::operator::NewKey;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use crate::cli::{Expires, KeyArgs, KeyCommand};
+use crate::commands::refused;
 use crate::config::Config;
 use crate::installation::{Access, Installation};
 use crate::terminal::{print, print_json, print_table, say};
@@ -40,7 +41,7 @@ async fn create(arguments: KeyArgs, installation: &Installation, now: Timestamp)
         .operator
         .create_key(&Actor::shell(), new)
         .await
-        .context("the key was not created")?;
+        .map_err(|error| refused(error, "the key was not created"))?;
     if json {
         let mut shown = described(&key, now);
         shown["key"] = json!(secret.expose_secret());
@@ -83,6 +84,8 @@ fn standing(key: &ApiKey, now: Timestamp) -> &'static str {
         "disabled"
     } else if key.expiry.is_over(now) {
         "expired"
+    } else if key.user.is_disabled() {
+        "user disabled"
     } else {
         "active"
     }

@@ -9,7 +9,6 @@ use axum::response::{IntoResponse, Response};
 use http::header::{ETAG, IF_MATCH};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
-use relay_engine::operator::OperatorError;
 use serde::Serialize;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::{
@@ -57,16 +56,6 @@ pub(super) fn tag(headers: &mut HeaderMap, revision: u64) {
 /// `responses`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct IfMatch(pub(super) Option<u64>);
-
-impl IfMatch {
-    /// Whether what has this revision may be changed.
-    pub(super) fn check(self, current: u64) -> Result<(), ApiError> {
-        match self.0 {
-            Some(expected) if expected != current => Err(OperatorError::Stale { current }.into()),
-            Some(_) | None => Ok(()),
-        }
-    }
-}
 
 impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     type Rejection = ApiError;

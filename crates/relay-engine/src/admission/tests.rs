@@ -4,8 +4,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use relay_crypto::{KeyHasher, Keyring, SealFormat};
 use relay_domain::{
-    Account, AttemptOutcome, BudgetPolicy, Calendar, GroupId, KeyDigest, KeyGroup, LimitScope,
-    Limits, ModelMap, RateWindow, UnpricedPolicy, WaitQueue,
+    Account, AttemptOutcome, BudgetPolicy, Calendar, GroupId, KeyDigest, KeyGroup, KeyUser,
+    LimitScope, Limits, ModelMap, RateWindow, UnpricedPolicy, UserStanding, WaitQueue,
 };
 use relay_pricing::PriceBook;
 use relay_protocol::anthropic::scan_request;
@@ -99,6 +99,22 @@ async fn no_old_snapshot_lets_in_or_keeps_out() {
     let before = caller(&relay).await;
     stores.keys.update(&ApiKey { revision: 1, ..active }).await.unwrap();
     admitted(&relay, before).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_whose_user_is_disabled_is_refused() {
+    let (relay, stores) = relay().await;
+    let user = |standing| KeyUser::new("u1".to_owned(), String::new(), standing);
+    let disabled =
+        ApiKey { user: user(UserStanding::Disabled), ..key("k", hasher().digest(SECRET)) };
+    stores.keys.import(&disabled).await.unwrap();
+    let refused = admitted(&relay, caller(&relay).await).await;
+    assert!(matches!(refused, Err(EngineError::Key(KeyRefusal::UserDisabled))), "{refused:?}");
+    let owner = relay.owner([SECRET].into_iter()).await.map(drop);
+    assert!(matches!(owner, Err(EngineError::Key(KeyRefusal::UserDisabled))), "{owner:?}");
+    let active = ApiKey { user: user(UserStanding::Active), ..disabled };
+    stores.keys.update(&active).await.unwrap();
+    admitted(&relay, caller(&relay).await).await.unwrap();
 }
 
 #[tokio::test]

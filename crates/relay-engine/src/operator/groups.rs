@@ -1,6 +1,6 @@
 //! Groups of API keys.
 
-use relay_domain::{Actor, GroupId, KeyGroup, Limits, WindowCaps};
+use relay_domain::{Actor, GroupId, KeyGroup, LimitScope, Limits, WindowCaps};
 use relay_store::{GroupRemoval, Update};
 
 use super::audit::Change;
@@ -158,6 +158,23 @@ impl Operator {
             }
         }
         Err(contended("the group"))
+    }
+
+    /// Starts every limit of a group anew. What requests in flight hold still weighs on them; statistics are not
+    /// touched. `expected`: only if its revision still is that.
+    ///
+    /// # Errors
+    ///
+    /// [`OperatorError::NotFound`], [`OperatorError::Stale`], or the store's.
+    pub async fn restart_group_limits(
+        &self,
+        actor: &Actor,
+        id: &GroupId,
+        expected: Option<u64>,
+    ) -> Result<KeyGroup, OperatorError> {
+        let group = self.group_at(id, expected).await?;
+        self.restart_limits(actor, &LimitScope::Group(id.clone()), &group.limits).await?;
+        Ok(group)
     }
 
     async fn group_at(

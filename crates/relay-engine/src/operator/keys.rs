@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use relay_domain::{
-    AccountBinding, Actor, ApiKey, Expiry, GroupId, KeyDigest, KeyId, Limits, ModelName,
+    AccountBinding, Actor, ApiKey, Expiry, GroupId, KeyDigest, KeyId, KeyUser, Limits, ModelName,
     Permissions, Platform, Restriction, ServiceRates, Timestamp, UnpricedPolicy, WaitQueue,
     WindowCaps,
 };
@@ -67,9 +67,7 @@ pub struct NewKey {
     /// A picture's name for the console.
     pub icon: String,
     /// v1's user whose key it is.
-    pub user_id: String,
-    /// That user's name.
-    pub user_username: String,
+    pub user: KeyUser,
     /// Who makes it.
     pub created_by: String,
 }
@@ -95,8 +93,7 @@ impl Default for NewKey {
             queue: None,
             tags: Vec::new(),
             icon: String::new(),
-            user_id: String::new(),
-            user_username: String::new(),
+            user: KeyUser::default(),
             created_by: "admin".to_owned(),
         }
     }
@@ -119,7 +116,7 @@ impl Operator {
             return Err(self.why_not_made(&key, error).await);
         }
         self.note_new_key(actor, &key).await;
-        Ok((key, secret))
+        Ok((self.with_user(key).await?, secret))
     }
 
     /// A page of the keys.
@@ -158,6 +155,17 @@ impl Operator {
         Ok(self.stores.keys.get(id).await?)
     }
 
+    /// A key that was just written, with how its user stands: of one that it was given to, only the store
+    /// can tell.
+    async fn with_user(&self, key: ApiKey) -> Result<ApiKey, OperatorError> {
+        if key.user.standing().is_none() {
+            return Ok(key);
+        }
+        let stored = self.stores.keys.get(&key.id).await?;
+        let user = stored.map_or_else(|| key.user.clone(), |stored| stored.user);
+        Ok(ApiKey { user, ..key })
+    }
+
     /// A key as it is asked for, with a secret of its own.
     fn mint_key(&self, new: NewKey) -> (ApiKey, SecretString) {
         let secret = self.minter.mint();
@@ -185,8 +193,7 @@ impl Operator {
             unpriced: new.unpriced,
             queue: new.queue,
             tags: new.tags,
-            user_id: new.user_id,
-            user_username: new.user_username,
+            user: new.user,
             created_by: new.created_by,
             created_at: self.clock.now(),
             updated_at: None,

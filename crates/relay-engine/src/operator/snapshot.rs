@@ -48,7 +48,7 @@ pub(super) fn key(key: &ApiKey) -> Value {
             "deadlineMs": queue.deadline.as_millis().to_string(),
         })),
         "tags": key.tags,
-        "userId": key.user_id,
+        "userId": key.user.id(),
         "createdBy": key.created_by,
         "revision": key.revision,
     })

@@ -26,12 +26,12 @@ impl Operator {
     }
 
     /// Starts every limit of `scope` anew. What requests in flight hold still weighs, and statistics stay.
-    /// Whether there is such a thing, the caller has looked.
+    /// Whether there is such a thing, and as it is expected, the caller has looked.
     ///
     /// # Errors
     ///
     /// The store's.
-    pub async fn restart_limits(
+    pub(super) async fn restart_limits(
         &self,
         actor: &Actor,
         scope: &LimitScope,

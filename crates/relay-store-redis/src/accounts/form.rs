@@ -20,6 +20,8 @@ pub(super) const SECRET: [&str; 2] = ["apiKey", "proxy"];
 /// v1's marks that it, not an operator, switched an account off.
 const STOPPED_BY_ITSELF: [&str; 3] =
     ["rateLimitAutoStopped", "blockedAutoStopped", "quotaAutoStopped"];
+/// When v1 found the credential refused. It switches such an account off and has no other mark for it.
+const REFUSED_AT: &str = "unauthorizedAt";
 /// The field of the revision, on which changes are decided.
 pub(super) const REVISION: &str = "relayRevision";
 const LIMITS: &str = "relayLimits";
@@ -58,7 +60,7 @@ pub(crate) fn parse(
         what: format!("{}:{id}", family.stem()),
         why: format!("{} is missing", url_field(family)),
     })?;
-    let stopped_by_itself = STOPPED_BY_ITSELF.iter().any(|mark| hash.is_true(mark));
+    let stopped_by_itself = is_stopped_by_itself(hash);
     let priority = hash.number("priority").unwrap_or(50).clamp(1, 100);
     let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
     Ok(Account {
@@ -180,15 +182,20 @@ pub(super) fn fields(
 /// What Relay writes when it takes over an account that v1 switched off by itself: v1's marks go, and
 /// the switches say what `account` says.
 pub(super) fn switches(account: &Account, stored: &Hash) -> Vec<(&'static str, String)> {
-    if !STOPPED_BY_ITSELF.iter().any(|mark| stored.is_true(mark)) {
+    if !is_stopped_by_itself(stored) {
         return Vec::new();
     }
-    let marks = STOPPED_BY_ITSELF.map(|mark| (mark, String::new()));
+    let marks = STOPPED_BY_ITSELF.into_iter().chain([REFUSED_AT]).map(|mark| (mark, String::new()));
     let switches = [
         ("isActive", account.is_active.to_string()),
         ("schedulable", account.schedulable.to_string()),
     ];
-    marks.into_iter().chain(switches).collect()
+    marks.chain(switches).collect()
+}
+
+fn is_stopped_by_itself(stored: &Hash) -> bool {
+    STOPPED_BY_ITSELF.iter().any(|mark| stored.is_true(mark))
+        || (stored.text(REFUSED_AT).is_some() && health::is_refused_to_v1(stored))
 }
 
 /// The revision of an account as it is stored.

@@ -16,6 +16,8 @@ use crate::keyspace::AccountFamily;
 /// The fields from which the health is read. A change is decided on them.
 pub(super) const DECISIVE: [&str; 2] = [OWN, "status"];
 const OWN: &str = "relayHealth";
+/// v1's and v2's word for an account whose credential is refused.
+const UNAUTHORIZED: &str = "unauthorized";
 
 /// v1's rests, where it stores only their beginning.
 const RATE_LIMIT_MINUTES: u64 = 60;
@@ -54,14 +56,24 @@ impl From<PenaltyForm> for Penalty {
 
 /// Reads an account's health, whoever wrote it last.
 pub(super) fn parse(hash: &Hash) -> AccountHealth {
-    let own = hash.text(OWN).and_then(|json| serde_json::from_str::<HealthForm>(json).ok());
-    match own {
-        Some(own) if hash.stored("status") == Some(&own.status) => AccountHealth {
+    match own(hash) {
+        Some(own) => AccountHealth {
             penalty: own.penalty.map(Penalty::from),
             models: own.models.into_iter().map(|(model, form)| (model, form.into())).collect(),
         },
-        Some(_) | None => AccountHealth { penalty: foreign(hash), models: BTreeMap::new() },
+        None => AccountHealth { penalty: foreign(hash), models: BTreeMap::new() },
     }
+}
+
+/// Whether it is a v1 that says last that the account's credential is refused.
+pub(super) fn is_refused_to_v1(hash: &Hash) -> bool {
+    hash.text("status") == Some(UNAUTHORIZED) && own(hash).is_none()
+}
+
+/// What Relay wrote, if its word counts.
+fn own(hash: &Hash) -> Option<HealthForm> {
+    let own: HealthForm = serde_json::from_str(hash.text(OWN)?).ok()?;
+    (hash.stored("status") == Some(&own.status)).then_some(own)
 }
 
 /// The fields of an account's health.
@@ -113,7 +125,7 @@ fn status(health: &AccountHealth, family: AccountFamily) -> &'static str {
         PenaltyReason::RateLimited => "rate_limited",
         PenaltyReason::QuotaExceeded if camel_case => "quotaExceeded",
         PenaltyReason::QuotaExceeded => "quota_exceeded",
-        PenaltyReason::Unauthorized if penalty.until.is_none() => "unauthorized",
+        PenaltyReason::Unauthorized if penalty.until.is_none() => UNAUTHORIZED,
         PenaltyReason::Blocked if !camel_case => "account_blocked",
         PenaltyReason::Unauthorized
         | PenaltyReason::Blocked
@@ -125,7 +137,7 @@ fn status(health: &AccountHealth, family: AccountFamily) -> &'static str {
 }
 
 /// What v1 or v2 say of an account. They store no end, or one that never comes: a rest gets v1's length,
-/// and then one request tries.
+/// and then one request tries. A refused credential waits for an operator, as with them.
 fn foreign(hash: &Hash) -> Option<Penalty> {
     let since = |field: &str| {
         hash.moment(field).or_else(|| hash.moment("lastUsedAt")).unwrap_or(Timestamp::EPOCH)
@@ -142,9 +154,13 @@ fn foreign(hash: &Hash) -> Option<Penalty> {
             let reason = PenaltyReason::RateLimited;
             Some(Penalty { reason, since, until: Some(until), streak: 1 })
         }
-        "unauthorized" => {
-            rest(PenaltyReason::Unauthorized, since("unauthorizedAt"), Duration::ZERO)
-        }
+        // Both predecessors leave it so until an operator comes.
+        UNAUTHORIZED => Some(Penalty {
+            reason: PenaltyReason::Unauthorized,
+            since: since("unauthorizedAt"),
+            until: None,
+            streak: 1,
+        }),
         "blocked" | "account_blocked" => {
             rest(PenaltyReason::Blocked, since("blockedAt"), SHORT_REST)
         }
@@ -179,48 +195,48 @@ mod tests {
             (
                 "limited, v1",
                 [("status", "rate_limited"), ("rateLimitedAt", AT)],
-                Some((RateLimited, at(60))),
+                Some((RateLimited, Some(at(60)))),
             ),
             (
                 "limited, v2, which does not say since when",
                 [("status", "rate_limited"), ("lastUsedAt", AT)],
-                Some((RateLimited, at(60))),
+                Some((RateLimited, Some(at(60)))),
             ),
             (
                 "limited, with an end",
                 [("status", "rateLimited"), ("rateLimitResetAt", AT)],
-                Some((RateLimited, at(0))),
+                Some((RateLimited, Some(at(0)))),
             ),
             (
-                "unauthorized: one request checks it",
+                "unauthorized: an operator is to look",
                 [("status", "unauthorized"), ("unauthorizedAt", AT)],
-                Some((Unauthorized, at(0))),
+                Some((Unauthorized, None)),
             ),
             (
                 "blocked",
                 [("status", "account_blocked"), ("blockedAt", AT)],
-                Some((Blocked, at(10))),
+                Some((Blocked, Some(at(10)))),
             ),
             (
                 "out of quota",
                 [("status", "quotaExceeded"), ("quotaStoppedAt", AT)],
-                Some((QuotaExceeded, at(24 * 60))),
+                Some((QuotaExceeded, Some(at(24 * 60)))),
             ),
             (
                 "overloaded, v1",
                 [("overloadStatus", "overloaded"), ("overloadedAt", AT)],
-                Some((Overloaded, at(10))),
+                Some((Overloaded, Some(at(10)))),
             ),
             (
                 "overloaded, v2",
                 [("status", "overloaded"), ("overloadedAt", AT)],
-                Some((Overloaded, at(10))),
+                Some((Overloaded, Some(at(10)))),
             ),
             ("temporary, v2: forever there", [("status", "temp_error"), ("", "")], None),
         ];
         for (name, fields, expected) in cases {
             let penalty = parse(&Hash::from(fields)).penalty;
-            let told = penalty.map(|penalty| (penalty.reason, penalty.until.unwrap()));
+            let told = penalty.map(|penalty| (penalty.reason, penalty.until));
             assert_eq!(told, expected, "{name}");
         }
     }

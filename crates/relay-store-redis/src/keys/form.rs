@@ -7,10 +7,11 @@ use std::time::Duration;
 use relay_domain::{
     ApiKey, BudgetPolicy, Calendar, Expiry, ExpiryMode, GroupId, KeyDigest, KeyId, Lifetime,
     LifetimeUnit, Limits, NanoUsd, PeriodStarts, Permissions, Platform, RateWindow, Restriction,
-    RetiringSecret, Signature, Timestamp, UnpricedPolicy, WaitQueue, WindowCaps,
+    RetiringSecret, Signature, Timestamp, UnpricedPolicy, UserStanding, WaitQueue, WindowCaps,
 };
 use relay_store::StoreError;
 
+use super::users::{self, Users};
 use super::{bindings, service_rates};
 use crate::guarded_write::changed;
 use crate::hash::Hash;
@@ -25,12 +26,18 @@ pub(super) const LAST_USED: &str = "lastUsedAt";
 /// What stands in a list of permissions that allows nothing: an empty one allows everything.
 const NOTHING: &str = "none";
 
-/// Reads a key, with what its end leaves open in the operator's calendar.
+/// Reads a key, with how its user stands among `users`, and with what its end leaves open in the operator's
+/// calendar.
 ///
 /// # Errors
 ///
 /// [`StoreError::Corrupt`] if what it cannot be without is missing.
-pub(crate) fn parse(id: &str, hash: &Hash, calendar: Calendar) -> Result<ApiKey, StoreError> {
+pub(crate) fn parse(
+    id: &str,
+    hash: &Hash,
+    users: &Users,
+    calendar: Calendar,
+) -> Result<ApiKey, StoreError> {
     let corrupt =
         |why: &str| StoreError::Corrupt { what: format!("apikey:{id}"), why: why.to_owned() };
     let digest = KeyDigest::from_hex(hash.text("apiKey").unwrap_or_default())
@@ -80,8 +87,7 @@ pub(crate) fn parse(id: &str, hash: &Hash, calendar: Calendar) -> Result<ApiKey,
         },
         queue: queue(hash),
         tags: hash.list("tags"),
-        user_id: hash.text_or_empty("userId"),
-        user_username: hash.text_or_empty("userUsername"),
+        user: users.user_of(hash),
         created_by: hash.text_or_empty("createdBy"),
         created_at,
         updated_at: hash.moment("updatedAt"),
@@ -91,11 +97,16 @@ pub(crate) fn parse(id: &str, hash: &Hash, calendar: Calendar) -> Result<ApiKey,
 }
 
 /// Reads a key of a list, in which one that cannot be read must not hide the others.
-pub(super) fn parse_or_pass_over(id: &str, hash: &Hash, calendar: Calendar) -> Option<ApiKey> {
+pub(super) fn parse_or_pass_over(
+    id: &str,
+    hash: &Hash,
+    users: &Users,
+    calendar: Calendar,
+) -> Option<ApiKey> {
     if hash.is_absent() {
         return None;
     }
-    parse(id, hash, calendar)
+    parse(id, hash, users, calendar)
         .inspect_err(|error| tracing::error!(%error, "an API key is passed over"))
         .ok()
 }
@@ -146,8 +157,8 @@ pub(super) fn fields(key: &ApiKey) -> Vec<(&'static str, String)> {
         ("weeklyResetHour", key.limits.starts.week_hour.to_string()),
         ("relayBudgetPolicy", budget_policy_text(key.limits.budget_policy).to_owned()),
         ("tags", list_text(&key.tags)),
-        ("userId", key.user_id.clone()),
-        ("userUsername", key.user_username.clone()),
+        ("userId", key.user.id().to_owned()),
+        ("userUsername", key.user.username.clone()),
         ("createdBy", key.created_by.clone()),
         ("updatedAt", moment_or_empty(key.updated_at)),
     ];
@@ -157,6 +168,12 @@ pub(super) fn fields(key: &ApiKey) -> Vec<(&'static str, String)> {
     fields.extend(window_fields(key));
     fields.extend(expiry_fields(key.expiry));
     fields
+}
+
+/// What else is written of a key of another store: its user may be known there alone.
+pub(super) fn fields_of_import(key: &ApiKey) -> Vec<(&'static str, String)> {
+    let is_active = key.user.standing() == Some(UserStanding::Active);
+    is_active.then(|| (users::ACTIVE_ELSEWHERE, true.to_string())).into_iter().collect()
 }
 
 /// The fields that make `new` of `old`, which is how the key is stored in `hash`: only those that differ,
@@ -169,6 +186,10 @@ pub(super) fn changes(hash: &Hash, old: &ApiKey, new: &ApiKey) -> Vec<(&'static 
         }
     }
     bindings::complete(&mut changes, hash, old, new);
+    if old.user.id() != new.user.id() {
+        // It was said of another user.
+        changes.push((users::ACTIVE_ELSEWHERE, String::new()));
+    }
     changes.push((REVISION, new.revision.to_string()));
     changes
 }

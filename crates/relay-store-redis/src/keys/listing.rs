@@ -10,6 +10,7 @@ use redis::Pipeline;
 use relay_domain::{ApiKey, KeyId, Timestamp};
 use relay_store::{KeyListing, KeyQuery, KeySort, Page, StoreError};
 
+use super::users::Users;
 use super::{RedisKeys, form};
 use crate::connection;
 use crate::guarded_write::GuardedWrite;
@@ -107,8 +108,10 @@ impl RedisKeys {
         let (ids, names): (Vec<_>, Vec<_>) =
             ids.map(|id| (id, self.shared.keyspace.key(id))).unzip();
         let hashes = scan::read_all(&self.shared.pool, &names).await?;
-        let read =
-            |(id, hash): (&&str, &Hash)| form::parse_or_pass_over(id, hash, self.shared.calendar);
+        let users = Users::of(&self.shared, &hashes).await?;
+        let read = |(id, hash): (&&str, &Hash)| {
+            form::parse_or_pass_over(id, hash, &users, self.shared.calendar)
+        };
         Ok(ids.iter().zip(&hashes).map(read).collect())
     }
 

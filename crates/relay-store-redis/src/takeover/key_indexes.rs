@@ -9,6 +9,7 @@ use relay_store::StoreError;
 use super::Wrongs;
 use crate::connection;
 use crate::guarded_write::GuardedWrite;
+use crate::keys::users::Users;
 use crate::keys::{form, index};
 use crate::keyspace::Keyspace;
 use crate::scan;
@@ -269,7 +270,8 @@ async fn unchanged(
     key: &ApiKey,
 ) -> Result<Option<GuardedWrite>, StoreError> {
     let hash = scan::read_all(&shared.pool, &[name.to_owned()]).await?.pop().unwrap_or_default();
-    let now = form::parse(key.id.as_str(), &hash, shared.calendar);
+    let users = Users::of(shared, std::slice::from_ref(&hash)).await?;
+    let now = form::parse(key.id.as_str(), &hash, &users, shared.calendar);
     if !now.is_ok_and(|now| now == *key) {
         return Ok(None);
     }

@@ -1,21 +1,16 @@
 //! What an operator should know of API keys that are served, or not, otherwise than their predecessor did.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use redis::Pipeline;
 use relay_domain::{ApiKey, Calendar};
 use relay_store::StoreError;
-use serde_json::Value;
 
 use super::Survey;
-use crate::connection;
 use crate::hash::Hash;
 use crate::keys::form;
 use crate::scan;
 use crate::shared::Shared;
 
-/// How many users are read in one step.
-const USERS_AT_ONCE: usize = 200;
 /// How long v2's ids are.
 const ID_OF_V2: usize = 16;
 
@@ -65,39 +60,13 @@ pub(super) async fn look_around(
     let groups = scan::fields(&shared.pool, &shared.keyspace.key_groups()).await?;
     let groups: BTreeMap<_, _> = groups.into_iter().collect();
     let living = || keys.iter().filter(|key| key.deleted.is_none());
-    let users = living().map(|key| key.user_id.as_str()).filter(|id| !id.is_empty()).collect();
-    let active = active_users(shared, users).await?;
     for key in living() {
-        let user = key.user_id.as_str();
-        if !user.is_empty() && !active.contains(user) {
-            survey.users_in_vain.add(key, user);
+        if key.user.is_disabled() {
+            survey.users_in_vain.add(key, key.user.id());
         }
         if let Some(group) = key.group.as_ref().filter(|id| !groups.contains_key(id.as_str())) {
             survey.groups_in_vain.add(key, group.as_str());
         }
     }
     Ok(())
-}
-
-/// Those of v1's users that are there and active.
-async fn active_users<'a>(
-    shared: &Shared,
-    ids: BTreeSet<&'a str>,
-) -> Result<BTreeSet<&'a str>, StoreError> {
-    let ids: Vec<&str> = ids.into_iter().collect();
-    let mut active = BTreeSet::new();
-    for ids in ids.chunks(USERS_AT_ONCE) {
-        let names: Vec<_> = ids.iter().map(|id| shared.keyspace.user(id)).collect();
-        let mut pipeline = Pipeline::with_capacity(1);
-        pipeline.cmd("MGET").arg(names);
-        let answer = shared.pool.send(&pipeline).await?.pop().unwrap_or_default();
-        let users: Vec<Option<Vec<u8>>> = connection::read(answer, "MGET")?;
-        let is_active = |json: Option<Vec<u8>>| {
-            let user = json.and_then(|json| serde_json::from_slice::<Value>(&json).ok());
-            user.is_some_and(|user| user["isActive"] == Value::Bool(true))
-        };
-        let found = ids.iter().zip(users).filter_map(|(id, user)| is_active(user).then_some(*id));
-        active.extend(found);
-    }
-    Ok(active)
 }

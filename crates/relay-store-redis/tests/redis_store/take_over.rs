@@ -8,9 +8,15 @@ use redis::aio::MultiplexedConnection;
 use relay_domain::{
     Account, AccountId, AccountKind, AffinityKey, ApiKey, HealthEvent, KeyDigest, KeyId, NanoUsd,
     PenaltyReason, Period, Permissions, Platform, ProxySetting, Timestamp, TokenCount, TokenUsage,
+    UserStanding,
 };
-use relay_store::contract::fixture::{admit_request, at, rebind, record, settlement, signature};
-use relay_store::{AdmitRequest, Settlement, Stores, UsageScope};
+use relay_store::contract::fixture::{
+    admit_request, at, key, rebind, record, settlement, signature, user,
+};
+use relay_store::{
+    AdminCredentials, AdmitRequest, KeyQuery, PasswordHash, Settlement, Stores, Update, UsageScope,
+};
+use relay_store_redis::Traces;
 use relay_testkit::RedisServer;
 
 const V1: &str = include_str!("../fixtures/v1.tsv");
@@ -384,8 +390,7 @@ async fn adopting_makes_the_indexes_right_and_is_done_once() {
     // A secret that was replaced, in no index, and entries about a key that has none and about no key.
     let retiring =
         relay_domain::key::RetiringSecret { digest: KeyDigest::new([9; 32]), until: at(1_000) };
-    let rotated =
-        ApiKey { retiring: Some(retiring), ..relay_store::contract::fixture::key("rotated", 7) };
+    let rotated = ApiKey { retiring: Some(retiring), ..key("rotated", 7) };
     store.stores().keys.create(&rotated).await.unwrap();
     let index = "relay:retiring_key_digests";
     raw.del::<_, ()>(index).await.unwrap();
@@ -511,6 +516,185 @@ async fn keys_that_are_served_otherwise_than_before_are_named() {
     raw.del::<_, ()>(&["user:u1", "relay:key_groups"]).await.unwrap();
     raw.hset::<_, _, _, ()>(&name, "isDeleted", "true").await.unwrap();
     assert_eq!(told().await, [none(), none(), none()], "a deleted key serves nobody");
+}
+
+#[tokio::test]
+async fn an_index_of_keys_is_no_key() {
+    let (_server, stores, _raw) = left_by(V1).await;
+    let id = key_id("hash_map");
+    assert_eq!(stores.keys.get(&id).await.unwrap(), None);
+    assert_eq!(stores.keys.update(&key("hash_map", 1)).await.unwrap(), Update::Absent);
+    assert_eq!(stores.keys.purge(&id, 0).await.unwrap(), Update::Absent);
+    assert_eq!(stores.keys.activate(&id, at(0), at(1)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_key_is_refused_whose_user_is_not_there_or_not_active() {
+    let (_server, stores, mut raw) = left_by(V2).await;
+    let keys = &stores.keys;
+    let name = format!("apikey:{V2_KEY}");
+    let key = keys.get(&key_id(V2_KEY)).await.unwrap().unwrap();
+    assert_eq!(key.user.id(), "u1");
+    let user = fields(&mut raw, &name).await["userUsername"].clone();
+    assert_eq!(key.user.username, user);
+    for (json, standing) in [
+        (None, UserStanding::Disabled),
+        (Some(r#"{"id":"u1","isActive":false}"#), UserStanding::Disabled),
+        (Some("no JSON"), UserStanding::Disabled),
+        (Some(r#"{"id":"u1","isActive":true}"#), UserStanding::Active),
+    ] {
+        match json {
+            Some(json) => raw.set::<_, _, ()>("user:u1", json).await.unwrap(),
+            None => raw.del::<_, ()>("user:u1").await.unwrap(),
+        }
+        let query = KeyQuery { limit: 10, ..KeyQuery::default() };
+        let page = keys.page(&query).await.unwrap();
+        for key in [
+            keys.get(&key.id).await.unwrap(),
+            keys.find_by_digest(&[key.digest]).await.unwrap(),
+            keys.list().await.unwrap().into_iter().find(|listed| listed.id == key.id),
+            page.items.into_iter().find(|listed| listed.id == key.id),
+        ] {
+            assert_eq!(key.unwrap().user.standing(), Some(standing), "{json:?}");
+        }
+        let stored: Option<String> = raw.get("user:u1").await.unwrap();
+        assert_eq!(stored.as_deref(), json, "it is never written");
+    }
+
+    // Of a user whom nothing is known of, the key's new one is no better.
+    let mut given = keys.get(&key.id).await.unwrap().unwrap();
+    given.user.set_id("u2".to_owned());
+    assert!(keys.update(&given).await.unwrap().is_done());
+    let given = keys.get(&key.id).await.unwrap().unwrap();
+    assert!(given.user.is_disabled());
+    let mut freed = given;
+    freed.user.set_id(String::new());
+    assert!(keys.update(&freed).await.unwrap().is_done());
+    assert_eq!(keys.get(&key.id).await.unwrap().unwrap().user.standing(), None);
+}
+
+#[tokio::test]
+async fn an_imported_key_stands_as_its_user_did_until_this_store_knows_the_user() {
+    let server = RedisServer::start();
+    let mut raw = crate::raw(&server).await;
+    let keys = crate::store(&server).await.stores().keys;
+    let key = ApiKey { user: user(UserStanding::Active), ..key("moved", 1) };
+    keys.import(&key).await.unwrap();
+    let standing = async || keys.get(&key.id).await.unwrap().unwrap().user.standing();
+    assert_eq!(standing().await, Some(UserStanding::Active));
+    raw.set::<_, _, ()>("user:user-one", r#"{"isActive":false}"#).await.unwrap();
+    assert_eq!(standing().await, Some(UserStanding::Disabled), "v1's word counts");
+    raw.del::<_, ()>("user:user-one").await.unwrap();
+    let mut given = keys.get(&key.id).await.unwrap().unwrap();
+    for id in ["other", "user-one"] {
+        given.user.set_id(id.to_owned());
+        assert!(keys.update(&given).await.unwrap().is_done());
+        assert_eq!(standing().await, Some(UserStanding::Disabled), "it was said of another user");
+        given = keys.get(&key.id).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_short_rest_of_v1_is_kept_until_it_ends_or_an_operator_comes() {
+    let (server, stores, mut raw) = left_by(V1).await;
+    let rest = |kind: &str, at: &str| {
+        format!(
+            r#"{{"statusCode":529,"errorType":"{kind}","markedAt":"{at}","ttlSeconds":600,"cooldownSeconds":600,"expiresAt":""}}"#
+        )
+    };
+    let at = "2026-11-23T04:24:04.480Z";
+    let end = moment("2026-11-23T04:34:04.480Z");
+    let names = [
+        (V1_ACCOUNT, format!("temp_unavailable:claude-console:{V1_ACCOUNT}")),
+        (V1_CODEX_ACCOUNT, format!("temp_unavailable:openai-responses:{V1_CODEX_ACCOUNT}")),
+    ];
+    for (id, name) in &names {
+        let id = account_id(id);
+        raw.set::<_, _, ()>(name, rest("overload", at)).await.unwrap();
+        let account = stores.accounts.get(&id).await.unwrap().unwrap();
+        assert_eq!(account.health.penalty, None, "one that would never end is none");
+        raw.expire::<_, ()>(name, 600).await.unwrap();
+        let account = stores.accounts.get(&id).await.unwrap().unwrap();
+        let penalty = account.health.penalty.unwrap();
+        assert_eq!((penalty.reason, penalty.until), (PenaltyReason::Overloaded, Some(end)));
+        let listed = stores.accounts.list().await.unwrap();
+        assert!(listed.contains(&account), "in the list");
+        let before: i64 = raw.ttl(name).await.unwrap();
+        assert!(0 < before, "it is not written");
+    }
+    assert_eq!(crate::store(&server).await.survey().await.unwrap().rests_of_v1, 2);
+
+    let id = account_id(V1_ACCOUNT);
+    let late = moment("2026-11-23T04:25:00Z");
+    let health = stores.accounts.apply_health(&id, &HealthEvent::Succeeded, late).await.unwrap();
+    assert_eq!(health.unwrap().status(), "overloaded", "a late success heals nothing");
+    let health = stores.accounts.apply_health(&id, &HealthEvent::Reset, late).await.unwrap();
+    assert_eq!(health.unwrap().status(), "active");
+    let account = stores.accounts.get(&id).await.unwrap().unwrap();
+    assert_eq!(account.health.penalty, None);
+    assert!(!raw.exists::<_, bool>(&names[0].1).await.unwrap(), "to v1 it is well too");
+    assert!(raw.exists::<_, bool>(&names[1].1).await.unwrap(), "the other one rests on");
+}
+
+#[tokio::test]
+async fn an_account_that_v1_found_unauthorized_waits_for_an_operator() {
+    let (_server, stores, mut raw) = left_by(V1).await;
+    let id = account_id(V1_ACCOUNT);
+    let name = format!("claude_console_account:{V1_ACCOUNT}");
+    let marked = [
+        ("status", "unauthorized"),
+        ("schedulable", "false"),
+        ("unauthorizedAt", "2026-11-23T04:24:04.480Z"),
+    ];
+    raw.hset_multiple::<_, _, _, ()>(&name, &marked).await.unwrap();
+    let account = stores.accounts.get(&id).await.unwrap().unwrap();
+    assert!(account.schedulable, "no operator switched it off");
+    let penalty = account.health.penalty.unwrap();
+    assert_eq!((penalty.reason, penalty.until), (PenaltyReason::Unauthorized, None));
+
+    let off = Account { schedulable: false, ..account.clone() };
+    assert!(stores.accounts.update(&off).await.unwrap().is_done());
+    let off = stores.accounts.get(&id).await.unwrap().unwrap();
+    assert!(!off.schedulable, "an operator's word holds");
+    assert_eq!(off.health.status(), "unauthorized");
+
+    raw.hset_multiple::<_, _, _, ()>(&name, &marked).await.unwrap();
+    let health = stores.accounts.apply_health(&id, &HealthEvent::Reset, at(0)).await.unwrap();
+    assert_eq!(health.unwrap().status(), "active");
+    let well = stores.accounts.get(&id).await.unwrap().unwrap();
+    assert!(well.schedulable && well.health.penalty.is_none());
+    let written = fields(&mut raw, &name).await;
+    assert_eq!((&*written["status"], &*written["schedulable"]), ("active", "true"));
+}
+
+#[tokio::test]
+async fn a_survey_is_true_after_relay_itself_has_run() {
+    let server = RedisServer::start();
+    let store = crate::store(&server).await;
+    let stores = store.stores();
+    let login = AdminCredentials {
+        username: "admin".to_owned(),
+        password_hash: PasswordHash::new("$argon2id$v=19$m=8,t=1,p=1$c2FsdA$aGFzaA".to_owned()),
+        session_epoch: 0,
+        created_at: at(0),
+        updated_at: at(0),
+    };
+    assert!(stores.admin.initialise(&login).await.unwrap());
+    let traces = store.survey().await.unwrap().traces;
+    assert_eq!((traces.v1, traces.v2, traces.relay), (false, false, true), "a login alone");
+
+    stores.keys.create(&key("k", 1)).await.unwrap();
+    let mut asked = admit_request(0, "k", at(0));
+    asked.affinity = None;
+    assert!(stores.ledger.admit(&asked).await.unwrap().decision.is_ok());
+    assert!(stores.ledger.settle(&settlement(record(0, "k"), at(1))).await.unwrap().is_first());
+    store.adopt().await.unwrap();
+    let survey = store.survey().await.unwrap();
+    let Traces { v1, v2, relay, .. } = survey.traces;
+    assert_eq!((v1, v2, relay), (false, false, true));
+    assert_eq!(survey.untouched, BTreeMap::new(), "it leaves nothing alone that it writes");
+    assert_eq!(survey.repairs, []);
+    assert!(10 < survey.kept_in_step, "{}", survey.kept_in_step);
 }
 
 #[tokio::test]

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use relay_domain::{
-    AccountBinding, ApiKey, Expiry, ExpiryMode, GroupId, KeyDigest, KeyId, Lifetime, LifetimeUnit,
-    Multiplier, NanoUsd, Permissions, Platform, Restriction, RetiringSecret, Service, ServiceRates,
-    Signature, Timestamp, UnpricedPolicy, WaitQueue, WindowCaps,
+    AccountBinding, ApiKey, Expiry, ExpiryMode, GroupId, KeyDigest, KeyId, KeyUser, Lifetime,
+    LifetimeUnit, Multiplier, NanoUsd, Permissions, Platform, Restriction, RetiringSecret, Service,
+    ServiceRates, Signature, Timestamp, UnpricedPolicy, UserStanding, WaitQueue, WindowCaps,
 };
 use relay_store::StoredLimits;
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,9 @@ pub(crate) struct KeyForm {
     user_id: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     user_username: String,
+    /// As an import has brought it along: there are no users here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    user_is_disabled: bool,
     created_by: String,
     updated_at: Option<Timestamp>,
 }
@@ -149,8 +152,9 @@ impl KeyForm {
                 deadline_ms: u64::try_from(queue.deadline.as_millis()).unwrap_or(u64::MAX),
             }),
             tags: key.tags.clone(),
-            user_id: key.user_id.clone(),
-            user_username: key.user_username.clone(),
+            user_id: key.user.id().to_owned(),
+            user_username: key.user.username.clone(),
+            user_is_disabled: key.user.is_disabled(),
             created_by: key.created_by.clone(),
             updated_at: key.updated_at,
         }
@@ -187,6 +191,8 @@ impl KeyForm {
         let rates = self.service_rates.into_iter();
         let rates = rates.filter_map(|(name, rate)| Some((Service::named(&name)?, rate)));
         let service_rates: ServiceRates = rates.collect();
+        let standing =
+            if self.user_is_disabled { UserStanding::Disabled } else { UserStanding::Active };
         ApiKey {
             id,
             digest,
@@ -223,8 +229,7 @@ impl KeyForm {
                 deadline: Duration::from_millis(queue.deadline_ms),
             }),
             tags: self.tags,
-            user_id: self.user_id,
-            user_username: self.user_username,
+            user: KeyUser::new(self.user_id, self.user_username, standing),
             created_by: self.created_by,
             created_at,
             updated_at: self.updated_at,
@@ -290,7 +295,7 @@ mod tests {
             r#""starts":{"day_minute":0,"week_day":3,"week_hour":10},"hard_budget":true},"#,
             r#""service_rates":{"bedrock":1e-6,"claude":1.25},"unpriced":"fallback","#,
             r#""queue":{"max_waiting":3,"deadline_ms":12500},"#,
-            r#""tags":["team a","标签"],"user_id":"user-one","user_username":"王","created_by":"operator","updated_at":2208961800005}"#,
+            r#""tags":["team a","标签"],"user_id":"user-one","user_username":"王","user_is_disabled":true,"created_by":"operator","updated_at":2208961800005}"#,
         );
         let form = KeyForm::of(&rich_key("k", 1));
         assert_eq!(serde_json::to_string(&form).unwrap(), stored);

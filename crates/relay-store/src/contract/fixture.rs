@@ -6,12 +6,12 @@ use std::time::Duration;
 use relay_domain::{
     Account, AccountBinding, AccountGroup, AccountGroupId, AccountHealth, AccountId, AccountKind,
     AffinityKey, ApiKey, AttemptOutcome, AttemptRecord, BudgetPolicy, Calendar, CostBreakdown,
-    Edit, Expiry, ExpiryMode, GroupId, KeyDigest, KeyGroup, KeyId, Lifetime, Limits, ModelMap,
-    ModelName, Multiplier, NanoUsd, OnDisconnect, Outcome, Penalty, PenaltyReason, PeriodStarts,
-    Permissions, Platform, Priority, Proxy, ProxyAuth, ProxyScheme, ProxySetting, RateWindow,
-    RequestId, RequestRecord, RequestTimes, Restriction, RetiringSecret, SealedSecret, ServedTerms,
-    Service, ServiceRates, ServiceTier, Signature, Timestamp, TokenCount, TokenUsage,
-    UnpricedPolicy, UsageSource, VerdictRecord, WaitQueue, WindowCaps,
+    Edit, Expiry, ExpiryMode, GroupId, KeyDigest, KeyGroup, KeyId, KeyUser, Lifetime, Limits,
+    ModelMap, ModelName, Multiplier, NanoUsd, OnDisconnect, Outcome, Penalty, PenaltyReason,
+    PeriodStarts, Permissions, Platform, Priority, Proxy, ProxyAuth, ProxyScheme, ProxySetting,
+    RateWindow, RequestId, RequestRecord, RequestTimes, Restriction, RetiringSecret, SealedSecret,
+    ServedTerms, Service, ServiceRates, ServiceTier, Signature, Timestamp, TokenCount, TokenUsage,
+    UnpricedPolicy, UsageSource, UserStanding, VerdictRecord, WaitQueue, WindowCaps,
 };
 use tokio::task::JoinSet;
 
@@ -72,6 +72,11 @@ pub fn signature(at: Timestamp, by: &str) -> Signature {
     Signature { at, by: by.to_owned(), by_type: "admin".to_owned() }
 }
 
+/// A user of v1's, who is not in the store.
+pub fn user(standing: UserStanding) -> KeyUser {
+    KeyUser::new("user-one".to_owned(), "王".to_owned(), standing)
+}
+
 /// A group with a budget.
 pub fn group(id: &str) -> KeyGroup {
     KeyGroup {
@@ -110,8 +115,7 @@ pub fn key(id: &str, digest: u8) -> ApiKey {
         unpriced: None,
         queue: None,
         tags: Vec::new(),
-        user_id: String::new(),
-        user_username: String::new(),
+        user: KeyUser::default(),
         created_by: "admin".to_owned(),
         created_at: NOW,
         updated_at: None,
@@ -168,8 +172,7 @@ pub fn rich_key(id: &str, digest: u8) -> ApiKey {
         unpriced: Some(UnpricedPolicy::Fallback),
         queue: Some(WaitQueue { max_waiting: 3, deadline: Duration::from_millis(12_500) }),
         tags: vec!["team a".to_owned(), "标签".to_owned()],
-        user_id: "user-one".to_owned(),
-        user_username: "王".to_owned(),
+        user: user(UserStanding::Disabled),
         created_by: "operator".to_owned(),
         updated_at: Some(at(5)),
         last_used_at: Some(at(6)),

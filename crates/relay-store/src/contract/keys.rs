@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use relay_domain::{
     ApiKey, Expiry, KeyDigest, Lifetime, Limits, Permissions, RateWindow, Restriction,
-    RetiringSecret, WindowCaps,
+    RetiringSecret, UserStanding, WindowCaps,
 };
 
-use super::fixture::{at, at_once, group, key, key_id, rich_key, signature};
-use crate::{StoreError, Stores, Update};
+use super::fixture::{at, at_once, group, key, key_id, rich_key, signature, user};
+use crate::{KeyQuery, StoreError, Stores, Update};
 
 /// What was created is what is read.
 pub async fn a_key_reads_back_in_every_field(stores: &Stores) {
@@ -324,4 +324,37 @@ pub async fn changes_of_keys_raise_their_version(stores: &Stores) {
         assert_eq!(last.accounts, version.accounts, "{step}");
         last = version;
     }
+}
+
+/// A key whose user is disabled does not come back to life by moving, nor does one whose user is active die:
+/// no store of the suite knows the user.
+pub async fn how_a_user_stands_comes_along_with_an_import(stores: &Stores) {
+    for (number, standing) in [UserStanding::Active, UserStanding::Disabled].into_iter().enumerate()
+    {
+        let id = format!("k-{number}");
+        let digest = u8::try_from(number + 1).unwrap();
+        let moved = ApiKey { user: user(standing), ..key(&id, digest) };
+        stores.keys.import(&moved).await.unwrap();
+        let renamed = ApiKey { name: "renamed".to_owned(), ..moved.clone() };
+        let by_id = stores.keys.get(&moved.id).await.unwrap().unwrap();
+        assert_eq!(by_id, moved);
+        assert!(stores.keys.update(&renamed).await.unwrap().is_done());
+        let user = || Some(moved.user.clone());
+        let found = stores.keys.get(&moved.id).await.unwrap();
+        assert_eq!(found.map(|key| key.user), user(), "after a change of something else");
+        let found = stores.keys.find_by_digest(&[moved.digest]).await.unwrap();
+        assert_eq!(found.map(|key| key.user), user(), "by digest");
+        let listed = stores.keys.list().await.unwrap();
+        let listed = listed.into_iter().find(|key| key.id == moved.id);
+        assert_eq!(listed.map(|key| key.user), user(), "in the list");
+        let page = stores.keys.page(&KeyQuery { limit: 10, ..KeyQuery::default() }).await.unwrap();
+        let paged = page.items.into_iter().find(|key| key.id == moved.id);
+        assert_eq!(paged.map(|key| key.user), user(), "on a page");
+    }
+    let disabled = stores.keys.get(&key_id("k-1")).await.unwrap().unwrap();
+    let mut freed = disabled;
+    freed.user.set_id(String::new());
+    assert!(stores.keys.update(&freed).await.unwrap().is_done());
+    let found = stores.keys.get(&key_id("k-1")).await.unwrap().unwrap();
+    assert!(!found.user.is_disabled(), "it is nobody's");
 }

@@ -66,7 +66,7 @@ pub(super) struct ReadChange {
     secret: Option<SecretString>,
     proxy: Patch<NewProxy>,
     /// Whether what keeps the account out is to end.
-    pub(super) is_well: bool,
+    is_well: bool,
     settings: Settings,
 }
 
@@ -133,13 +133,13 @@ impl ReadChange {
     pub(super) fn into_parts(
         self,
     ) -> (impl Fn(&mut Account) + Send + Sync, AccountChange<'static>) {
-        let Self { base_url, secret, proxy, is_well: _, settings } = self;
+        let Self { base_url, secret, proxy, is_well, settings } = self;
         let proxy = match proxy {
             Patch::Keep => ProxyChange::Keep,
             Patch::Clear => ProxyChange::Remove,
             Patch::Set(proxy) => ProxyChange::Set(proxy),
         };
-        let change = AccountChange { edit: None, base_url, secret, proxy };
+        let change = AccountChange { edit: None, base_url, secret, proxy, is_well };
         (move |account: &mut Account| settings.apply(account), change)
     }
 }

@@ -1,6 +1,6 @@
 //! `POST /api/v2/accounts/{platform}/{id}/reset-limits`
 
-use relay_domain::{AccountId, LimitScope, Platform};
+use relay_domain::{AccountId, Platform};
 
 use super::find;
 use super::view::{AccountView, ResetAccount};
@@ -30,12 +30,10 @@ use crate::admin::session::Session;
 pub(super) async fn reset_account_limits(
     session: Session,
     PathOf((platform, id)): PathOf<(Platform, AccountId)>,
-    condition: IfMatch,
+    IfMatch(expected): IfMatch,
 ) -> Result<Revised<ResetAccount>, ApiError> {
-    let account = find(&session, platform, &id).await?;
-    condition.check(account.revision)?;
-    let scope = LimitScope::Account(id);
-    session.operator().restart_limits(session.actor(), &scope, &account.limits).await?;
+    find(&session, platform, &id).await?;
+    let account = session.operator().restart_account_limits(session.actor(), &id, expected).await?;
     let Revised { revision, body } = AccountView::one(&session, account).await?;
     let message = "Limits reset successfully";
     Ok(Revised { revision, body: ResetAccount { account: body.account, message } })

@@ -42,12 +42,8 @@ pub(super) async fn update_account(
     if let Some(proxy) = change.new_proxy() {
         self_loop::refuse(&session, proxy).await?;
     }
-    let (operator, actor, is_well) = (session.operator(), session.actor(), change.is_well);
     let (edit, change) = change.into_parts();
     let change = AccountChange { edit: Some(&edit), ..change };
-    let mut account = operator.update_account(actor, &id, expected, change).await?;
-    if is_well {
-        account = operator.reset_account(actor, &id, None).await?;
-    }
+    let account = session.operator().update_account(session.actor(), &id, expected, change).await?;
     AccountView::one(&session, account).await
 }

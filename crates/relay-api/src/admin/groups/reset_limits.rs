@@ -1,6 +1,6 @@
 //! `POST /api/v2/groups/{id}/reset-limits`
 
-use relay_domain::{GroupId, LimitScope};
+use relay_domain::GroupId;
 
 use super::view::OneGroup;
 use crate::admin::error::{ApiError, ErrorBody};
@@ -25,11 +25,8 @@ use crate::admin::session::Session;
 pub(super) async fn reset_group_limits(
     session: Session,
     PathOf(id): PathOf<GroupId>,
-    condition: IfMatch,
+    IfMatch(expected): IfMatch,
 ) -> Result<Revised<OneGroup>, ApiError> {
     let operator = session.operator();
-    let group = operator.group(&id).await?;
-    condition.check(group.revision)?;
-    operator.restart_limits(session.actor(), &LimitScope::Group(id), &group.limits).await?;
-    Ok(group.into())
+    Ok(operator.restart_group_limits(session.actor(), &id, expected).await?.into())
 }

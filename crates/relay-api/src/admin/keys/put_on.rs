@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use relay_domain::{
-    AccountBinding, ApiKey, Expiry, ExpiryMode, GroupId, Limits, Permissions, RateWindow,
+    AccountBinding, ApiKey, Expiry, ExpiryMode, GroupId, KeyUser, Limits, Permissions, RateWindow,
     Restriction, ServiceRates, Timestamp, UnpricedPolicy, WaitQueue, WindowCaps,
 };
 use relay_engine::operator::NewKey;
@@ -31,8 +31,7 @@ struct Settings<'a> {
     unpriced: &'a mut Option<UnpricedPolicy>,
     queue: &'a mut Option<WaitQueue>,
     tags: &'a mut Vec<String>,
-    user_id: &'a mut String,
-    user_username: &'a mut String,
+    user: &'a mut KeyUser,
 }
 
 /// Both kinds of key call their settings the same.
@@ -55,8 +54,7 @@ macro_rules! settings_of {
             unpriced: &mut $key.unpriced,
             queue: &mut $key.queue,
             tags: &mut $key.tags,
-            user_id: &mut $key.user_id,
-            user_username: &mut $key.user_username,
+            user: &mut $key.user,
         }
     };
 }
@@ -113,8 +111,10 @@ impl KeyFields {
         self.unpriced.apply(key.unpriced, |policy| Some((*policy).into()));
         self.queue.apply(key.queue, |queue| Some((*queue).into()));
         set(key.tags, self.tags.as_ref());
-        self.user_id.apply_or_default(key.user_id, String::clone);
-        self.user_username.apply_or_default(key.user_username, String::clone);
+        let mut user_id = key.user.id().to_owned();
+        self.user_id.apply_or_default(&mut user_id, String::clone);
+        key.user.set_id(user_id);
+        self.user_username.apply_or_default(&mut key.user.username, String::clone);
     }
 
     fn put_limits(&self, limits: &mut Limits) {

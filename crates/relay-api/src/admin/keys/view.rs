@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use relay_domain::{
     ApiKey, ExpiryMode, GroupId, LifetimeUnit, Multiplier, Permissions, Platform, Signature,
-    Timestamp, UnpricedPolicy, WaitQueue,
+    Timestamp, UnpricedPolicy, UserStanding, WaitQueue,
 };
 use serde::{Serialize, Serializer};
 use utoipa::openapi::{RefOr, Schema};
@@ -107,6 +107,9 @@ struct KeyShape<'a> {
     user_id: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     user_username: &'a str,
+    /// `active`, or `disabled`: then the key is refused. Only where it belongs to a user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_status: Option<&'static str>,
     created_by: &'a str,
     tags: &'a [String],
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -185,8 +188,12 @@ impl<'a> KeyShape<'a> {
                 UnpricedPolicy::Refuse => "refuse",
                 UnpricedPolicy::Fallback => "fallback",
             }),
-            user_id: &key.user_id,
-            user_username: &key.user_username,
+            user_id: key.user.id(),
+            user_username: &key.user.username,
+            user_status: key.user.standing().map(|standing| match standing {
+                UserStanding::Active => "active",
+                UserStanding::Disabled => "disabled",
+            }),
             created_by: &key.created_by,
             tags: &key.tags,
             icon: &key.icon,

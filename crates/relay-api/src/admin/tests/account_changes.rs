@@ -1,7 +1,7 @@
 //! `/api/v2/accounts`: changing, resetting and removing, on both platforms.
 
 use http::{Method, StatusCode};
-use relay_domain::HealthEvent;
+use relay_domain::{AccountId, HealthEvent, Rest};
 use serde_json::{Value, json};
 
 use super::fixture::{NOW, Office, memory, signer};
@@ -113,7 +113,7 @@ async fn an_account_is_reset_and_no_ghost_appears() {
     let office = Office::open().await;
     let token = office.token().await;
     let path = add(&office, &token, PATHS[0]).await;
-    let id = path.rsplit('/').next().unwrap().try_into().unwrap();
+    let id = AccountId::try_from(path.rsplit('/').next().unwrap()).unwrap();
     for (method, below, body) in
         [(Method::POST, "/reset-rate-limit", ""), (Method::PUT, "", r#"{"status":"active"}"#)]
     {
@@ -296,4 +296,26 @@ async fn the_trail_tells_that_a_secret_is_another_one_and_notes_one_reset_once()
         (&json!("noted"), &json!(""))
     );
     assert_eq!(entries[1]["after"]["errorMessage"], "noted", "the reset is one change");
+
+    let fall_ill = async || {
+        let id = AccountId::try_from(path.rsplit('/').next().unwrap()).unwrap();
+        let event = HealthEvent::Overloaded(Rest::LONG);
+        office.stores.accounts.apply_health(&id, &event, NOW).await.unwrap();
+    };
+    let first = latest(1).await.remove(0)["seq"].clone();
+    let well = json!("active");
+    for (body, action) in [
+        (json!({"status": "active", "name": "well"}), "account.update"),
+        (json!({"status": "active"}), "account.reset"),
+    ] {
+        fall_ill().await;
+        put(body.clone()).await;
+        let entry = latest(1).await.remove(0);
+        assert_eq!(entry["action"], action, "{body}");
+        let (before, after) = (&entry["before"], &entry["after"]);
+        let told = (&before["status"], &after["status"], &after["name"]);
+        assert_eq!(told, (&json!("overloaded"), &well, &json!("well")), "{body}");
+    }
+    let entries = latest(3).await;
+    assert_eq!(entries[2]["seq"], first, "each change is one entry: {entries:?}");
 }

@@ -1,6 +1,7 @@
 //! `/api/v2/keys`: what goes in comes out, and the secret once.
 
-use relay_domain::{Actor, KeyDigest, Platform, Signature};
+use http::Method;
+use relay_domain::{Actor, ApiKey, KeyDigest, KeyId, KeyUser, Platform, Signature, UserStanding};
 use relay_engine::operator::NewAccount;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -204,10 +205,40 @@ async fn labels_and_pictures_have_bounds_and_what_is_longer_is_kept() {
     office.stores.keys.create(&old).await.unwrap();
     let path = format!("{KEYS}/old");
     let body = r#"{"name":"renamed"}"#;
-    let kept =
-        office.send_json(http::Method::PUT, &path, Some(&token), body).await.expect(200).json();
+    let kept = office.send_json(Method::PUT, &path, Some(&token), body).await.expect(200).json();
     assert_eq!(
         (kept["key"]["icon"].as_str().unwrap().len(), kept["key"]["name"].clone()),
         (65_537, json!("renamed"))
     );
+}
+
+#[tokio::test]
+async fn a_key_of_a_disabled_user_says_so_until_it_is_given_to_another_or_to_nobody() {
+    let office = Office::open().await;
+    let token = office.token().await;
+    let user = KeyUser::new("u1".to_owned(), "ana".to_owned(), UserStanding::Disabled);
+    let put = async |id: &str, body: Value| {
+        let path = format!("{KEYS}/{id}");
+        let body = body.to_string();
+        let answer = office.send_json(Method::PUT, &path, Some(&token), &body);
+        answer.await.expect(200).json()["key"].clone()
+    };
+    for freed in [json!({"userId": "u2"}), json!({"userId": null})] {
+        let made = create(&office, &token, &json!({"name": "k"})).await;
+        let id = KeyId::try_from(made["key"]["id"].as_str().unwrap()).unwrap();
+        let key = office.stores.keys.get(&id).await.unwrap().unwrap();
+        let key = ApiKey { user: user.clone(), ..key };
+        assert!(office.stores.keys.update(&key).await.unwrap().is_done());
+        let id = id.as_str();
+        let shown = office.get(&format!("{KEYS}/{id}"), Some(&token)).await.expect(200).json();
+        let key = &shown["key"];
+        let told = (&key["userId"], &key["userUsername"], &key["userStatus"], &key["isActive"]);
+        assert_eq!(told, (&json!("u1"), &json!("ana"), &json!("disabled"), &json!(true)));
+        let renamed = put(id, json!({"name": "renamed", "userId": "u1"})).await;
+        assert_eq!(renamed["userStatus"], "disabled", "a change of something else");
+        let expected = if freed["userId"].is_null() { Value::Null } else { json!("active") };
+        assert_eq!(put(id, freed).await["userStatus"], expected);
+    }
+    let made = create(&office, &token, &json!({"userId": "u3"})).await;
+    assert_eq!(made["key"]["userStatus"], "active");
 }

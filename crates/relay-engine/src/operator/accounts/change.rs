@@ -1,6 +1,8 @@
 //! Changing accounts: editing, switching, resetting, removing.
 
-use relay_domain::{Account, AccountId, Actor, HealthEvent, ProxySetting, SealedSecret};
+use relay_domain::{
+    Account, AccountId, Actor, HealthEvent, LimitScope, ProxySetting, SealedSecret,
+};
 use relay_store::Update;
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -20,6 +22,8 @@ pub struct AccountChange<'a> {
     pub secret: Option<SecretString>,
     /// Another way to reach it.
     pub proxy: ProxyChange,
+    /// Whether it is well: every penalty ends, as [`Operator::reset_account`] has it.
+    pub is_well: bool,
 }
 
 /// What is to be done to the way in which an account is reached.
@@ -49,7 +53,7 @@ impl Operator {
         expected: Option<u64>,
         change: AccountChange<'_>,
     ) -> Result<Account, OperatorError> {
-        let AccountChange { edit, base_url, secret, proxy } = change;
+        let AccountChange { edit, base_url, secret, proxy, is_well } = change;
         let before = self.account_at(id, expected).await?;
         let salt = self.salt_of_account(&before).await;
         let base_url = base_url.as_deref().map(spelled).transpose()?;
@@ -90,7 +94,18 @@ impl Operator {
             }
             new
         };
-        self.change_account(actor, "account.update", id, expected, change).await
+        if !is_well {
+            return self.change_account(actor, "account.update", id, expected, change).await;
+        }
+        let (old, changed) = self.changed_account(id, expected, change).await?;
+        let action = if changed == old { "account.reset" } else { "account.update" };
+        // One change to the operator: what was written before a fault is noted as well.
+        let healed = self.healed_account(id).await;
+        let new = healed.as_ref().unwrap_or(&changed);
+        if healed.is_ok() || changed != old {
+            self.note_account(actor, action, &old, new).await;
+        }
+        healed
     }
 
     /// Takes an account into scheduling or out of it.
@@ -121,25 +136,27 @@ impl Operator {
         id: &AccountId,
         expected: Option<u64>,
     ) -> Result<Account, OperatorError> {
-        let absent = || OperatorError::NotFound("Account");
         let old = self.account_at(id, expected).await?;
-        let now = self.clock.now();
-        let health = self.stores.accounts.apply_health(id, &HealthEvent::Reset, now).await?;
-        let health = health.ok_or_else(absent)?;
-        if !old.error_message.is_empty() {
-            let cleared = |account: Account| Account { error_message: String::new(), ..account };
-            self.changed_account(id, None, cleared).await?;
-        }
-        let new = self.account_at(id, None).await?;
-        let change = Change {
-            action: "account.reset",
-            kind: "account",
-            id: id.to_string(),
-            before: Some(snapshot::account(&old)),
-            after: Some(snapshot::account(&new)),
-        };
-        self.note(actor, change).await;
-        Ok(Account { health, ..new })
+        let new = self.healed_account(id).await?;
+        self.note_account(actor, "account.reset", &old, &new).await;
+        Ok(new)
+    }
+
+    /// Starts every limit of an account's own anew. What requests in flight hold still weighs on them; statistics
+    /// are not touched. `expected`: only if its revision still is that.
+    ///
+    /// # Errors
+    ///
+    /// As [`update_account`](Self::update_account).
+    pub async fn restart_account_limits(
+        &self,
+        actor: &Actor,
+        id: &AccountId,
+        expected: Option<u64>,
+    ) -> Result<Account, OperatorError> {
+        let account = self.account_at(id, expected).await?;
+        self.restart_limits(actor, &LimitScope::Account(id.clone()), &account.limits).await?;
+        Ok(account)
     }
 
     /// Removes an account, also from its groups. Keys that are bound to it stay so, and are refused until they are bound
@@ -166,6 +183,29 @@ impl Operator {
         Ok(())
     }
 
+    /// Ends every penalty of an account and clears what was noted about its state, which is still to be noted:
+    /// how it is then.
+    async fn healed_account(&self, id: &AccountId) -> Result<Account, OperatorError> {
+        let now = self.clock.now();
+        let health = self.stores.accounts.apply_health(id, &HealthEvent::Reset, now).await?;
+        let health = health.ok_or(OperatorError::NotFound("Account"))?;
+        let cleared = |account: Account| Account { error_message: String::new(), ..account };
+        let (_, new) = self.changed_account(id, None, cleared).await?;
+        Ok(Account { health, ..new })
+    }
+
+    async fn note_account(
+        &self,
+        actor: &Actor,
+        action: &'static str,
+        old: &Account,
+        new: &Account,
+    ) {
+        let (before, after) = (Some(snapshot::account(old)), Some(snapshot::account(new)));
+        let (kind, id) = ("account", new.id.to_string());
+        self.note(actor, Change { action, kind, id, before, after }).await;
+    }
+
     async fn account_at(
         &self,
         id: &AccountId,
@@ -187,9 +227,7 @@ impl Operator {
     ) -> Result<Account, OperatorError> {
         let (old, new) = self.changed_account(id, expected, change).await?;
         if new != old {
-            let (before, after) = (Some(snapshot::account(&old)), Some(snapshot::account(&new)));
-            let (kind, id) = ("account", id.to_string());
-            self.note(actor, Change { action, kind, id, before, after }).await;
+            self.note_account(actor, action, &old, &new).await;
         }
         Ok(new)
     }

@@ -57,7 +57,11 @@ impl Operator {
         for key in &keys {
             self.note_new_key(actor, key).await;
         }
-        Ok(made)
+        let mut shown = Vec::with_capacity(made.len());
+        for (key, secret) in made {
+            shown.push((self.with_user(key).await?, secret));
+        }
+        Ok(shown)
     }
 
     /// What `edit` would make of each of these keys, or why it could not be made. Writes nothing.

@@ -244,7 +244,7 @@ impl Operator {
                 let (before, after) = (Some(snapshot::key(&old)), Some(snapshot::key(&new)));
                 let (kind, id) = ("key", new.id.to_string());
                 self.note(actor, Change { action, kind, id, before, after }).await;
-                Ok(Some(new))
+                Ok(Some(self.with_user(new).await?))
             }
             Update::Absent => Err(OperatorError::NotFound("API Key")),
             Update::Stale { current } if expected.is_some() => {

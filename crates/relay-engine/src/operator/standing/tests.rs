@@ -24,7 +24,11 @@ async fn limits_that_start_anew_leave_a_note() {
     let spending = desk.operator.spending(std::slice::from_ref(&account)).await.unwrap();
     assert_eq!(spending, [Spending { of_day: NanoUsd::from_nanos(3), used_up: None }]);
 
-    desk.operator.restart_limits(&root(), &scope, &account.limits).await.unwrap();
+    let stale = desk.operator.restart_account_limits(&root(), &account.id, Some(7)).await;
+    assert!(matches!(stale, Err(OperatorError::Stale { current: 0 })), "{stale:?}");
+    let states = desk.operator.standing(&scope, &account.limits).await.unwrap();
+    assert_eq!(states[0].used, 3, "it is decided before anything starts anew");
+    desk.operator.restart_account_limits(&root(), &account.id, Some(0)).await.unwrap();
     let states = desk.operator.standing(&scope, &account.limits).await.unwrap();
     assert_eq!(states[0].used, 0);
     let query = AuditQuery { limit: 1, ..AuditQuery::default() };

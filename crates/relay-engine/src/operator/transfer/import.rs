@@ -121,7 +121,8 @@ impl Operator {
     /// # Errors
     ///
     /// [`TransferError::NotEmpty`] if there is something and it is not to be merged with, before anything is
-    /// written; otherwise [`TransferError`] of the store or the file, and what was added until then stays.
+    /// written; otherwise [`TransferError`] of the store or the file, and what was added until then stays. The
+    /// trail tells of it, and of every merge; an import into an empty store that is whole brings its own trail.
     pub async fn import<R: Read, O: Fn() -> io::Result<R>>(
         &self,
         file: &ImportFile<O>,
@@ -133,30 +134,35 @@ impl Operator {
         let mut lines = Lines::open(&file.open, &file.passphrase)?;
         lines.head()?;
         let mut taking_in = TakingIn::new(self);
-        while let Some(entry) = lines.next()? {
-            let unknown = TransferError::UnknownEntry { line: lines.number };
-            taking_in.take(entry, unknown).await?;
+        let taken = take_all(&mut lines, &mut taking_in).await;
+        let report = taking_in.report();
+        if merge || taken.is_err() {
+            self.note_import(&file.contents, &report, taken.as_ref().err()).await;
         }
-        let report = taking_in.finish().await?;
-        if merge && report.tallies.values().any(|tally| tally.added > 0) {
-            self.note_merge(&file.contents, &report).await;
-        }
-        Ok(report)
+        taken.map(|()| report)
     }
 
-    /// Notes that a file was merged with what there was: which one, and what became of its entries.
-    async fn note_merge(&self, contents: &Contents, report: &ImportReport) {
+    /// Notes that a file was taken in: which one, what became of its entries, and what ended it before its end.
+    async fn note_import(
+        &self,
+        contents: &Contents,
+        report: &ImportReport,
+        failure: Option<&TransferError>,
+    ) {
         let of = |count: fn(&Tally) -> usize| {
             let counts = report.tallies.iter().map(|(section, tally)| (section, count(tally)));
             let counts = counts.filter(|(_, count)| *count > 0);
             let named = counts.map(|(section, count)| (section.name().to_owned(), json!(count)));
             named.collect::<Map<_, _>>()
         };
-        let after = json!({
+        let mut after = json!({
             "state": contents.state.to_hex(),
             "added": of(|tally| tally.added),
             "kept": of(|tally| tally.kept),
         });
+        if let Some(failure) = failure {
+            after["failed"] = json!(failure.to_string());
+        }
         let (action, kind, id) = ("store.import", "store", "store".to_owned());
         let change = Change { action, kind, id, before: None, after: Some(after) };
         self.note(&Actor::shell(), change).await;
@@ -204,6 +210,18 @@ impl ImportReport {
         tally.added += added;
         tally.kept += of.saturating_sub(added);
     }
+}
+
+/// Takes in what is left of a file.
+async fn take_all<R: Read>(
+    lines: &mut Lines<R>,
+    taking_in: &mut TakingIn<'_>,
+) -> Result<(), TransferError> {
+    while let Some(entry) = lines.next()? {
+        let unknown = TransferError::UnknownEntry { line: lines.number };
+        taking_in.take(entry, unknown).await?;
+    }
+    taking_in.finish().await
 }
 
 /// The entries of a file.

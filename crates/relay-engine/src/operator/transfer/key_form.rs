@@ -7,8 +7,8 @@ use relay_domain::key::{
     Restriction, RetiringSecret, Signature, UnpricedPolicy, WaitQueue, WindowCaps,
 };
 use relay_domain::{
-    AccountBinding, ApiKey, Expiry, ExpiryMode, GroupId, KeyDigest, KeyId, Lifetime, Multiplier,
-    NanoUsd, Permissions, Platform, Service, ServiceRates, Timestamp,
+    AccountBinding, ApiKey, Expiry, ExpiryMode, GroupId, KeyDigest, KeyId, KeyUser, Lifetime,
+    Multiplier, NanoUsd, Permissions, Platform, Service, ServiceRates, Timestamp, UserStanding,
 };
 use relay_store::StoredLimits;
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,9 @@ pub(super) struct KeyForm {
     tags: Vec<String>,
     user_id: String,
     user_username: String,
+    /// The user's keys are refused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    user_is_disabled: bool,
     created_by: String,
     created_at: Timestamp,
     updated_at: Option<Timestamp>,
@@ -104,8 +107,7 @@ impl From<ApiKey> for KeyForm {
             unpriced,
             queue,
             tags,
-            user_id,
-            user_username,
+            user,
             created_by,
             created_at,
             updated_at,
@@ -145,8 +147,9 @@ impl From<ApiKey> for KeyForm {
                 deadline_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
             }),
             tags,
-            user_id,
-            user_username,
+            user_id: user.id().to_owned(),
+            user_is_disabled: user.is_disabled(),
+            user_username: user.username,
             created_by,
             created_at,
             updated_at,
@@ -171,6 +174,8 @@ impl KeyForm {
                 Some((Service::named(&name)?, Multiplier::from_micros(micros)))
             })
             .collect();
+        let standing =
+            if self.user_is_disabled { UserStanding::Disabled } else { UserStanding::Active };
         Some(ApiKey {
             id: self.id,
             digest: digest(&self.digest)?,
@@ -197,8 +202,7 @@ impl KeyForm {
                 deadline: Duration::from_millis(deadline_ms),
             }),
             tags: self.tags,
-            user_id: self.user_id,
-            user_username: self.user_username,
+            user: KeyUser::new(self.user_id, self.user_username, standing),
             created_by: self.created_by,
             created_at: self.created_at,
             updated_at: self.updated_at,

@@ -119,10 +119,14 @@ impl<'a> TakingIn<'a> {
     }
 
     /// Takes in what is left.
-    pub(super) async fn finish(mut self) -> Result<ImportReport, TransferError> {
+    pub(super) async fn finish(&mut self) -> Result<(), TransferError> {
         self.flush(1).await?;
-        self.append_trail().await?;
-        Ok(self.report)
+        self.append_trail().await
+    }
+
+    /// What became of what was taken in until now.
+    pub(super) fn report(self) -> ImportReport {
+        self.report
     }
 
     fn note_created(

@@ -11,10 +11,11 @@ use relay_store::contract::fixture::{
     rebind, record, rich_account, rich_key, rich_record, settlement, usage,
 };
 use relay_store::{
-    AccountSecrets, AdminCredentials, AdmitRequest, Counted, PasswordHash, SettingsChange,
-    SettingsName, Settlement, UsageScope, UsageTotals,
+    AccountSecrets, AdminCredentials, AdmitRequest, AuditQuery, Counted, PasswordHash,
+    SettingsChange, SettingsName, Settlement, UsageScope, UsageTotals,
 };
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
 
 use super::*;
 use crate::Clock;
@@ -259,7 +260,39 @@ async fn a_store_that_holds_something_is_merged_with_only_if_told_and_stays_as_i
     for (section, kept) in EVERYTHING {
         assert_eq!(again.tally(section), Tally { added: 0, kept }, "{section:?}");
     }
-    assert_eq!(operator.contents(&options()).await.unwrap(), state, "repeated, it changes nothing");
+    let after = operator.contents(&options()).await.unwrap();
+    for section in Section::ALL.into_iter().filter(|section| *section != Section::Audit) {
+        assert_eq!(after.count(section), state.count(section), "repeated, it changes nothing");
+    }
+    let [noted, first] = &imports_noted(&operator).await[..] else { panic!("each leaves a note") };
+    assert_eq!(noted["state"], first["state"]);
+    assert_eq!((&noted["added"], &noted["kept"]["API keys"]), (&json!({}), &json!(2)));
+    assert_eq!(first["added"]["API keys"], 1);
+}
+
+/// What the trail tells of imports, the newest first.
+async fn imports_noted(operator: &Operator) -> Vec<serde_json::Value> {
+    let query = AuditQuery { limit: 100, ..AuditQuery::default() };
+    let trail = operator.audit(&query).await.unwrap().entries.into_iter();
+    let imports = trail.filter(|entry| entry.action == "store.import");
+    imports.map(|entry| serde_json::from_str(&entry.after.unwrap()).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn an_import_that_fails_on_its_way_leaves_a_note() {
+    let (file, _) = exported(&furnished().await).await;
+    let (there, _) = elsewhere();
+    let checked = checked(file, passphrase()).unwrap();
+    let mut stores = there.stores.clone();
+    let mut keys = relay_store::MockKeyRepository::new();
+    keys.expect_list().returning(|| Ok(Vec::new()));
+    keys.expect_import().returning(|_| Err(StoreError::Unavailable("gone".into())));
+    stores.keys = Arc::new(keys);
+    let failed = Desk::on(stores).operator.import(&checked, false).await;
+    assert!(matches!(failed, Err(TransferError::Operator(_))), "{failed:?}");
+    let [noted] = &imports_noted(&there.operator).await[..] else { panic!("one note") };
+    assert_eq!(noted["failed"], "the store cannot be reached");
+    assert_eq!(noted["added"]["accounts"], 2, "what was added until then stays: {noted}");
 }
 
 #[tokio::test]
@@ -274,7 +307,7 @@ async fn what_is_not_whole_is_refused_before_anything_is_written() {
     assert!(matches!(foreign, TransferError::File(CryptoError::NotASealedFile)), "{foreign:?}");
 
     let mut writer = relay_crypto::SealedWriter::create(Vec::new(), &passphrase()).unwrap();
-    writer.write(b"{\"head\":{\"form\":4,\"relay\":\"9\",\"exported_at\":0,\"offset_minutes\":0,\"encryption_keys\":[]}}\n").unwrap();
+    writer.write(b"{\"head\":{\"form\":5,\"relay\":\"9\",\"exported_at\":0,\"offset_minutes\":0,\"encryption_keys\":[]}}\n").unwrap();
     let later = writer.finish().unwrap();
     let later = checked(later.leak(), passphrase()).err().unwrap();
     assert!(matches!(later, TransferError::UnknownEntry { line: 1 }), "{later:?}");
@@ -323,19 +356,26 @@ async fn a_trail_is_appended_to_a_trail() {
     };
     there.stores.audit.append(&own).await.unwrap();
     let file = checked(file, passphrase()).unwrap();
-    for expected in [Tally { added: 2, kept: 0 }, Tally { added: 0, kept: 2 }] {
+    let before = ["b", "a", "own"];
+    for (imports, expected) in [(1, Tally { added: 2, kept: 0 }), (2, Tally { added: 0, kept: 2 })]
+    {
         let report = operator.import(&file, true).await.unwrap();
         assert_eq!(report.tally(Section::Audit), expected);
-        let all = relay_store::AuditQuery { limit: 9, ..relay_store::AuditQuery::default() };
+        let all = AuditQuery { limit: 9, ..AuditQuery::default() };
         let page = there.stores.audit.page(&all).await.unwrap();
         let targets: Vec<_> = page.entries.iter().map(|entry| entry.target_id.as_str()).collect();
-        // The import that added something is noted itself, and one that added nothing is not.
-        assert_eq!(targets, ["store", "b", "a", "own"]);
+        // Every import is noted itself, one that added nothing too.
+        assert_eq!(targets, [&["store"].repeat(imports)[..], &before].concat());
         let noted: serde_json::Value =
             serde_json::from_str(page.entries[0].after.as_deref().unwrap()).unwrap();
         assert_eq!(page.entries[0].actor, relay_domain::Actor::shell());
         assert_eq!(noted["state"], file.contents().state.to_hex());
-        assert_eq!(noted["added"][Section::Audit.name()], 2);
+        let (added, kept) = (&noted["added"], &noted["kept"]);
+        let name = Section::Audit.name();
+        let told = |counts: &serde_json::Value| {
+            counts.get(name).map_or(0, |count| usize::try_from(count.as_u64().unwrap()).unwrap())
+        };
+        assert_eq!((told(added), told(kept)), (expected.added, expected.kept));
     }
 }
 
