@@ -164,9 +164,27 @@ pub(crate) fn write_id(id: RequestId, headers: &mut HeaderMap) {
 }
 
 fn no_account(shortage: Shortage, retry_at: Option<Timestamp>, now: Timestamp) -> Refusal {
-    let retry = retry_at.map_or(Retry::Freely, |at| wait_until(at, now));
+    // An account that comes back later does not keep a client from one that is free in a moment.
+    let retry = match shortage {
+        Shortage::Busy | Shortage::RoomHeld => Retry::After(1),
+        Shortage::RoomTooSmall { .. } => retry_at.map_or(Retry::Never, |at| wait_until(at, now)),
+        Shortage::NoAccounts
+        | Shortage::NoMembers
+        | Shortage::ModelNotServed
+        | Shortage::ModelRestricted
+        | Shortage::RateLimited { .. }
+        | Shortage::Overloaded { .. }
+        | Shortage::Unavailable => retry_at.map_or(Retry::Freely, |at| wait_until(at, now)),
+    };
     let message = shortage.to_string();
     match shortage {
+        Shortage::RoomHeld => {
+            Refusal { retry, ..Refusal::new(ErrorType::RateLimit, "accounts_room_held", message) }
+        }
+        Shortage::RoomTooSmall { .. } => Refusal {
+            retry,
+            ..Refusal::new(ErrorType::RateLimit, "accounts_room_too_small", message)
+        },
         Shortage::RateLimited { .. } => Refusal {
             retry,
             ..Refusal::new(ErrorType::RateLimit, "accounts_rate_limited", message)
@@ -217,7 +235,7 @@ mod tests {
     fn concurrency() -> EngineError {
         let scope = LimitScope::Key(KeyId::try_from("k").unwrap());
         let limit = LimitKind::Concurrency;
-        let denial = Denial { scope, limit, used: 3, allowed: 3, resets_at: None };
+        let denial = Denial { scope, limit, used: 3, held: 3, allowed: 3, resets_at: None };
         EngineError::Denied { denial, needed: 0 }
     }
 
@@ -231,6 +249,7 @@ mod tests {
             scope: LimitScope::Key(KeyId::try_from("k").unwrap()),
             limit: LimitKind::DailyCost,
             used: 9_500_000_000,
+            held: 0,
             allowed: 10_000_000_000,
             resets_at: Some(at(7_200)),
         };
@@ -259,7 +278,7 @@ mod tests {
     fn denials_have_the_statuses_of_v1() {
         let denied = |limit, resets_at| {
             let scope = LimitScope::Key(KeyId::try_from("k").unwrap());
-            let denial = Denial { scope, limit, used: 5, allowed: 5, resets_at };
+            let denial = Denial { scope, limit, used: 5, held: 0, allowed: 5, resets_at };
             EngineError::Denied { denial, needed: 0 }
         };
         let soon = Some(at(30));
@@ -288,11 +307,39 @@ mod tests {
     }
 
     #[test]
+    fn who_finds_no_room_is_told_whether_it_soon_comes_back() {
+        let cases = [
+            (
+                "a pool that is busy while others rest for an hour",
+                no_account(Shortage::Busy, Some(at(3_600))),
+                (529, "overloaded_error", Some("1"), None),
+            ),
+            (
+                "a pool full of what is in flight",
+                no_account(Shortage::RoomHeld, Some(at(3_600))),
+                (429, "rate_limit_error", Some("1"), None),
+            ),
+            (
+                "a request too large for what is left",
+                no_account(Shortage::RoomTooSmall { until: Some(at(3_600)) }, Some(at(3_600))),
+                (429, "rate_limit_error", None, Some("false")),
+            ),
+            (
+                "a request too large for ever",
+                no_account(Shortage::RoomTooSmall { until: None }, None),
+                (429, "rate_limit_error", None, Some("false")),
+            ),
+        ];
+        for (name, error, expected) in cases {
+            check(name, &error, expected);
+        }
+    }
+
+    #[test]
     fn every_refusal_has_its_status_type_and_advice() {
         let limited = |until| no_account(Shortage::RateLimited { until }, until);
         let overloaded = |until| no_account(Shortage::Overloaded { until }, until);
         let store = EngineError::Store(StoreError::Unavailable("redis://secret@host".into()));
-        // status, type, retry-after, x-should-retry
         let cases = [
             ("no key", EngineError::MissingKey, (401, "authentication_error", None, Some("false"))),
             (
@@ -363,16 +410,24 @@ mod tests {
             ),
         ];
         for (name, error, expected) in cases {
-            let response = Refusal::of(&error, NOW).into_response(RequestId::new(NOW, 7));
-            let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
-            let found =
-                (response.status().as_u16(), header("retry-after"), header("x-should-retry"));
-            assert_eq!(found, (expected.0, expected.2, expected.3), "{name}");
-            assert!(header("request-id").is_some_and(|id| id.starts_with("req_")), "{name}");
-            let body = body_of(response);
-            assert!(body.contains(&format!(r#""type":"{}""#, expected.1)), "{name}: {body}");
-            assert!(!body.contains("secret"), "{name}: {body}");
+            check(name, &error, expected);
         }
+    }
+
+    /// Checks status, type, retry-after and x-should-retry.
+    fn check(
+        name: &str,
+        error: &EngineError,
+        (status, kind, retry_after, should_retry): (u16, &str, Option<&str>, Option<&str>),
+    ) {
+        let response = Refusal::of(error, NOW).into_response(RequestId::new(NOW, 7));
+        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let found = (response.status().as_u16(), header("retry-after"), header("x-should-retry"));
+        assert_eq!(found, (status, retry_after, should_retry), "{name}");
+        assert!(header("request-id").is_some_and(|id| id.starts_with("req_")), "{name}");
+        let body = body_of(response);
+        assert!(body.contains(&format!(r#""type":"{kind}""#)), "{name}: {body}");
+        assert!(!body.contains("secret"), "{name}: {body}");
     }
 
     fn body_of(response: Response<RelayBody>) -> String {

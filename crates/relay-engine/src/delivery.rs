@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use relay_domain::{
-    AccountId, AttemptOutcome, HealthEvent, LimitKind, LimitScope, NanoUsd, Outcome, Platform,
-};
+use relay_domain::{AccountId, AttemptOutcome, HealthEvent, LimitKind, NanoUsd, Outcome, Platform};
 use relay_scheduler::{Ask, ChosenWhy, Exclusion, Policy, Ranking, Shortage, Verdict, rank};
 use relay_store::Denial;
 
@@ -31,8 +29,8 @@ const OVERLOAD_JITTER_MS: u64 = 150;
 #[derive(Default)]
 struct Round {
     tried: Vec<AccountId>,
-    /// Accounts whose own limits have no room for it.
-    full: Vec<(AccountId, Denial)>,
+    /// Accounts whose own limits have no room for it, and why.
+    full: Vec<(AccountId, Exclusion)>,
     /// What the last account said.
     last_words: Option<Response<RelayBody>>,
     /// Its place in the line for an account that is not busy.
@@ -56,7 +54,7 @@ impl Relay {
                 flight.record.decision = decision(&roster, &ranking);
             }
             let Some(index) = ranking.first() else {
-                if ranking.shortage() == Shortage::Busy
+                if ranking.shortage().is_momentary()
                     && let Some(by_now) =
                         self.wait_for_account(&mut flight, incoming, &mut round).await?
                 {
@@ -150,20 +148,13 @@ impl Relay {
     fn passes_others(&self, flight: &Flight, entry: &RosterEntry, round: &mut Round) -> bool {
         let account = &entry.account.id;
         let may_wait = flight.payer().is_some_and(|payer| payer.key.queue.is_some());
-        let Some(allowed) = entry.account.limits.concurrency.map(u64::from) else { return false };
+        let Some(limit) = entry.account.limits.concurrency else { return false };
         let passes = may_wait
             && round.place.is_none()
             && flight.placed() != Some(account)
             && self.core.wait_room.is_awaited(account);
         if passes {
-            let denial = Denial {
-                scope: LimitScope::Account(account.clone()),
-                limit: LimitKind::Concurrency,
-                used: allowed,
-                allowed,
-                resets_at: None,
-            };
-            round.full.push((account.clone(), denial));
+            round.full.push((account.clone(), Exclusion::AtCapacity { limit }));
         }
         passes
     }
@@ -208,13 +199,13 @@ impl Relay {
         };
         let candidates = roster.candidates(&healths);
         let mut ranking = rank(&candidates, &ask, Policy::default(), self.core.turn());
-        for (account, denial) in &round.full {
+        for (account, exclusion) in &round.full {
             let of_account = |entry: &RosterEntry| entry.account.id == *account;
             if let Some(index) = roster.entries.iter().position(of_account)
                 && matches!(ranking.verdicts[index], Verdict::Chosen { .. })
             {
                 ranking.order.retain(|chosen| *chosen != index);
-                ranking.verdicts[index] = Verdict::Excluded(full(denial));
+                ranking.verdicts[index] = Verdict::Excluded(*exclusion);
             }
         }
         ranking
@@ -251,17 +242,22 @@ impl Relay {
 /// The verdict on an account that is first by its priority and its turn.
 const BY_PRIORITY: Verdict = Verdict::Chosen { why: ChosenWhy::Priority, position: 0 };
 
-/// The verdict on an account whose own limit has no room.
-fn full(denial: &Denial) -> Exclusion {
+/// The verdict on an account whose own limit has no room for a request that weighs `needed` on it.
+fn full(denial: &Denial, needed: u64) -> Exclusion {
+    let Denial { limit, used, held, allowed, resets_at, .. } = *denial;
     let dollars = |amount| NanoUsd::from_nanos(i64::try_from(amount).unwrap_or(i64::MAX));
-    if denial.limit.is_money() {
-        Exclusion::QuotaSpent {
-            quota: dollars(denial.allowed),
-            spent: dollars(denial.used),
-            until: denial.resets_at,
-        }
+    let spent = used.saturating_sub(held);
+    if limit == LimitKind::Concurrency {
+        Exclusion::AtCapacity { limit: u32::try_from(allowed).unwrap_or(u32::MAX) }
+    } else if spent < allowed && needed <= allowed - spent {
+        Exclusion::RoomHeld { limit }
+    } else if spent < allowed {
+        Exclusion::RoomTooSmall { limit, until: resets_at.filter(|_| needed <= allowed) }
+    } else if limit.is_money() {
+        let (quota, spent) = (dollars(allowed), dollars(spent));
+        Exclusion::QuotaSpent { quota, spent, until: resets_at }
     } else {
-        Exclusion::AtCapacity { limit: u32::try_from(denial.allowed).unwrap_or(u32::MAX) }
+        Exclusion::LimitReached { limit, until: resets_at }
     }
 }
 
@@ -278,7 +274,7 @@ fn lesson(attempted: &Result<Attempt, EngineError>) -> Lesson {
 /// The status that a client gets when there is nobody to try.
 fn status_of(shortage: Shortage) -> u16 {
     match shortage {
-        Shortage::RateLimited { .. } => 429,
+        Shortage::RateLimited { .. } | Shortage::RoomTooSmall { .. } | Shortage::RoomHeld => 429,
         Shortage::ModelNotServed => 404,
         Shortage::ModelRestricted => 403,
         Shortage::NoAccounts

@@ -165,6 +165,7 @@ mod tests {
             scope: LimitScope::Key(KeyId::try_from("k").unwrap()),
             limit: LimitKind::DailyCost,
             used: 9_500_000_000,
+            held: 500_000_000,
             allowed: 10_000_000_000,
             resets_at: Some(Timestamp::EPOCH),
         };
@@ -182,7 +183,7 @@ mod tests {
         );
         let scope = LimitScope::Group(GroupId::try_from("g").unwrap());
         let limit = LimitKind::Concurrency;
-        let busy = Denial { scope, limit, used: 3, allowed: 3, resets_at: None };
+        let busy = Denial { scope, limit, used: 3, held: 3, allowed: 3, resets_at: None };
         assert_eq!(
             EngineError::Denied { denial: busy, needed: 1 }.to_string(),
             "the group of this API key is limited to 3 requests at once, and 3 are used"

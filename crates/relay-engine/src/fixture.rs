@@ -38,6 +38,8 @@ pub(crate) struct TestLedger {
     pub(crate) is_away: AtomicBool,
     /// Admission never answers.
     pub(crate) hangs: AtomicBool,
+    /// It is there, and takes no writes.
+    pub(crate) is_read_only: AtomicBool,
     /// How many settlements find it away.
     refused: AtomicUsize,
     /// Settlements wait until there is a permit for each.
@@ -160,6 +162,9 @@ impl Ledger for TestLedger {
 
     async fn is_ready(&self) -> Result<(), StoreError> {
         self.check()?;
+        if self.is_read_only.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("it takes no writes".into()));
+        }
         self.real.is_ready().await
     }
 }
@@ -198,6 +203,7 @@ impl Bench {
             real: Arc::clone(&stores.ledger),
             is_away: AtomicBool::default(),
             hangs: AtomicBool::default(),
+            is_read_only: AtomicBool::default(),
             refused: AtomicUsize::default(),
             settles: Semaphore::new(AT_ONCE),
             extend_answers: Mutex::default(),

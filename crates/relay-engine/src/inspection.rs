@@ -131,15 +131,19 @@ impl Engine {
 fn used_up(filter: Filter, limits: &[LimitState]) -> Option<Exclusion> {
     let full = limits.iter().filter(|state| state.allowed <= state.used.saturating_add(state.held));
     let dollars = |nanos: u64| NanoUsd::from_nanos(i64::try_from(nanos).unwrap_or(i64::MAX));
-    // What is only held is given back at any moment.
-    let until = |state: &LimitState| state.resets_at.filter(|_| state.allowed <= state.used);
     if filter == Filter::Quota {
+        let is_spent = |state: &LimitState| state.allowed <= state.used;
         let money = full.filter(|state| state.limit.is_money());
-        let longest = money.max_by_key(|state| (until(state).is_none(), until(state)))?;
+        let longest = money
+            .max_by_key(|state| (is_spent(state), state.resets_at.is_none(), state.resets_at))?;
+        if !is_spent(longest) {
+            // What is only held is given back at any moment.
+            return Some(Exclusion::RoomHeld { limit: longest.limit });
+        }
         Some(Exclusion::QuotaSpent {
             quota: dollars(longest.allowed),
-            spent: dollars(longest.used.saturating_add(longest.held)),
-            until: until(longest),
+            spent: dollars(longest.used),
+            until: longest.resets_at,
         })
     } else if filter == Filter::Capacity {
         let mut slots = full.filter(|state| state.limit == LimitKind::Concurrency);
@@ -169,11 +173,12 @@ mod tests {
             spent: NanoUsd::from_nanos(spent),
             until,
         };
+        let held = Exclusion::RoomHeld { limit: LimitKind::WeeklyCost };
         let busy = Exclusion::AtCapacity { limit: 5 };
         for (state, of_quota, of_capacity) in [
             (state(LimitKind::DailyCost, 4, 0), None, None),
             (state(LimitKind::DailyCost, 6, 0), Some(quota(6, Some(end))), None),
-            (state(LimitKind::WeeklyCost, 1, 4), Some(quota(5, None)), None),
+            (state(LimitKind::WeeklyCost, 1, 4), Some(held), None),
             (state(LimitKind::Concurrency, 0, 4), None, None),
             (state(LimitKind::Concurrency, 0, 5), None, Some(busy)),
         ] {

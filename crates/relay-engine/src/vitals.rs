@@ -19,8 +19,8 @@ pub struct Vitals {
     pub journal_damages: usize,
     /// Settlements that are nowhere but in memory.
     pub unkept: usize,
-    /// Whether the store answers.
-    pub store_is_there: bool,
+    /// Whether the store answers, and takes writes.
+    pub store_is_up: bool,
     /// Every account that this process knows, by priority and id.
     pub accounts: Vec<AccountVitals>,
 }
@@ -37,16 +37,17 @@ pub struct AccountVitals {
 }
 
 impl Engine {
-    /// How the process is. Asks the store whether it is there, for as long as a request would.
+    /// How the process is. Asks the store whether it is there and takes writes, for as long as a request would.
     pub async fn vitals(&self) -> Vitals {
         let core = self.core();
         let directory = &core.directory;
         let look = async {
             let version = directory.stores.ledger.version().await?;
             // Nobody may have asked for a while: what other instances changed is seen by this.
-            directory.refresh_roster(version).await
+            directory.refresh_roster(version).await?;
+            directory.stores.ledger.is_ready().await
         };
-        let store_is_there = in_time(core.config.admission_timeout, look).await.is_ok();
+        let store_is_up = in_time(core.config.admission_timeout, look).await.is_ok();
         let (roster, now) = (core.directory.roster(), core.clock.now());
         let accounts = roster.entries.iter().map(|entry| {
             let account = &entry.account;
@@ -66,8 +67,29 @@ impl Engine {
             journaled: core.journal.as_ref().map_or(0, Journal::len),
             journal_damages: core.journal.as_ref().map_or(0, |journal| journal.damage().places),
             unkept: core.unkept.count(),
-            store_is_there,
+            store_is_up,
             accounts: accounts.collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use crate::fixture::Bench;
+
+    #[tokio::test]
+    async fn a_store_is_up_that_answers_and_takes_writes() {
+        let bench = Bench::new();
+        let engine = bench.engine(None).await;
+        assert!(engine.vitals().await.store_is_up);
+        bench.ledger.go_away(true);
+        assert!(!engine.vitals().await.store_is_up);
+        bench.ledger.go_away(false);
+        bench.ledger.is_read_only.store(true, Ordering::SeqCst);
+        assert!(!engine.vitals().await.store_is_up, "nothing can be settled");
+        bench.ledger.is_read_only.store(false, Ordering::SeqCst);
+        assert!(engine.vitals().await.store_is_up);
     }
 }

@@ -39,7 +39,11 @@ pub(crate) fn registry(vitals: &Vitals, alerts: AlertCounts) -> Registry {
     };
     gauge("requests_in_flight", "Requests that were let in and are not settled", vitals.in_flight);
     gauge("requests_queued", "Requests that wait in a queue", vitals.queued);
-    gauge("store_up", "Whether the store has just answered", usize::from(vitals.store_is_there));
+    gauge(
+        "store_up",
+        "Whether the store has just answered and takes writes",
+        usize::from(vitals.store_is_up),
+    );
     let help = "Settlements in the journal that the store has not taken";
     gauge("journal_settlements", help, vitals.journaled);
     let help = "Settlements in memory that neither store nor journal has taken";
@@ -145,7 +149,7 @@ mod tests {
             journaled: 1,
             journal_damages: 2,
             unkept: 0,
-            store_is_there: true,
+            store_is_up: true,
             accounts,
         };
         let text =

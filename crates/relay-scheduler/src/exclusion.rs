@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use relay_domain::{AccountBinding, NanoUsd, PenaltyReason, Timestamp, names_model};
+use relay_domain::{AccountBinding, LimitKind, NanoUsd, PenaltyReason, Timestamp, names_model};
 
 use crate::{Ask, Candidate, Readiness};
 
@@ -52,6 +52,25 @@ pub enum Exclusion {
         /// When the next day begins, if the caller said.
         until: Option<Timestamp>,
     },
+    /// A limit of its own that is no money is used up.
+    LimitReached {
+        /// Which.
+        limit: LimitKind,
+        /// When it starts anew, if that is known.
+        until: Option<Timestamp>,
+    },
+    /// This request may come to more than is left of a limit of its own, whatever is given back of it.
+    RoomTooSmall {
+        /// Which.
+        limit: LimitKind,
+        /// When the limit starts anew; `None`: never, or that is less than the request may come to, too.
+        until: Option<Timestamp>,
+    },
+    /// What is left of a limit of its own is held for requests in flight, and is given back as they end.
+    RoomHeld {
+        /// Which.
+        limit: LimitKind,
+    },
     /// This request has tried it already.
     AlreadyTried,
     /// Its rest has just ended, and one request at a time finds out whether it is well.
@@ -81,6 +100,9 @@ impl Exclusion {
             Self::SecretUnreadable => "secret_unreadable",
             Self::Resting { .. } => "resting",
             Self::QuotaSpent { .. } => "quota_spent",
+            Self::LimitReached { .. } => "limit_reached",
+            Self::RoomTooSmall { .. } => "room_too_small",
+            Self::RoomHeld { .. } => "room_held",
             Self::AlreadyTried => "already_tried",
             Self::OnTrial => "on_trial",
             Self::AtCapacity { .. } => "at_capacity",
@@ -90,7 +112,10 @@ impl Exclusion {
     /// When it ends by itself, as far as that is known.
     pub fn until(&self) -> Option<Timestamp> {
         match self {
-            Self::Resting { until, .. } | Self::QuotaSpent { until, .. } => *until,
+            Self::Resting { until, .. }
+            | Self::QuotaSpent { until, .. }
+            | Self::LimitReached { until, .. }
+            | Self::RoomTooSmall { until, .. } => *until,
             Self::OtherPlatform
             | Self::NotBound
             | Self::NotInGroup
@@ -105,6 +130,7 @@ impl Exclusion {
             | Self::SecretUnreadable
             | Self::AlreadyTried
             | Self::OnTrial
+            | Self::RoomHeld { .. }
             | Self::AtCapacity { .. } => None,
         }
     }
@@ -144,6 +170,21 @@ impl fmt::Display for Exclusion {
             Self::QuotaSpent { quota, spent, until } => {
                 write!(f, "its quota of the day is used up: {spent} of {quota} dollars")?;
                 until.map_or(Ok(()), |until| write!(f, ", until {until}"))
+            }
+            Self::LimitReached { limit, until } => {
+                write!(f, "its limit {} is used up", limit.name())?;
+                until.map_or(Ok(()), |until| write!(f, ", until {until}"))
+            }
+            Self::RoomTooSmall { limit, until } => {
+                write!(
+                    f,
+                    "this request may come to more than is left of its limit {}",
+                    limit.name()
+                )?;
+                until.map_or(Ok(()), |until| write!(f, ", which starts anew at {until}"))
+            }
+            Self::RoomHeld { limit } => {
+                write!(f, "requests in flight hold what is left of its limit {}", limit.name())
             }
             Self::AlreadyTried => f.write_str("this request has tried it already"),
             Self::OnTrial => f.write_str("its rest has just ended and one request is trying it"),

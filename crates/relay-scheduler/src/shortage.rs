@@ -28,6 +28,13 @@ pub enum Shortage {
         /// When the first of these accounts is well again, as far as that is known.
         until: Option<Timestamp>,
     },
+    /// The request may come to more than is left of the accounts' own limits: a 429.
+    RoomTooSmall {
+        /// When the first of these limits starts anew and has room for it, as far as that is known.
+        until: Option<Timestamp>,
+    },
+    /// Requests in flight hold what is left of the accounts' own limits: a 429 that is soon over.
+    RoomHeld,
     /// All that could serve it are busy: soon over.
     Busy,
     /// Accounts are switched off, misconfigured, refused by the provider, or were tried in vain.
@@ -35,6 +42,11 @@ pub enum Shortage {
 }
 
 impl Shortage {
+    /// Whether it is over as soon as a request in flight ends.
+    pub fn is_momentary(&self) -> bool {
+        matches!(self, Self::Busy | Self::RoomHeld)
+    }
+
     /// The shortage that `exclusions` amount to.
     pub(crate) fn of<'a>(exclusions: impl Iterator<Item = &'a Exclusion>) -> Self {
         let mut nobody = Self::NoAccounts;
@@ -44,9 +56,11 @@ impl Shortage {
             }
             weigh(exclusion)
         });
-        let soonest = weighed.min_by_key(|(wait, until, _)| {
+        let soonest = weighed.min_by_key(|(wait, until, shortage)| {
+            // A client can mend what is too large, and not wait for it.
+            let is_lasting = !matches!(shortage, Self::RoomTooSmall { .. });
             // An end that is not known comes after every end that is.
-            (*wait, until.is_none(), *until)
+            (*wait, until.is_none(), *until, is_lasting)
         });
         soonest.map_or(nobody, |(_, _, shortage)| shortage)
     }
@@ -66,6 +80,16 @@ impl fmt::Display for Shortage {
             }
             Self::RateLimited { until } => ("every account has reached a limit", *until),
             Self::Overloaded { until } => ("the provider is overloaded", *until),
+            Self::RoomTooSmall { until } => (
+                "no account has as much left of its own budget as this request may come to (one with a smaller \
+                 max_tokens may fit)",
+                *until,
+            ),
+            Self::RoomHeld => (
+                "requests in flight hold what the accounts have left of their own budgets, and give it back as \
+                 they end",
+                None,
+            ),
             Self::Busy => ("every account is busy", None),
             Self::Unavailable => ("no account is available", None),
         };
@@ -98,7 +122,11 @@ fn weigh(exclusion: &Exclusion) -> Option<(Wait, Option<Timestamp>, Shortage)> {
         | Exclusion::NotInGroup
         | Exclusion::Dedicated => return None,
         Exclusion::AtCapacity { .. } | Exclusion::OnTrial => (Wait::Moments, Shortage::Busy),
-        Exclusion::QuotaSpent { .. } => (Wait::Rest, Shortage::RateLimited { until }),
+        Exclusion::RoomHeld { .. } => (Wait::Moments, Shortage::RoomHeld),
+        Exclusion::RoomTooSmall { .. } => (Wait::Rest, Shortage::RoomTooSmall { until }),
+        Exclusion::QuotaSpent { .. } | Exclusion::LimitReached { .. } => {
+            (Wait::Rest, Shortage::RateLimited { until })
+        }
         Exclusion::Resting { reason, .. } => match reason {
             PenaltyReason::RateLimited | PenaltyReason::QuotaExceeded => {
                 (Wait::Rest, Shortage::RateLimited { until })

@@ -129,6 +129,7 @@ impl Denial {
             scope: scope.clone(),
             limit: state.limit,
             used: state.used.saturating_add(state.held),
+            held: state.held,
             allowed: state.allowed,
             resets_at: state.resets_at,
         }
@@ -229,7 +230,7 @@ mod tests {
             assert_eq!(denied.is_none(), is_in, "{weight} on {state:?}");
         }
         let denied = Denial::of_new(&scope(), &state(4, 5, 10), 2).unwrap();
-        assert_eq!((denied.used, denied.allowed), (9, 10));
+        assert_eq!((denied.used, denied.held, denied.allowed), (9, 5, 10));
     }
 
     #[test]

@@ -238,6 +238,8 @@ pub struct Denial {
     pub limit: LimitKind,
     /// How much of it is used and held: a number, or nano-dollars where the limit is money.
     pub used: u64,
+    /// How much of that is only held, by requests in flight.
+    pub held: u64,
     /// How much there is, in the same unit.
     pub allowed: u64,
     /// When the limit gives way by the calendar or the clock. `None`: when other requests end, or never.

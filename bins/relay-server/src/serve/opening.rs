@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use relay_engine::EngineError;
 use relay_engine::operator::{OperatorError, TakenOver, UnreadableAccount};
 use relay_store::StoreError;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Server;
 use super::waiting::Waiting;
@@ -35,9 +35,9 @@ pub(super) async fn open(
     waiting: Waiting,
 ) -> Result<Server> {
     let may_come = config.store_kind() == StoreKind::Redis;
-    let mut login = None;
-    let opened = loop {
-        match begin(config, &listeners, &mut login).await {
+    let mut made_up = None;
+    let (opened, login) = loop {
+        match begin(config, &listeners, &mut made_up).await {
             Ok(opened) => break opened,
             Err(error) if may_come && is_of_absent_store(&error) => {
                 tracing::warn!(error = format!("{error:#}"), "Redis went away; beginning anew");
@@ -59,24 +59,24 @@ struct Opened {
     keys: usize,
 }
 
-/// One beginning. `login`: what is to be said of the administrator's, if an earlier one has made it.
+/// One beginning, and what is to be said of the administrator's login. `made_up`: a password for that, which an
+/// earlier one has made up and may have stored.
 async fn begin(
     config: &Config,
     listeners: &[TcpListener],
-    login: &mut Option<String>,
-) -> Result<Opened> {
+    made_up: &mut Option<SecretString>,
+) -> Result<(Opened, Option<String>)> {
     let installation = Installation::open(config, Access::Serve).await?;
     take_over_login(config, &installation).await?;
-    if let Some(made) = initialise_admin(config, &installation).await? {
-        *login = Some(made);
-    }
+    let login = initialise_admin(config, &installation, made_up).await?;
     look_at_secrets(config, &installation).await?;
     let listeners = listeners.iter().map(TcpListener::try_clone).collect::<io::Result<_>>();
     let listeners = listeners.context("a socket cannot be shared")?;
     let server = Server::prepare(config, &installation, listeners).await?;
     let accounts = installation.operator.accounts().await.context("the accounts cannot be read")?;
     let keys = installation.operator.keys().await.context("the API keys cannot be read")?;
-    Ok(Opened { server, accounts: accounts.len(), keys: keys.len(), installation })
+    let opened = Opened { server, accounts: accounts.len(), keys: keys.len(), installation };
+    Ok((opened, login))
 }
 
 /// Whether a start failed because the store could not be reached.
@@ -139,10 +139,15 @@ async fn look_at_secrets(config: &Config, installation: &Installation) -> Result
 }
 
 /// Makes the administrator's login at the first start. Returns what to show once.
-async fn initialise_admin(config: &Config, installation: &Installation) -> Result<Option<String>> {
+async fn initialise_admin(
+    config: &Config,
+    installation: &Installation,
+    made_up: &mut Option<SecretString>,
+) -> Result<Option<String>> {
     let admin = &config.sections.admin;
     let username = admin.username.as_deref().unwrap_or(DEFAULT_ADMIN);
-    let made = installation.operator.initialise_admin(username, admin.password.clone()).await;
+    let given = admin.password.clone();
+    let made = installation.operator.initialise_admin_again(username, given, made_up).await;
     let password = made.context(
         "the administrator's login cannot be made; see ADMIN_USERNAME and ADMIN_PASSWORD",
     )?;

@@ -4,7 +4,7 @@
 use relay_domain::{Limits, ModelName, NanoUsd, Outcome, names_claude};
 use relay_store::{Assignment, Estimate, Extension, HoldAnswer, StoreError};
 
-use super::Round;
+use super::{Round, full};
 use crate::EngineError;
 use crate::admission::in_time;
 use crate::flight::Flight;
@@ -90,9 +90,15 @@ impl Relay {
                 Ok(true)
             }
             HoldAnswer::Denied(denial) => {
-                tracing::debug!(request.id = %flight.record.id, account.id = %account, limit = denial.limit.code(), "account has no room");
+                let asked = Estimate { cost: flight.held().cost.max(cost), ..*flight.held() };
+                let (limit, policy) = (denial.limit, limits.budget_policy);
+                let needed = asked.weight_to_enter(limit, &denial.scope, policy);
+                tracing::debug!(
+                    request.id = %flight.record.id, account.id = %account, limit = limit.code(), used = denial.used,
+                    held = denial.held, allowed = denial.allowed, needed, "account has no room"
+                );
                 flight.place(None, NanoUsd::ZERO);
-                round.full.push((account.clone(), denial));
+                round.full.push((account.clone(), full(&denial, needed)));
                 Ok(false)
             }
             HoldAnswer::Gone => Err(lost(flight)),

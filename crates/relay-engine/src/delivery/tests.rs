@@ -39,6 +39,7 @@ fn denied(account: &str) -> HoldAnswer {
         scope: LimitScope::Account(AccountId::try_from(account).unwrap()),
         limit: LimitKind::DailyCost,
         used: 5,
+        held: 0,
         allowed: 5,
         resets_at: Some(RESET),
     })
@@ -146,6 +147,86 @@ async fn accounts_without_room_are_passed_over_and_the_shortage_says_until_when(
     assert_eq!(verdicts, [("quota_spent", Some(RESET)); 2]);
 }
 
+/// A denial of `account`, of whose five dollars a day so much is spent and so much held.
+fn no_room(account: &str, spent: u64, held: u64) -> HoldAnswer {
+    let HoldAnswer::Denied(denial) = denied(account) else { unreachable!() };
+    let dollars = |dollars: u64| dollars * 1_000_000_000;
+    let [used, held, allowed] = [spent + held, held, 5].map(dollars);
+    HoldAnswer::Denied(Denial { used, held, allowed, ..denial })
+}
+
+#[tokio::test]
+async fn an_account_that_is_full_of_what_is_in_flight_is_not_said_to_be_used_up() {
+    // The request may come to some two dollars, which a hard budget holds; a soft one lets in what finds any room.
+    let spent = Shortage::RateLimited { until: Some(RESET) };
+    let small = Shortage::RoomTooSmall { until: Some(RESET) };
+    for (is_hard, [of_a, of_b], shortage, verdicts) in [
+        (true, [(1, 4), (1, 3)], Shortage::RoomHeld, ["room_held"; 2]),
+        (false, [(1, 4), (4, 1)], Shortage::RoomHeld, ["room_held"; 2]),
+        (true, [(1, 4), (5, 1)], Shortage::RoomHeld, ["room_held", "quota_spent"]),
+        (true, [(1, 4), (4, 0)], Shortage::RoomHeld, ["room_held", "room_too_small"]),
+        (true, [(4, 0), (4, 1)], small, ["room_too_small"; 2]),
+        (true, [(4, 0), (6, 0)], small, ["room_too_small", "quota_spent"]),
+        (true, [(5, 0), (6, 0)], spent, ["quota_spent"; 2]),
+    ] {
+        let limits = if is_hard { hard(daily(5)) } else { daily(5) };
+        let accounts = [unreachable("a", limits), unreachable("b", limits)];
+        let answers = [no_room("a", of_a.0, of_a.1), no_room("b", of_b.0, of_b.1)];
+        let (bench, error) = relayed(&accounts, answers).await;
+        let EngineError::NoAccount { shortage: found, .. } = error else { panic!("{error:?}") };
+        assert_eq!(found, shortage, "{of_a:?}, {of_b:?}");
+        let settlements = bench.ledger.settlements.lock().unwrap();
+        let record = &settlements[0].record;
+        assert_eq!((record.outcome, record.status), (Outcome::NoAccount, 429));
+        let found: Vec<_> =
+            record.decision.iter().map(|decided| decided.verdict.as_ref()).collect();
+        assert_eq!(found, verdicts, "{of_a:?}, {of_b:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_budget_never_has_room_for_has_no_end() {
+    let limits = hard(daily(1));
+    let HoldAnswer::Denied(denial) = denied("a") else { unreachable!() };
+    let answer = Denial { used: 0, allowed: 1_000_000_000, ..denial };
+    let answers = [HoldAnswer::Denied(answer)];
+    let (_, error) = relayed(&[unreachable("a", limits)], answers).await;
+    let EngineError::NoAccount { shortage, retry_at } = error else { panic!("{error:?}") };
+    assert_eq!((shortage, retry_at), (Shortage::RoomTooSmall { until: None }, None));
+}
+
+#[tokio::test]
+async fn a_window_that_is_used_up_ends_with_its_length() {
+    let HoldAnswer::Denied(denial) = denied("a") else { unreachable!() };
+    let used_up = Denial { limit: LimitKind::WindowRequests, ..denial };
+    let (bench, error) = relayed(&[unreachable("a", quota())], [HoldAnswer::Denied(used_up)]).await;
+    let EngineError::NoAccount { shortage, .. } = error else { panic!("{error:?}") };
+    assert_eq!(shortage, Shortage::RateLimited { until: Some(RESET) });
+    let settlements = bench.ledger.settlements.lock().unwrap();
+    assert_eq!(settlements[0].record.decision[0].verdict, "limit_reached");
+}
+
+#[tokio::test]
+async fn who_has_a_queue_waits_for_room_in_a_budget() {
+    let bench = Bench::new();
+    let queue = WaitQueue { max_waiting: 9, deadline: Duration::from_mins(1) };
+    bench.key(|key| key.queue = Some(queue)).await;
+    bench.stores.accounts.create(&unreachable("a", hard(daily(5)))).await.unwrap();
+    bench.ledger.assign_answers.lock().unwrap().extend(vec![no_room("a", 1, 3); 1_000]);
+    let relay = Relay::new(&bench.engine(None).await);
+    let room = Arc::clone(&relay.core.wait_room);
+    let asking = relay.clone();
+    bench.tasks.spawn(async move { refused(&asking).await });
+    eventually("it waits", async || room.waiting() == 1).await;
+    // A request in flight ends, and gives back what it held.
+    bench.ledger.assign_answers.lock().unwrap().clear();
+    relay.core.wait_room.wake_all(&Hall::Accounts);
+    let tasks = bench.tasks.clone();
+    eventually("it is answered", async || tasks.is_empty()).await;
+    let settlements = bench.ledger.settlements.lock().unwrap();
+    assert_eq!(settlements[0].record.attempts.len(), 1, "the account was asked");
+}
+
 #[tokio::test]
 async fn a_place_moves_on_with_the_request() {
     let mut accounts = [unreachable("a", quota()), unreachable("b", Limits::default())];
@@ -237,6 +318,7 @@ async fn nobody_passes_those_who_wait_for_an_account() {
         scope: LimitScope::Account(AccountId::try_from("a").unwrap()),
         limit: LimitKind::Concurrency,
         used: 1,
+        held: 1,
         allowed: 1,
         resets_at: None,
     });

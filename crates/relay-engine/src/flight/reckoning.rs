@@ -34,6 +34,10 @@ impl Flight {
         let (output, model) = (facts.output_by_length, facts.served_model.as_ref());
         let counted = facts.usage.filter(|usage| usage.total() != TokenCount::ZERO);
         match counted.or(facts.usage.filter(|_| output == TokenCount::ZERO)) {
+            Some(usage) if usage.output == TokenCount::ZERO && output != TokenCount::ZERO => {
+                let usage = TokenUsage { output, ..usage };
+                self.count(usage, UsageSource::Partial, model, &facts.served);
+            }
             Some(usage) => self.count(usage, UsageSource::Final, model, &facts.served),
             None if output == TokenCount::ZERO => {}
             None => self.count_by_length(output, model, &facts.served),

@@ -126,6 +126,63 @@ async fn what_the_provider_did_not_count_is_reckoned_by_its_length_streamed_or_n
     }
 }
 
+/// What a stream came to that began with a usage of 100 and 1 and had this text, and then `end`.
+async fn began_and_ended(text: &str, end: &str) -> (UsageSource, [u64; 2]) {
+    let bench = Bench::new();
+    bench.key(|_| {}).await;
+    let relay = Relay::new(&bench.engine(None).await);
+    let mut flight = let_in(&relay, ASKED).await.unwrap();
+    let start =
+        r#"{"message":{"model":"claude-sonnet-5","usage":{"input_tokens":100,"output_tokens":1}}}"#;
+    let delta = format!(r#"{{"delta":{{"type":"text_delta","text":"{text}"}}}}"#);
+    let mut tap = StreamTap::default();
+    for (name, data) in [("message_start", start), ("content_block_delta", &delta)] {
+        tap.feed(format!("event: {name}\ndata: {data}\n\n").as_bytes());
+    }
+    tap.feed(end.as_bytes());
+    flight.watch(&tap, Instant::now());
+    flight.count_end(&tap);
+    let RequestRecord { usage, usage_source, .. } = flight.record.clone();
+    (usage_source, [usage.input.get(), usage.output.get()])
+}
+
+#[tokio::test]
+async fn output_that_the_end_does_not_tell_is_reckoned_by_its_length() {
+    const STOP: &str = "event: message_stop\ndata: {}\n\n";
+    let bare = format!("event: message_delta\ndata: {{\"delta\":{{}},\"usage\":{{}}}}\n\n{STOP}");
+    let told = bare.replace("\"usage\":{}", "\"usage\":{\"output_tokens\":40}");
+    let long = "x".repeat(8_000);
+    for (name, end) in [("stopped", STOP), ("an empty delta", &bare), ("cut off", "")] {
+        let (source, [input, output]) = began_and_ended(&long, end).await;
+        assert_eq!((source, input), (UsageSource::Partial, 100), "{name}");
+        assert!((1_980..2_010).contains(&output), "{name}: {output}");
+    }
+    assert_eq!(began_and_ended(&long, &told).await, (UsageSource::Final, [100, 40]));
+    assert_eq!(began_and_ended("x", STOP).await, (UsageSource::Partial, [100, 1]));
+}
+
+#[tokio::test]
+async fn a_whole_answer_that_tells_no_output_of_what_it_says_is_reckoned_too() {
+    let bench = Bench::new();
+    bench.key(|_| {}).await;
+    let relay = Relay::new(&bench.engine(None).await);
+    for (usage, source, [low, high]) in [
+        (r#"{"input_tokens":100}"#, UsageSource::Partial, [1_980, 2_010]),
+        (r#"{"input_tokens":100,"output_tokens":0}"#, UsageSource::Partial, [1_980, 2_010]),
+        (r#"{"input_tokens":100,"output_tokens":7}"#, UsageSource::Final, [7, 8]),
+    ] {
+        let mut flight = let_in(&relay, ASKED).await.unwrap();
+        let text = "x".repeat(8_000);
+        let body = format!(
+            r#"{{"model":"claude-sonnet-5","content":[{{"type":"text","text":"{text}"}}],"usage":{usage}}}"#
+        );
+        flight.count_whole(&read_message(body.as_bytes()));
+        assert_eq!((flight.record.usage_source, flight.record.usage.input.get()), (source, 100));
+        let output = flight.record.usage.output.get();
+        assert!((low..high).contains(&output), "{usage}: {output}");
+    }
+}
+
 /// The end of a request on which an upstream was at work, after `then`, and its client gone.
 async fn left(is_sent: bool, then: impl FnOnce(&mut Flight)) -> (Bench, RequestRecord) {
     let bench = Bench::new();

@@ -25,6 +25,7 @@ fn denied(used: i64, allowed: i64) -> HoldAnswer {
         scope: LimitScope::Key(payer(BudgetPolicy::Hard).key.id.clone()),
         limit: LimitKind::DailyCost,
         used: nanos(used),
+        held: 0,
         allowed: nanos(allowed),
         resets_at: None,
     })
@@ -131,6 +132,7 @@ async fn a_hard_limit_on_tokens_is_used_to_its_end_and_then_cuts_off() {
             scope: LimitScope::Key(payer.key.id.clone()),
             limit: LimitKind::WindowTokens,
             used,
+            held: 0,
             allowed: 1_000,
             resets_at: None,
         })

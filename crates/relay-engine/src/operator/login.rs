@@ -76,12 +76,29 @@ impl Operator {
         username: &str,
         password: Option<SecretString>,
     ) -> Result<Option<SecretString>, OperatorError> {
-        if self.stores.admin.credentials().await?.is_some() {
-            return Ok(None);
+        self.initialise_admin_again(username, password, &mut None).await
+    }
+
+    /// As [`initialise_admin`](Self::initialise_admin), for who tries again when the store dies: it may have made
+    /// the login before it did. `made_up` keeps the password from one try to the next; it is returned as long as it
+    /// is the one that holds.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub async fn initialise_admin_again(
+        &self,
+        username: &str,
+        password: Option<SecretString>,
+        made_up: &mut Option<SecretString>,
+    ) -> Result<Option<SecretString>, OperatorError> {
+        if let Some(login) = self.stores.admin.credentials().await? {
+            return self.if_it_holds(&login, username, made_up.as_ref()).await;
         }
         check_name("username", username, 100, "must have 1 to 100 characters")?;
-        let generated = password.is_none();
-        let password = password.unwrap_or_else(password::generate);
+        let is_given = password.is_some();
+        let password =
+            password.unwrap_or_else(|| made_up.get_or_insert_with(password::generate).clone());
         let now = self.clock.now();
         let login = AdminCredentials {
             username: username.to_owned(),
@@ -92,7 +109,21 @@ impl Operator {
         };
         // Another process may have been first since.
         let made = self.stores.admin.initialise(&login).await?;
-        Ok((made && generated).then_some(password))
+        Ok((made && !is_given).then_some(password))
+    }
+
+    /// The password that was made up, if it is the one of `login`.
+    async fn if_it_holds(
+        &self,
+        login: &AdminCredentials,
+        username: &str,
+        made_up: Option<&SecretString>,
+    ) -> Result<Option<SecretString>, OperatorError> {
+        let Some(password) = made_up.filter(|_| username == login.username) else {
+            return Ok(None);
+        };
+        let verified = self.verify(password, &login.password_hash).await?;
+        Ok((verified != Verified::No).then(|| password.clone()))
     }
 
     /// Checks a name and a password. A password that is stored in an old form is stored anew.

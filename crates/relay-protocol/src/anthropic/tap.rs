@@ -39,15 +39,16 @@ impl StreamTap {
         self.seen.usage.tokens()
     }
 
-    /// How sure [`StreamTap::usage`] is. It is final once the provider has said why the model
-    /// stopped and what that took, or has ended the message.
+    /// How sure [`StreamTap::usage`] is. It is final once the provider has said what the output took, and why
+    /// the model stopped or that the message has ended. The output that the start tells is a placeholder.
     #[must_use]
     pub fn usage_source(&self) -> UsageSource {
         match self.seen.counted {
             Counted::Nothing => UsageSource::None,
-            Counted::Start | Counted::Delta if self.seen.ended => UsageSource::Final,
-            Counted::Delta if self.seen.stop_reason.is_some() => UsageSource::Final,
-            Counted::Start | Counted::Delta => UsageSource::Partial,
+            Counted::Output if self.seen.ended || self.seen.stop_reason.is_some() => {
+                UsageSource::Final
+            }
+            Counted::Input | Counted::Output => UsageSource::Partial,
         }
     }
 
@@ -128,15 +129,15 @@ struct Seen {
     error: Option<ProviderError>,
 }
 
-/// Which event last carried usage.
-#[derive(Clone, Copy, Debug, Default)]
+/// What the provider has counted.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 enum Counted {
     #[default]
     Nothing,
     /// Input is known, output provisional.
-    Start,
+    Input,
     /// Totals so far.
-    Delta,
+    Output,
 }
 
 impl Seen {
@@ -183,7 +184,7 @@ impl Seen {
         }
         self.message_id = envelope.message_id;
         self.served_model = envelope.served_model;
-        self.count(envelope.usage, Counted::Start);
+        self.count(envelope.usage, Counted::Input);
     }
 
     fn delta(&mut self, data: &[u8]) {
@@ -207,13 +208,14 @@ impl Seen {
             return;
         }
         self.stop_reason = stop_reason.or(self.stop_reason.take());
-        self.count(usage, Counted::Delta);
+        let tells_output = usage.as_ref().is_some_and(UsageFields::tells_output);
+        self.count(usage, if tells_output { Counted::Output } else { Counted::Input });
     }
 
     fn count(&mut self, usage: Option<UsageFields>, counted: Counted) {
         if let Some(usage) = usage {
             self.usage.update(usage);
-            self.counted = counted;
+            self.counted = self.counted.max(counted);
         }
     }
 }

@@ -59,6 +59,11 @@ impl UsageFields {
         Ok(Some(fields))
     }
 
+    /// Whether they say how much output there was.
+    pub(crate) fn tells_output(&self) -> bool {
+        self.output.is_some()
+    }
+
     /// Takes over whatever `newer` knows.
     pub(crate) fn update(&mut self, newer: Self) {
         fn replace<T>(old: &mut Option<T>, new: Option<T>) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::pool::{Member, NOW, ask, at, model_map, rest};
-use relay_domain::{AccountKind, Platform};
+use relay_domain::{AccountKind, LimitKind, Platform};
 
 fn resting(reason: PenaltyReason, until: u64) -> Exclusion {
     Exclusion::Resting { reason, until: Some(at(until)) }
@@ -145,6 +145,9 @@ fn codes_are_distinct() {
         Exclusion::SecretUnreadable,
         resting(PenaltyReason::Blocked, 1),
         Exclusion::QuotaSpent { quota: NanoUsd::ZERO, spent: NanoUsd::ZERO, until: None },
+        Exclusion::LimitReached { limit: LimitKind::WindowTokens, until: None },
+        Exclusion::RoomTooSmall { limit: LimitKind::WindowTokens, until: None },
+        Exclusion::RoomHeld { limit: LimitKind::WindowTokens },
         Exclusion::AlreadyTried,
         Exclusion::OnTrial,
         Exclusion::AtCapacity { limit: 1 },

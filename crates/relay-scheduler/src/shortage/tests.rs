@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use relay_domain::{AccountBinding, AccountKind, ModelMap, NanoUsd, Platform};
+use relay_domain::{AccountBinding, AccountKind, LimitKind, ModelMap, NanoUsd, Platform};
 
 use super::*;
 use crate::pool::{Member, NOW, ask, at, group, model_map, ranking, rest};
@@ -97,6 +97,30 @@ fn a_shortage_names_what_passes_first() {
         let found = ranking(members, &Ask { restricted_models, ..ask() });
         assert_eq!(found.order, [], "{name}");
         assert_eq!(found.shortage(), *expected, "{name}");
+    }
+}
+
+#[test]
+fn what_is_held_passes_before_what_is_spent_and_what_is_too_large_is_told_before() {
+    use Exclusion::{LimitReached, OnTrial, RoomHeld, RoomTooSmall};
+    let limit = LimitKind::DailyCost;
+    let reached = |seconds| LimitReached { limit, until: Some(at(seconds)) };
+    let too_small = |until| RoomTooSmall { limit, until };
+    let limited = |seconds| Shortage::RateLimited { until: Some(at(seconds)) };
+    for (exclusions, expected, is_momentary) in [
+        (&[reached(5), RoomHeld { limit }][..], Shortage::RoomHeld, true),
+        (&[OnTrial, RoomHeld { limit }], Shortage::Busy, true),
+        (&[too_small(Some(at(9))), reached(5)], limited(5), false),
+        (
+            &[reached(9), too_small(Some(at(9)))],
+            Shortage::RoomTooSmall { until: Some(at(9)) },
+            false,
+        ),
+        (&[too_small(None), reached(9)], limited(9), false),
+        (&[too_small(None)], Shortage::RoomTooSmall { until: None }, false),
+    ] {
+        let found = Shortage::of(exclusions.iter());
+        assert_eq!((found, found.is_momentary()), (expected, is_momentary), "{exclusions:?}");
     }
 }
 

@@ -191,6 +191,7 @@ impl Meter<'_> {
             scope: self.scope.clone(),
             limit,
             used: whole(used).saturating_add(whole(held)),
+            held: whole(held),
             allowed,
             resets_at: self.resets_at(limit, opened),
         })

@@ -49,6 +49,7 @@ pub async fn the_concurrency_limit_is_exact(stores: &Stores) {
         scope: LimitScope::Key(key_id("k")),
         limit: LimitKind::Concurrency,
         used: 3,
+        held: 0,
         allowed: 3,
         resets_at: None,
     };

@@ -33,6 +33,7 @@ pub async fn a_budget_lets_in_what_fits(stores: &Stores) {
                 scope: spender.scope(),
                 limit: kind,
                 used: amount(kind, 8),
+                held: amount(kind, 8),
                 allowed: amount(kind, 10),
                 resets_at: resets_at(&spender, kind, at(0)),
             };
@@ -60,6 +61,7 @@ pub async fn a_soft_budget_lets_in_the_last_that_finds_room(stores: &Stores) {
                 scope: spender.scope(),
                 limit: kind,
                 used: amount(kind, 18),
+                held: amount(kind, 18),
                 allowed: amount(kind, 10),
                 resets_at: resets_at(&spender, kind, at(0)),
             };
@@ -95,6 +97,7 @@ pub async fn a_budget_is_exact_under_parallel_requests(stores: &Stores) {
                     scope: spender.scope(),
                     limit: kind,
                     used: amount(kind, 100),
+                    held: amount(kind, 100),
                     allowed: amount(kind, 100),
                     resets_at: resets_at(&spender, kind, at(0)),
                 };

@@ -31,6 +31,7 @@ pub async fn a_window_counts_requests_until_it_closes(stores: &Stores) {
                 scope: spender.scope(),
                 limit: LimitKind::WindowRequests,
                 used: 3,
+                held: 0,
                 allowed: 3,
                 resets_at: Some(closes),
             };

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use relay_store::{MockAdminRepository, StoreError};
+use async_trait::async_trait;
+use relay_store::{AdminRepository, MockAdminRepository, StoreError};
 
 use super::*;
 use crate::operator::fixture::{Desk, NOW, refused_field, root};
@@ -25,6 +26,60 @@ async fn the_first_start_makes_a_login_and_later_ones_leave_it() {
     let again = desk.operator.initialise_admin("other", Some("another one".into())).await.unwrap();
     assert!(again.is_none());
     assert!(desk.operator.login("root", &generated).await.is_ok());
+}
+
+/// Makes the login, or not, and dies before it can say so.
+struct Dying {
+    real: Arc<dyn AdminRepository>,
+    makes_it: bool,
+}
+
+#[async_trait]
+impl AdminRepository for Dying {
+    async fn credentials(&self) -> Result<Option<AdminCredentials>, StoreError> {
+        self.real.credentials().await
+    }
+
+    async fn initialise(&self, credentials: &AdminCredentials) -> Result<bool, StoreError> {
+        if self.makes_it {
+            self.real.initialise(credentials).await?;
+        }
+        Err(StoreError::Unavailable("it died".into()))
+    }
+
+    async fn predecessor(&self) -> Result<Option<AdminCredentials>, StoreError> {
+        self.real.predecessor().await
+    }
+
+    async fn replace(
+        &self,
+        expected: &AdminCredentials,
+        next: &AdminCredentials,
+    ) -> Result<bool, StoreError> {
+        self.real.replace(expected, next).await
+    }
+}
+
+#[tokio::test]
+async fn a_password_that_was_made_up_is_shown_though_the_store_died_over_it() {
+    for makes_it in [true, false] {
+        let desk = Desk::new();
+        let mut dying = desk.stores.clone();
+        dying.admin = Arc::new(Dying { real: Arc::clone(&desk.stores.admin), makes_it });
+        let mut made_up = None;
+        let first =
+            Desk::on(dying).operator.initialise_admin_again("root", None, &mut made_up).await;
+        assert!(first.is_err());
+        // The store is back.
+        let shown = desk.operator.initialise_admin_again("root", None, &mut made_up).await;
+        let shown = shown.unwrap().unwrap();
+        assert!(desk.operator.login("root", &shown).await.is_ok(), "{makes_it}");
+    }
+    // Somebody else was first meanwhile.
+    let desk = desk_with("long enough").await;
+    let mut made_up = Some("made up before".into());
+    let shown = desk.operator.initialise_admin_again("root", None, &mut made_up).await.unwrap();
+    assert!(shown.is_none(), "what does not hold is not shown");
 }
 
 #[tokio::test]

@@ -262,6 +262,32 @@ fn the_last_value_of_each_usage_field_counts_and_nothing_is_added_up() {
 }
 
 #[test]
+fn only_an_end_that_tells_the_output_is_final() {
+    let start = "event: message_start\ndata: {\"message\":{\"usage\":{\"input_tokens\":5,\"output_tokens\":1}}}\n\n";
+    let delta = |usage: &str| {
+        format!("event: message_delta\ndata: {{\"delta\":{{\"stop_reason\":\"x\"}}{usage}}}\n\n")
+    };
+    let stop = "event: message_stop\ndata: {}\n\n";
+    let (partial, last) = (UsageSource::Partial, UsageSource::Final);
+    for (name, deltas, expected) in [
+        ("no delta", String::new(), partial),
+        ("no usage", delta(""), partial),
+        ("an empty usage", delta(r#","usage":{}"#), partial),
+        ("the input alone", delta(r#","usage":{"input_tokens":5}"#), partial),
+        ("the output", delta(r#","usage":{"output_tokens":0}"#), last),
+        ("first the output", delta(r#","usage":{"output_tokens":7}"#) + &delta(""), last),
+        (
+            "first the output, then the input",
+            delta(r#","usage":{"output_tokens":7}"#) + &delta(r#","usage":{"input_tokens":5}"#),
+            last,
+        ),
+    ] {
+        let stream = [start, &deltas, stop].concat();
+        assert_eq!(tap([stream.as_bytes()]).usage_source(), expected, "{name}");
+    }
+}
+
+#[test]
 fn a_broken_start_says_nothing() {
     let broken = SHORT.replacen("}}}", "}}", 1);
     let tap = tap([broken.as_bytes()]);
