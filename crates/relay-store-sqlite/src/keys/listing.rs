@@ -75,8 +75,11 @@ impl SqliteStore {
         let changed = news.changed.into_iter().map(|key| (key.id.clone(), Some(key)));
         listing.change(news.version, changed);
         if listing.len() != news.count {
+            // Nothing that is gone stays because this was broken off.
+            listing.version = None;
             let ids = queue.run(|connection| Ok(ids(connection)?)).await?;
             listing.retain(|id| ids.contains(id.as_str()));
+            listing.version = Some(news.version);
         }
         Ok(())
     }

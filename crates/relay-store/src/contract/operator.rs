@@ -184,9 +184,9 @@ pub async fn the_trail_is_read_newest_first(stores: &Stores) {
 /// What is seldom is found in a long trail, whoever was named as what was searched for in a change.
 pub async fn what_is_seldom_is_found_in_a_long_trail(stores: &Stores) {
     let mut written = Vec::new();
-    for number in 0..620 {
+    for number in 0..300 {
         let mut entry = entry("root", "key.update", "a");
-        if number % 300 == 10 {
+        if number % 140 == 10 {
             entry = self::entry("名 \"b\"", "group.create", "\\ é");
         } else {
             let quoted = r#"{"name":"名 \"b\"","action":"group.create","target_id":"\\ é"}"#;

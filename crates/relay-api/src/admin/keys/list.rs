@@ -81,7 +81,8 @@ impl From<KeySortName> for KeySort {
     }
 }
 
-/// API keys. Written out with the keys put in one after the other.
+// Written out without the keys, which are put in one after the other.
+/// API keys.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct KeyList {
