@@ -16,7 +16,7 @@ use super::{Contents, Section};
 
 /// The form of the entries. Raised when there are sections that an older version cannot read, or an entry
 /// changes its meaning. Older forms are read as well: 1 has neither groups nor anything below records,
-/// 2 has no groups of accounts, nor keys that are bound to them, 3 no users who are disabled.
+/// 2 has no groups of accounts, nor keys that are bound to them, 3 no users who are disabled and no presumed costs.
 pub(super) const FORM: u32 = 4;
 
 /// One line of the file, by its section.
