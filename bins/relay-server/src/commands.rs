@@ -18,10 +18,10 @@ use crate::cli::Cli;
 
 /// Why `what` an operator asked for was not done. A value that cannot be is wrong usage.
 fn refused(error: OperatorError, what: &'static str) -> anyhow::Error {
-    match error {
-        OperatorError::Invalid { .. } => Cli::misused(&format!("{what}: {error}")).into(),
-        error => anyhow::Error::from(error).context(what),
+    if let OperatorError::Invalid { .. } = error {
+        return Cli::misused(&format!("{what}: {error}")).into();
     }
+    anyhow::Error::from(error).context(what)
 }
 
 #[cfg(test)]

@@ -336,6 +336,13 @@ mod tests {
     }
 
     #[test]
+    fn a_key_of_a_disabled_user_has_the_status_that_v1_gives_it() {
+        let refusal = Refusal::of(&KeyRefusal::UserDisabled.into(), at(0));
+        assert_eq!((refusal.status().as_u16(), refusal.code()), (401, "user_disabled"));
+        assert_eq!(refusal.message, "the user account that this API key belongs to is disabled");
+    }
+
+    #[test]
     fn every_refusal_has_its_status_type_and_advice() {
         let limited = |until| no_account(Shortage::RateLimited { until }, until);
         let overloaded = |until| no_account(Shortage::Overloaded { until }, until);
@@ -350,11 +357,6 @@ mod tests {
             (
                 "disabled",
                 KeyRefusal::Disabled.into(),
-                (401, "authentication_error", None, Some("false")),
-            ),
-            (
-                "disabled user",
-                KeyRefusal::UserDisabled.into(),
                 (401, "authentication_error", None, Some("false")),
             ),
             (

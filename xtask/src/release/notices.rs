@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::command::CommandLine;
 use crate::elf::Machine;
+use crate::workspace;
 
 /// What the files begin with that say under which licence something is.
 const NAMES: [&str; 6] = ["licen", "copying", "copyright", "notice", "unlicen", "authors"];

@@ -557,8 +557,8 @@ async fn a_key_is_refused_whose_user_is_not_there_or_not_active() {
         ] {
             assert_eq!(key.unwrap().user.standing(), Some(standing), "{json:?}");
         }
-        let stored: Option<String> = raw.get("user:u1").await.unwrap();
-        assert_eq!(stored.as_deref(), json, "it is never written");
+        let kept: Option<String> = raw.get("user:u1").await.unwrap();
+        assert_eq!(kept.as_deref(), json, "it is never written");
     }
 
     // Of a user whom nothing is known of, the key's new one is no better.
