@@ -10,6 +10,7 @@ mod lifecycle;
 mod listener;
 mod metrics_listener;
 mod opening;
+mod unread;
 mod waiting;
 mod worker;
 
@@ -33,6 +34,7 @@ use tokio_util::task::TaskTracker;
 use counting::Counting;
 pub(crate) use lifecycle::{Lifecycle, Signals};
 use metrics_listener::MetricsListener;
+use unread::UNREAD_FOR;
 use waiting::Waiting;
 
 use crate::config::{Config, Notices};
@@ -52,6 +54,8 @@ pub(crate) struct Plan {
     /// Makes an edge around a worker's own Relay.
     edge: Arc<dyn Fn(Relay) -> Edge + Send + Sync>,
     lifecycle: Lifecycle,
+    /// How long a client of HTTP/2 may leave an answer unread.
+    unread_for: Duration,
 }
 
 /// A server that is bound to its address and ready to accept.
@@ -226,7 +230,8 @@ impl Server {
             }
         });
         let metrics = counting.reader(&engine, alerts);
-        let plan = Plan { engine, edge, lifecycle: Lifecycle::default() };
+        let lifecycle = Lifecycle::default();
+        let plan = Plan { engine, edge, lifecycle, unread_for: UNREAD_FOR };
         let (alerts, drain) = (alert_work, sections.server.drain());
         Ok(Self { plan, prices, alerts, listeners, address, drain, tasks, draining, metrics })
     }

@@ -19,7 +19,8 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::Lifecycle;
+use super::Plan;
+use super::unread::Watched;
 
 /// How long a client may take for the head of a request; also how long an idle connection is kept.
 const HEAD_WITHIN: Duration = Duration::from_secs(30);
@@ -38,13 +39,14 @@ pub(super) struct Connections {
     edge: Arc<Edge>,
     http1: http1::Builder,
     http2: http2::Builder<Spawner>,
+    unread_for: Duration,
     open: TaskTracker,
     stop: CancellationToken,
     kill: CancellationToken,
 }
 
 impl Connections {
-    pub(super) fn new(edge: Edge, lifecycle: &Lifecycle) -> Self {
+    pub(super) fn new(plan: &Plan) -> Self {
         let open = TaskTracker::new();
         let mut http1 = http1::Builder::new();
         http1
@@ -60,8 +62,9 @@ impl Connections {
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PONG_WITHIN)
             .max_concurrent_streams(STREAMS);
-        let (stop, kill) = (lifecycle.stop_signal(), lifecycle.kill_signal());
-        Self { edge: Arc::new(edge), http1, http2, open, stop, kill }
+        let (stop, kill) = (plan.lifecycle.stop_signal(), plan.lifecycle.kill_signal());
+        let (edge, unread_for) = (Arc::new(plan.edge()), plan.unread_for);
+        Self { edge, http1, http2, unread_for, open, stop, kill }
     }
 
     /// Serves a connection to its end, beside the others.
@@ -70,24 +73,35 @@ impl Connections {
         stream.set_nodelay(true).ok();
         let edge = Arc::clone(&self.edge);
         let (http1, http2) = (self.http1.clone(), self.http2.clone());
-        let (stop, kill) = (self.stop.clone(), self.kill.clone());
+        let tasks = self.open.clone();
+        let (stop, kill, unread_for) = (self.stop.clone(), self.kill.clone(), self.unread_for);
         self.open.spawn(async move {
             let spoken = tokio::select! {
                 biased;
                 spoken = timeout(HEAD_WITHIN, spoken_by(&stream)) => spoken.ok().and_then(Result::ok),
                 () = stop.cancelled() => None,
             };
-            let service = service_fn(move |request: Request<Incoming>| {
+            // Boxed, so that its room is given back when the answer begins: a stream stays small.
+            let answer = move |request: Request<Incoming>| {
                 let edge = Arc::clone(&edge);
-                // Boxed, so that its room is given back when the answer begins: a stream stays small.
-                Box::pin(async move { Ok::<_, Infallible>(edge.serve(request, peer).await) })
-            });
+                Box::pin(async move { edge.serve(request, peer).await })
+            };
             let stream = TokioIo::new(stream);
             match spoken {
                 Some(Spoken::Http1) => {
+                    let service = service_fn(move |request| {
+                        let answer = answer(request);
+                        async move { Ok::<_, Infallible>(answer.await) }
+                    });
                     serve(http1.serve_connection(stream, service), &stop, &kill).await;
                 }
                 Some(Spoken::Http2) => {
+                    let service = service_fn(move |request| {
+                        let answer = answer(request);
+                        let tasks = tasks.clone();
+                        let watched = move |body| Watched::new(body, unread_for, &tasks);
+                        async move { Ok::<_, Infallible>(answer.await.map(watched)) }
+                    });
                     serve(http2.serve_connection(stream, service), &stop, &kill).await;
                 }
                 None => {}

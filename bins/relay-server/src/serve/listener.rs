@@ -8,9 +8,6 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 /// Connections that wait to be accepted, on each socket.
 const BACKLOG: i32 = 1_024;
-/// How long a client may leave what it was sent unread before its connection is cut off.
-#[cfg(target_os = "linux")]
-const UNREAD_FOR: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// Binds `count` sockets to `address`; port 0 takes a free one.
 ///
@@ -77,7 +74,7 @@ fn open(address: SocketAddr, sharing: Sharing) -> std::io::Result<Socket> {
 #[cfg(target_os = "linux")]
 fn share(socket: &Socket) -> std::io::Result<()> {
     socket.set_reuse_port(true)?;
-    socket.set_tcp_user_timeout(Some(UNREAD_FOR))
+    socket.set_tcp_user_timeout(Some(super::unread::UNREAD_FOR))
 }
 
 #[cfg(not(target_os = "linux"))]

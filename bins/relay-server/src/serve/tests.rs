@@ -21,6 +21,8 @@ use crate::installation::Access;
 
 /// Longer than anything here takes unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than any client here leaves unread what it wants to read.
+const UNREAD: Duration = Duration::from_secs(2);
 
 /// A server with an upstream that plays `step`, while `client` talks to it on a thread of its own.
 ///
@@ -29,6 +31,15 @@ fn serve_while<T: Send + 'static>(
     step: Step,
     drain_s: &str,
     client: impl FnOnce(SocketAddr, String, Lifecycle) -> T + Send + 'static,
+) -> (T, Stores) {
+    serve_watched(step, drain_s, |address, key, lifecycle, _| client(address, key, lifecycle))
+}
+
+/// The same, with a client that sees what is in the store meanwhile.
+fn serve_watched<T: Send + 'static>(
+    step: Step,
+    drain_s: &str,
+    client: impl FnOnce(SocketAddr, String, Lifecycle, Stores) -> T + Send + 'static,
 ) -> (T, Stores) {
     let folder = tempfile::tempdir().unwrap();
     let environment = Environment::from([
@@ -47,10 +58,13 @@ fn serve_while<T: Send + 'static>(
         installation.operator.create_account(&Actor::shell(), account).await.unwrap();
         let (_, key): (_, SecretString) =
             installation.operator.create_key(&Actor::shell(), NewKey::default()).await.unwrap();
-        let server = Server::prepare(&config, &installation, bind(&config).unwrap()).await.unwrap();
+        let mut server =
+            Server::prepare(&config, &installation, bind(&config).unwrap()).await.unwrap();
+        server.plan.unread_for = UNREAD;
         let (address, lifecycle) = (server.address(), server.lifecycle());
         let key = key.expose_secret().to_owned();
-        let client = thread::spawn(move || client(address, key, lifecycle));
+        let stores = installation.stores.clone();
+        let client = thread::spawn(move || client(address, key, lifecycle, stores));
         let provider = CancellationToken::new();
         let serving = async {
             tokio::time::timeout(PATIENCE, server.run(Signals::new().unwrap()))
@@ -153,4 +167,41 @@ fn a_client_that_speaks_http2_is_answered_in_it() {
     for answer in answers {
         assert!(answer.contains("event: message_stop"), "{answer}");
     }
+}
+
+#[test]
+fn a_client_of_http2_that_stops_reading_is_cut_off_and_settled() {
+    let endless = Step::new().text("one two three four").deltas(1_000_000).delta_ms(1);
+    let (outcome, _) = serve_watched(endless, "60", |address, key, lifecycle, stores| {
+        crate::runtime().unwrap().block_on(async move {
+            let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            let mut client = http2::Builder::new(TokioExecutor::new());
+            let handshake = client.initial_stream_window_size(1_000).handshake(TokioIo::new(stream));
+            let (mut sender, connection) = handshake.await.unwrap();
+            let connection = TaskTracker::new().spawn(connection);
+            let body = r#"{"model":"claude-sonnet-4-5","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
+            let request = Request::post(format!("http://{address}/v1/messages"))
+                .header("x-api-key", &key)
+                .body(Full::<Bytes>::from(body));
+            let answer = sender.send_request(request.unwrap()).await.unwrap();
+            assert_eq!(answer.status(), 200);
+            // The connection is read, and pings are answered; the answer is not.
+            let settled = async {
+                loop {
+                    let records = stores.usage.recent(9).await.unwrap();
+                    if !records.is_empty() {
+                        return records;
+                    }
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            let records = tokio::time::timeout(PATIENCE, settled).await.expect("it is settled");
+            assert!(answer.into_body().collect().await.is_err(), "it has no end");
+            drop(sender);
+            connection.await.unwrap().ok();
+            lifecycle.stop();
+            (records[0].outcome, records[0].usage_source)
+        })
+    });
+    assert_eq!(outcome, (Outcome::ClientGone, UsageSource::Partial));
 }

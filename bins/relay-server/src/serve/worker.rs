@@ -52,7 +52,7 @@ pub(super) fn start(
 /// Fails if the listener cannot be used.
 pub(super) async fn serve(listener: std::net::TcpListener, plan: &Plan) -> Result<()> {
     let listener = TcpListener::from_std(listener).context("the listener cannot be used")?;
-    let connections = Connections::new(plan.edge(), &plan.lifecycle);
+    let connections = Connections::new(plan);
     let stop = plan.lifecycle.stop_signal();
     let mut failing = false;
     loop {
