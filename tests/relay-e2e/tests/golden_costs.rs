@@ -4,6 +4,7 @@
 use relay_domain::NanoUsd;
 use relay_e2e::{Relay, Request, Store, on_both_stores};
 use relay_sandbox::Step;
+use relay_testkit::eventually;
 use serde_json::{Value, json};
 
 use crate::conversation::{MODEL, body};
@@ -123,8 +124,11 @@ async fn what_has_no_price_is_unknown_and_never_free(store: Store) {
     let path = format!("/api/v2/requests/{}", record["id"].as_str().unwrap());
     let shown = relay.admin("GET", &path, &Value::Null).await.json();
     assert_eq!(shown["request"]["cost"], Value::Null);
-    let events = relay.admin("GET", "/api/v2/events?type=model_unpriced", &Value::Null).await;
-    assert!(events.text().contains(UNHEARD_OF), "an operator hears of it: {}", events.text());
+    eventually("an operator hears of it", async || {
+        let events = relay.admin("GET", "/api/v2/events?type=model_unpriced", &Value::Null).await;
+        events.text().contains(UNHEARD_OF)
+    })
+    .await;
 
     let refused = relay.send(&asked(&budgeted.secret)).await;
     assert_eq!(refused.status, 403, "{}", refused.text());

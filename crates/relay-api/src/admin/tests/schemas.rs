@@ -54,7 +54,7 @@ fn references<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
             fields.values().for_each(|value| references(value, found));
         }
         Value::Array(items) => items.iter().for_each(|value| references(value, found)),
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
