@@ -24,7 +24,7 @@ on_both_stores![
 /// Whatever stands where an id belongs: what no id can be is malformed, what could be one is not there.
 async fn what_can_be_no_id_is_not_found_or_malformed(store: Store) {
     let relay = Relay::start(store).await;
-    relay.account("an account").await;
+    let _account = relay.account("an account").await;
     relay.key().await;
     let long = "a".repeat(65);
     let longer = "%E6".repeat(3_000);
