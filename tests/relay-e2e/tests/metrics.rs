@@ -6,6 +6,7 @@ use relay_testkit::eventually;
 use serde_json::{Value, json};
 
 use crate::conversation::{body, streamed, whole};
+use crate::redis_client::RedisClient;
 use crate::scrape::{LISTEN, address, get, scrape};
 use crate::stored::settled;
 
@@ -13,6 +14,7 @@ on_both_stores![
     the_numbers_are_those_of_the_records,
     metrics_are_read_where_they_should_be_and_nowhere_else,
     a_store_that_is_away_is_seen,
+    a_store_that_takes_no_writes_is_not_up,
 ];
 
 /// A model that nobody has priced, with what would end a label's text.
@@ -158,5 +160,32 @@ async fn a_store_that_is_away_is_seen(store: Store) {
     assert!(away.sum("relay_store_trip_failures_total") >= 1.0, "{}", away.text);
     relay.redis_mut().thaw();
     eventually("the store is back", async || scrape(&relay).await.value("relay_store_up") == 1.0)
+        .await;
+}
+
+#[expect(clippy::float_cmp, reason = "whole numbers")]
+async fn a_store_that_takes_no_writes_is_not_up(store: Store) {
+    let (name, value) = LISTEN;
+    let relay = Relay::with(store).env(name, value).start().await;
+    assert_eq!(scrape(&relay).await.value("relay_store_up"), 1.0);
+    let switch = |command: &[&str]| {
+        let redis = relay.redis().unwrap();
+        RedisClient::connect(redis).text(command);
+    };
+    let file = (store == Store::Sqlite).then(|| {
+        let file = rusqlite::Connection::open(relay.data_dir().join("relay.db")).unwrap();
+        file.execute_batch("BEGIN IMMEDIATE").unwrap();
+        file
+    });
+    if file.is_none() {
+        switch(&["CONFIG", "SET", "maxmemory", "1"]);
+    }
+    assert_eq!(relay.send(&Request::get("/readyz")).await.status, 503);
+    assert_eq!(scrape(&relay).await.value("relay_store_up"), 0.0);
+    match file {
+        Some(file) => file.execute_batch("ROLLBACK").unwrap(),
+        None => switch(&["CONFIG", "SET", "maxmemory", "0"]),
+    }
+    eventually("it is written again", async || scrape(&relay).await.value("relay_store_up") == 1.0)
         .await;
 }
