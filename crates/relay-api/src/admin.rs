@@ -32,6 +32,7 @@ mod scopes;
 mod self_loop;
 mod service_rates;
 mod session;
+mod short_list;
 mod stats;
 mod takes;
 mod throttle;

@@ -1,11 +1,12 @@
 //! What all runtimes of the process share.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use relay_domain::{AccountId, Event, EventKind, HealthEvent, KeyId, ModelName, UnpricedTreatment};
-use relay_journal::Journal;
+use relay_journal::{EntryId, Journal};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
@@ -43,8 +44,8 @@ pub(crate) struct Core {
     /// Takes settlements that the store does not.
     pub(crate) journal: Option<Journal>,
     /// Held by who delivers what is in the journal: of two, each would take the other's half-made step for the
-    /// store's loss.
-    pub(crate) delivering: Mutex<()>,
+    /// store's loss. The entries that cannot be read, of which each is told once.
+    pub(crate) delivering: Mutex<HashSet<EntryId>>,
     /// Rings when something came into the journal.
     pub(crate) delivery: Notify,
     pub(crate) unkept: Unkept,

@@ -138,14 +138,16 @@ pub(crate) enum Delivery {
 /// Delivers what is in the journal, the oldest first.
 pub(crate) async fn deliver(core: &Core) -> Delivery {
     let Some(journal) = &core.journal else { return Delivery::Done };
-    let _alone = core.delivering.lock().await;
+    let mut unreadable = core.delivering.lock().await;
     let mut delivery = Delivery::Done;
     for (entry, bytes) in journal.oldest(usize::MAX) {
         let settlement = match form::read(&bytes) {
             Ok(settlement) => settlement,
             Err(error) => {
                 // It is left where it is: a later version may read it.
-                tracing::error!(%error, "an entry of the journal cannot be read");
+                if unreadable.insert(entry) {
+                    tracing::error!(%error, "an entry of the journal cannot be read, and stays there");
+                }
                 delivery = Delivery::Incomplete;
                 continue;
             }

@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 use super::view::AccountGroupView;
 use crate::admin::error::ApiError;
 use crate::admin::extract::QueryOf;
-use crate::admin::paging::{GroupSortName, Listed, PageQuery, Part, by_moment, by_name};
 use crate::admin::session::Session;
+use crate::admin::short_list::{GroupSortName, Listed, PageQuery, Part, by_moment, by_name};
 
 /// Groups of accounts.
 #[derive(Serialize, ToSchema)]

@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 use super::view::TokenView;
 use crate::admin::error::ApiError;
 use crate::admin::extract::QueryOf;
-use crate::admin::paging::{Listed, PageQuery, Part, by_moment, by_name};
 use crate::admin::session::Session;
+use crate::admin::short_list::{Listed, PageQuery, Part, by_moment, by_name};
 
 /// What tokens are sorted by.
 #[derive(Clone, Copy, Default, Deserialize, ToSchema)]
