@@ -53,7 +53,7 @@ pub enum EngineError {
     },
     /// As many requests of the key wait as may.
     #[error(
-        "all requests that this API key may have at once are running, and {max_waiting} more are waiting, which is the most"
+        "this request would have to wait for its turn, and {max_waiting} more of this API key are waiting, which is the most"
     )]
     QueueFull {
         /// How many may wait.

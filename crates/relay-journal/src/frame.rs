@@ -4,6 +4,8 @@ use crate::checksum::crc32;
 
 /// The first bytes of a journal; the last two tell the version.
 pub(crate) const HEADER: [u8; 8] = *b"RELAYJ01";
+/// What a journal of any version begins with.
+pub(crate) const NAME: &[u8] = b"RELAYJ";
 /// Length and checksum.
 const PREFIX: usize = 8;
 /// Kind and id: the beginning of what the checksum is over.

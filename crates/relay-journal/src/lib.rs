@@ -49,7 +49,7 @@ pub enum JournalError {
     InUse,
     /// The file is not a journal, or one of a later version.
     #[error(
-        "{0} is not a journal of this version; the version that wrote it can deliver what it keeps"
+        "{0} is not a journal of this version of Relay: start the version that wrote it on this folder, which delivers what it keeps, or move the file away if it is none"
     )]
     Foreign(String),
     /// The entry is larger than a mebibyte.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::Kept;
-use crate::frame::{Frame, HEADER, Tail};
+use crate::frame::{Frame, HEADER, NAME, Tail};
 
 /// What of a journal could not be read when it was opened.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -48,20 +48,29 @@ pub(crate) struct Reading {
 
 /// Reads a file. `None`: it is no journal, or one of a later version.
 pub(crate) fn read(file: &[u8]) -> Option<Reading> {
-    if HEADER.starts_with(file) {
+    if HEADER.starts_with(file) || file.iter().all(|byte| *byte == 0) {
         // A header that a crash tore: there was nothing behind it.
         return Some(Reading { end: HEADER.len(), ..Reading::default() });
     }
-    let (header, frames) = file.split_at_checked(HEADER.len())?;
+    let (header, frames) = file.split_first_chunk()?;
     let (mut reading, found) = read_frames(frames);
-    if header != HEADER {
-        if found == 0 {
+    if *header != HEADER {
+        if found == 0 && !is_damaged_header(*header, frames) {
             return None;
         }
         reading.damage.add(HEADER.len());
     }
     reading.end += HEADER.len();
     Some(reading)
+}
+
+/// Whether a header was one of this version, as far as can be told where nothing behind it can be read. What
+/// bears another version's number has to be left to that, unless nothing is behind it.
+fn is_damaged_header(header: [u8; HEADER.len()], frames: &[u8]) -> bool {
+    const MOST_DAMAGED: usize = 2;
+    let damaged = header.iter().zip(HEADER).filter(|(found, meant)| *found != meant).count();
+    let has_other_number = header.starts_with(NAME);
+    damaged <= MOST_DAMAGED && (frames.is_empty() || !has_other_number)
 }
 
 /// What the frames say, and how many whole ones there are.
@@ -202,9 +211,26 @@ mod tests {
 
     #[test]
     fn what_is_no_journal_is_not_read() {
-        for bytes in [&b"somebody's diary"[..], b"RELAYJ02", b"RELAYJ02 and in another form", b"x"]
-        {
+        for bytes in [&b"somebody's diary"[..], b"RELAYJ02 and in another form", b"x"] {
             assert!(read(bytes).is_none(), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_header_with_nothing_behind_it_keeps_nothing_from_being_kept() {
+        for at in 0..HEADER.len() {
+            for mask in [0x01, 0x10, 0x80, 0xFF] {
+                let mut header = HEADER;
+                header[at] ^= mask;
+                let reading = read(&header).unwrap();
+                assert_eq!((reading.end, reading.damage.places), (HEADER.len(), 1));
+            }
+        }
+        let torn = [HEADER.map(|byte| byte ^ u8::from(byte == b'R')).as_slice(), b"torn"].concat();
+        assert_eq!(read(&torn).unwrap().kept.entries.len(), 0);
+        for length in [1, 8, 4_096] {
+            let reading = read(&vec![0; length]).unwrap();
+            assert_eq!((reading.end, reading.damage), (HEADER.len(), Damage::default()));
         }
     }
 }

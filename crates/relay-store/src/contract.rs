@@ -175,6 +175,7 @@ macro_rules! contract_suite {
             budgets::a_lease_that_has_ended_still_holds_its_budget,
             budgets::asking_again_holds_once,
             standing::a_restart_starts_every_limit_anew,
+            standing::a_week_may_begin_ever_earlier,
             standing::a_grant_tells_how_the_limits_stand,
             standing::many_standings_are_told_in_the_order_asked_for,
             windows::a_window_counts_requests_until_it_closes,

@@ -40,16 +40,23 @@ impl StreamTap {
     }
 
     /// How sure [`StreamTap::usage`] is. It is final once the provider has said what the output took, and why
-    /// the model stopped or that the message has ended. The output that the start tells is a placeholder.
+    /// the model stopped or that the message has ended. The output that the start tells is a placeholder, and
+    /// none at all is not what content took.
     #[must_use]
     pub fn usage_source(&self) -> UsageSource {
         match self.seen.counted {
             Counted::Nothing => UsageSource::None,
-            Counted::Output if self.seen.ended || self.seen.stop_reason.is_some() => {
-                UsageSource::Final
-            }
+            Counted::Output if self.is_over() && self.tells_output() => UsageSource::Final,
             Counted::Input | Counted::Output => UsageSource::Partial,
         }
+    }
+
+    fn is_over(&self) -> bool {
+        self.seen.ended || self.seen.stop_reason.is_some()
+    }
+
+    fn tells_output(&self) -> bool {
+        self.usage().output != TokenCount::ZERO || self.output_by_length() == TokenCount::ZERO
     }
 
     /// How the provider says it served the message.

@@ -6,7 +6,7 @@
 -- ARGV: the scope's id, the field under which it is kept, what such fields begin with, 'claude' if it is the
 -- money of Claude models, the minute at which a day begins if that is within an hour, otherwise ''.
 -- Returns nothing.
-local KEPT = 3
+local KEPT = 2
 local scope = {meter = take_key(), total = take_key(), id = take_arg()}
 scope.kind = string.match(scope.id, '^%a+')
 scope.is_v1 = scope.kind == 'key'
@@ -26,15 +26,16 @@ call('HSETNX', scope.meter, field, string.format('%.0f', before))
 if minute ~= '' then
   call('HSET', scope.meter, 'dayMinute', minute)
 end
--- Names of periods sort by time: the oldest go.
-local known = {}
+-- Names of periods sort by time: the oldest go, but never the one that was asked for, which may begin before
+-- others that ran when periods began elsewhere.
+local others = {}
 for _, name in ipairs(call('HKEYS', scope.meter)) do
-  if string.sub(name, 1, #stem) == stem then
-    known[#known + 1] = name
+  if string.sub(name, 1, #stem) == stem and name ~= field then
+    others[#others + 1] = name
   end
 end
-table.sort(known)
-for i = 1, #known - KEPT do
-  call('HDEL', scope.meter, known[i])
+table.sort(others)
+for i = 1, #others - KEPT do
+  call('HDEL', scope.meter, others[i])
 end
 return false

@@ -1,9 +1,11 @@
 //! What every [`Ledger`](crate::Ledger) owes those who ask how limits stand, and those who start them anew.
 
-use relay_domain::{LimitKind, LimitScope, LimitState, Limits, Period, Timestamp};
+use relay_domain::{
+    LimitKind, LimitPeriodKind, LimitScope, LimitState, Limits, Period, PeriodStarts, Timestamp,
+};
 
 use super::budgets::weighing;
-use super::fixture::{account_id, at};
+use super::fixture::{account_id, at, calendar};
 use super::spender::{Spender, WINDOW, Whose, amount, dimes, limit, with_limit};
 use crate::{Stores, UsageScope};
 
@@ -50,6 +52,28 @@ async fn assert_used(spender: &Spender, now: Timestamp, (requests, amounts): (u6
     for state in spender.standing(now).await {
         let used = if state.limit == LimitKind::WindowRequests { requests } else { amounts };
         assert_eq!(state.used, amount(state.limit, used), "{state:?} of {:?}", spender.scope());
+    }
+}
+
+/// A week may be made to begin ever earlier, and later again: what was spent since it begins counts.
+pub async fn a_week_may_begin_ever_earlier(stores: &Stores) {
+    const STEP: u64 = 3 * 3_600_000;
+    for whose in Whose::ALL {
+        let spender = Spender::new(stores, whose, "earlier", limit(LimitKind::WeeklyCost, 1_000));
+        let mut spent: Vec<(Timestamp, u64)> = Vec::new();
+        for (number, week_day) in (0..).zip((1..=7).chain((1..=7).rev()).chain([4, 1])) {
+            let starts = PeriodStarts { week_day, ..PeriodStarts::default() };
+            let spender = spender.with(Limits { starts, ..spender.limits });
+            let now = at(number * STEP);
+            spender.enter(number, 1, now).await.unwrap();
+            spender.finish(number, number + 1, now).await;
+            spent.push((now, number + 1));
+            let week = calendar().limit_period(LimitPeriodKind::Week, starts, now);
+            let since = spent.iter().filter(|(at, _)| week.contains(*at));
+            let used: u64 = since.map(|(_, weight)| weight).sum();
+            let told = spender.used_and_held(now).await;
+            assert_eq!(told, (used, 0), "{whose:?}, from day {week_day} on");
+        }
     }
 }
 

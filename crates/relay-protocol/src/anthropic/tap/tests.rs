@@ -267,6 +267,7 @@ fn only_an_end_that_tells_the_output_is_final() {
     let delta = |usage: &str| {
         format!("event: message_delta\ndata: {{\"delta\":{{\"stop_reason\":\"x\"}}{usage}}}\n\n")
     };
+    let text = "event: content_block_delta\ndata: {\"delta\":{\"text\":\"abcdefgh\"}}\n\n";
     let stop = "event: message_stop\ndata: {}\n\n";
     let (partial, last) = (UsageSource::Partial, UsageSource::Final);
     for (name, deltas, expected) in [
@@ -274,7 +275,17 @@ fn only_an_end_that_tells_the_output_is_final() {
         ("no usage", delta(""), partial),
         ("an empty usage", delta(r#","usage":{}"#), partial),
         ("the input alone", delta(r#","usage":{"input_tokens":5}"#), partial),
-        ("the output", delta(r#","usage":{"output_tokens":0}"#), last),
+        ("no output", delta(r#","usage":{"output_tokens":0}"#), last),
+        (
+            "no output for content",
+            text.to_owned() + &delta(r#","usage":{"output_tokens":0}"#),
+            partial,
+        ),
+        (
+            "the output of content",
+            text.to_owned() + &delta(r#","usage":{"output_tokens":2}"#),
+            last,
+        ),
         ("first the output", delta(r#","usage":{"output_tokens":7}"#) + &delta(""), last),
         (
             "first the output, then the input",
