@@ -11,10 +11,10 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use crate::counters::Counters;
 use crate::error::{SqliteError, corrupt};
 use crate::holds::Hold;
-use crate::limit_rows::{self, count_in_window, count_own_day};
-use crate::statistics;
+use crate::limit_rows::{self, count_in_window};
 use crate::stored::{HoldForm, millis, moment, outcome_name};
 use crate::windows::Window;
+use crate::{own_days, statistics};
 
 /// What one commit writes.
 #[derive(Default)]
@@ -35,7 +35,8 @@ pub(crate) struct Settling {
     pub(crate) hold_is_stored: bool,
     /// Whose rate windows it counts in.
     pub(crate) windows: Vec<LimitScope>,
-    /// The account's day that it counts in, if that does not begin on the hour.
+    /// The account's day that it counts in, if that does not begin on the hour: the file has to have it
+    /// before the settlement is written.
     pub(crate) own_day: Option<(AccountId, LimitPeriod)>,
 }
 
@@ -93,6 +94,7 @@ impl Batch {
         let (mut settled_before, mut counters) = (Vec::new(), Counters::new(calendar));
         let (mut kept, mut last) = (0, 0);
         let mut cells = CommitCells::new(calendar);
+        let has_own_days = own_days::are_kept(connection)?;
         // Always behind the last that was counted, even if all records have been dropped since.
         let mut keep = connection.prepare_cached(
             "INSERT INTO request (seq, id, record, key_id, account_id, model, served_model, status,
@@ -102,7 +104,7 @@ impl Batch {
                  ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10
              ) ON CONFLICT (id) DO NOTHING",
         )?;
-        for Settling { settlement, windows, own_day, .. } in &self.settlements {
+        for Settling { settlement, windows, .. } in &self.settlements {
             let record = &settlement.record;
             let form = serde_json::to_string(&StoredRecord::from(record.clone()))?;
             let columns = params![
@@ -131,9 +133,9 @@ impl Batch {
                         let amounts = (record.usage.total().get(), spent_by(record, scope));
                         count_in_window(connection, scope, amounts, settlement.now)?;
                     }
-                    if let Some((account, day)) = own_day {
+                    if let Some(account) = record.account.as_ref().filter(|_| has_own_days) {
                         let spent = spent_by(record, &LimitScope::Account(account.clone()));
-                        count_own_day(connection, account, day, spent)?;
+                        own_days::count(connection, account, spent, (calendar, settlement.now))?;
                     }
                 }
                 Charge::Release => {}

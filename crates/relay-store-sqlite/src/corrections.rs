@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use relay_domain::{
-    AccountId, Calendar, LimitPeriodKind, LimitScope, NanoUsd, PeriodStarts, Timestamp,
-};
+use relay_domain::{Calendar, LimitScope, NanoUsd, Timestamp};
 use relay_store::statistics::{CommitCells, Hour};
 use relay_store::{Corrected, Correction, Corrections, StoreError, StoredRecord};
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
@@ -16,7 +14,7 @@ use crate::spent::Amount;
 use crate::store::SqliteStore;
 use crate::usage::{columns, into_record};
 use crate::writer::File;
-use crate::{counters, limit_rows, statistics};
+use crate::{counters, limit_rows, own_days, statistics};
 
 #[async_trait]
 impl Corrections for SqliteStore {
@@ -106,52 +104,8 @@ fn move_sums(
         let difference = Amount { all: spent.all, claude: spent.claude };
         limit_rows::correct_restart(connection, &scope, difference, counted_at)?;
         if let LimitScope::Account(account) = &scope {
-            correct_own_days(connection, account, spent.all, (calendar, counted_at))?;
+            own_days::count(connection, account, spent.all, (calendar, counted_at))?;
         }
     }
     Ok(())
-}
-
-/// Moves what an account has spent in those of its days, of such as do not begin on the hour, in which the
-/// request counts: one for each beginning that its days have had lately.
-fn correct_own_days(
-    connection: &Connection,
-    account: &AccountId,
-    difference: NanoUsd,
-    (calendar, counted_at): (Calendar, Timestamp),
-) -> rusqlite::Result<()> {
-    let days: Vec<String> = connection
-        .prepare_cached("SELECT day FROM account_day WHERE account = ?1")?
-        .query_map([account.as_str()], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    for day in days {
-        let Some(day_minute) = minute_of(&day) else { continue };
-        let starts = PeriodStarts { day_minute, ..PeriodStarts::default() };
-        let counts_in = calendar.limit_period(LimitPeriodKind::Day, starts, counted_at);
-        if counts_in.to_string() == day {
-            limit_rows::count_own_day(connection, account, &counts_in, difference)?;
-        }
-    }
-    Ok(())
-}
-
-/// The minute at which a day begins that does not begin at midnight: its name ends in it.
-fn minute_of(day: &str) -> Option<u16> {
-    let (_, clock) = day.split_once('T')?;
-    let (hours, minutes) = clock.split_at_checked(2)?;
-    Some(hours.parse::<u16>().ok()? * 60 + minutes.parse::<u16>().ok()?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_day_tells_when_it_begins() {
-        for (day, minute) in
-            [("2025-07-30T0830", Some(510)), ("2025-07-30T2359", Some(1_439)), ("2025-07-30", None)]
-        {
-            assert_eq!(minute_of(day), minute, "{day}");
-        }
-    }
 }

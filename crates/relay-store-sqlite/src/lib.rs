@@ -40,6 +40,7 @@ mod ledger;
 mod limit_book;
 mod limit_rows;
 mod long_reads;
+mod own_days;
 mod owner_lock;
 mod presence;
 mod queue;

@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, par
 
 use crate::counters::{ACCOUNT_SCOPE, GROUP_SCOPE, KEY_SCOPE, kind_number, whole};
 use crate::error::{SqliteError, corrupt};
+use crate::own_days;
 use crate::spent::{Amount, InPeriod, Spent, Unread};
 use crate::stored::{millis, moment};
 use crate::windows::Window;
@@ -52,7 +53,7 @@ pub(crate) fn read_spent(
     })
 }
 
-/// What was counted in a period that has not ended.
+/// What was counted in a period that has not ended. The counters must be up to date.
 pub(crate) fn spent_in(
     connection: &Connection,
     calendar: Calendar,
@@ -62,13 +63,22 @@ pub(crate) fn spent_in(
     if let LimitPeriodKind::Month = period.kind {
         return counted(connection, scope, &[calendar.period(PeriodKind::Month, period.starts_at)]);
     }
-    if !period.begins_on_the_hour() {
-        return own_day(connection, scope, period);
+    if let LimitScope::Account(account) = scope
+        && !period.begins_on_the_hour()
+        && let Some(all) = own_days::kept(connection, account, period)?
+    {
+        return Ok(Amount { all, ..Amount::default() });
     }
     // What is yet to come counts nothing.
     let until = period.ends_at.unwrap_or(period.starts_at);
     let parts = calendar.hours_then_days(period.starts_at, until);
     let mut amount = counted(connection, scope, &parts)?;
+    if let Some(&part) = parts.first().filter(|_| !period.begins_on_the_hour())
+        && counted(connection, scope, &[part])? != Amount::default()
+    {
+        let before = own_days::spent_before(connection, calendar, scope, (part, period))?;
+        amount.all = amount.all - before;
+    }
     if let (LimitPeriodKind::Week, LimitScope::Key(key)) = (period.kind, scope) {
         amount.claude = amount.claude + claude_week(connection, key, period)?;
     }
@@ -127,49 +137,6 @@ fn counted(
         sum = sum.plus(found.optional()?.unwrap_or_default());
     }
     Ok(sum)
-}
-
-/// What an account has spent in a day that does not begin on the hour. Nobody else has such days.
-fn own_day(
-    connection: &Connection,
-    scope: &LimitScope,
-    day: &LimitPeriod,
-) -> Result<Amount, SqliteError> {
-    let mut read = connection
-        .prepare_cached("SELECT cost FROM account_day WHERE account = ?1 AND day = ?2")?;
-    let (_, id) = columns(scope);
-    let found = read.query_row(params![id, day.to_string()], |row| row.get(0)).optional()?;
-    let all = NanoUsd::from_nanos(found.unwrap_or(0));
-    Ok(Amount { all, ..Amount::default() })
-}
-
-/// Counts what an account has spent in a day that does not begin on the hour.
-pub(crate) fn count_own_day(
-    connection: &Connection,
-    account: &AccountId,
-    day: &LimitPeriod,
-    cost: NanoUsd,
-) -> rusqlite::Result<()> {
-    let mut add = connection.prepare_cached(
-        "INSERT INTO account_day (account, day, cost) VALUES (?1, ?2, ?3)
-         ON CONFLICT DO UPDATE SET
-             cost = max(min(cost + excluded.cost, 9223372036854775807), -9223372036854775807)",
-    )?;
-    add.execute(params![account.as_str(), day.to_string(), cost.as_nanos()]).map(drop)
-}
-
-/// Keeps what an account has spent in a day that does not begin on the hour, unless something is kept
-/// already, which is `false`.
-pub(crate) fn add_own_day(
-    connection: &Connection,
-    account: &AccountId,
-    day: &LimitPeriod,
-    cost: NanoUsd,
-) -> rusqlite::Result<bool> {
-    let mut add = connection.prepare_cached(
-        "INSERT INTO account_day (account, day, cost) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-    )?;
-    Ok(0 < add.execute(params![account.as_str(), day.to_string(), cost.as_nanos()])?)
 }
 
 /// When the limits of `scope` were last started anew, and what had been counted until then.

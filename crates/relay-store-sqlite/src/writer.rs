@@ -8,7 +8,7 @@
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use relay_domain::{Calendar, RequestId, RequestRecord, Timestamp};
+use relay_domain::{Calendar, LimitScope, RequestId, RequestRecord, Timestamp};
 use relay_store::{Settled, Settlement, StoreError};
 use rusqlite::Connection;
 
@@ -16,7 +16,8 @@ use crate::batch::{Batch, Settling, Written};
 use crate::error::SqliteError;
 use crate::holds::{Holds, Taken};
 use crate::limit_book::amounts;
-use crate::limit_rows::{read_spent, read_window};
+use crate::limit_rows::{read_spent, read_window, spent_in};
+use crate::own_days;
 use crate::queue::{Answer, Phase, Queue, State};
 use crate::spent::Unread;
 use crate::store::Access;
@@ -57,6 +58,25 @@ impl File {
         if let Err(error) = self.count() {
             tracing::warn!(%error, "counters of usage are behind: they could not be written");
         }
+    }
+
+    /// Keeps those days of accounts that a batch counts in and that counters alone cannot tell, with what was
+    /// spent in them before.
+    ///
+    /// # Errors
+    ///
+    /// [`SqliteError`] if that cannot be read or written, or the counters cannot be brought up to date first.
+    fn begin_own_days(&mut self, batch: &Batch) -> Result<(), SqliteError> {
+        let days = batch.settlements.iter().filter_map(|settling| settling.own_day.as_ref());
+        for (account, day) in days {
+            if own_days::kept(&self.connection, account, day)?.is_none() {
+                self.count()?;
+                let scope = LimitScope::Account(account.clone());
+                let spent = spent_in(&self.connection, self.calendar, &scope, day)?.all;
+                own_days::keep(&self.connection, account, day, spent)?;
+            }
+        }
+        Ok(())
     }
 
     /// Reads into memory what it does not know. No commit comes between: only the writer commits what is
@@ -331,6 +351,7 @@ fn commit(queue: &Queue, file: &mut File, due: &Due) -> Result<Vec<Settled>, Arc
     file.wait_for_lock(queue.state().stall.lock_wait());
     let written = file
         .read_all(queue, &due.unread)
+        .and_then(|()| file.begin_own_days(batch))
         .and_then(|()| batch.write(&mut file.connection, file.calendar));
     let mut state = queue.state();
     match written {

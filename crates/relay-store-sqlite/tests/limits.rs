@@ -16,9 +16,14 @@ use relay_store_sqlite::{Access, SqliteOptions, SqliteStore};
 const LIMITS: [LimitKind; 2] = [LimitKind::WindowRequests, LimitKind::WindowTokens];
 
 fn open(path: &Path) -> Stores {
+    open_for(path, 1_000)
+}
+
+/// The same with room for so many records.
+fn open_for(path: &Path, record_capacity: usize) -> Stores {
     let options = SqliteOptions {
         calendar: calendar(),
-        record_capacity: 1_000,
+        record_capacity,
         record_lifetime: relay_store::contract::fixture::RECORD_LIFETIME,
         access: Access::Serve,
     };
@@ -119,6 +124,84 @@ async fn a_week_that_is_moved_is_added_up_anew() {
             assert_eq!(moved.used_and_held(now).await, (expected, 0), "{starts:?}");
         }
     }
+}
+
+fn minutes(minutes: u64) -> Timestamp {
+    at(minutes * 60_000)
+}
+
+fn daily(day_minute: u16) -> Limits {
+    let starts = PeriodStarts { day_minute, ..PeriodStarts::default() };
+    Limits { starts, ..limit(LimitKind::DailyCost, 90_000) }
+}
+
+/// Of requests that ended at these moments and came to so much, what lies in the day of `spender` at `now`.
+fn in_its_day(spender: &Spender, ended: &[(Timestamp, u64)], now: Timestamp) -> u64 {
+    let kind = LimitKind::DailyCost.period().unwrap();
+    let day = calendar().limit_period(kind, spender.limits.starts, now);
+    ended.iter().filter(|(moment, _)| day.contains(*moment)).map(|(_, weight)| weight).sum()
+}
+
+/// So is a day of an account, to the minute, at once and by the next process, while it is moved all the time.
+#[tokio::test]
+async fn a_day_that_is_moved_is_added_up_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("relay.db");
+    let mut stores = open(&path);
+    let of = |stores: &Stores, number: u64| {
+        let day_minute = u16::try_from(number * 37 % 1_440).unwrap();
+        Spender::new(stores, Whose::Account, "moved", daily(day_minute))
+    };
+    let mut ended = Vec::new();
+    for number in 0..150 {
+        let now = minutes(number * 19);
+        of(&stores, number).enter(number, 1, now).await.unwrap();
+        // Each ends under the day that it began under, when days have been moved three times.
+        if let Some(before) = number.checked_sub(3) {
+            of(&stores, before).finish(before, before + 1, now).await;
+            ended.push((now, before + 1));
+        }
+        for number in [number, number + 17] {
+            let moved = of(&stores, number);
+            let seen = moved.used_and_held(now).await.0;
+            assert_eq!(seen, in_its_day(&moved, &ended, now), "{:?}", moved.limits.starts);
+        }
+        if number % 40 == 39 {
+            drop(stores);
+            stores = open(&path);
+        }
+    }
+    let now = minutes(150 * 19);
+    for day_minute in (0..1_440).step_by(23) {
+        let moved = Spender::new(&stores, Whose::Account, "moved", daily(day_minute));
+        let seen = moved.used_and_held(now).await.0;
+        assert_eq!(seen, in_its_day(&moved, &ended, now), "{day_minute}");
+    }
+}
+
+/// Without records of the hour in which a day begins all of that hour counts, unless the day has been kept.
+#[tokio::test]
+async fn a_day_whose_records_are_gone_has_rather_too_much() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("relay.db");
+    // Half past midnight and on.
+    let ended: Vec<_> = (0..40).map(|number| (minutes(number * 5), number + 1)).collect();
+    let kept = daily(90);
+    let stores = open_for(&path, 2);
+    let spender = Spender::new(&stores, Whose::Account, "gone", kept);
+    for (number, (moment, weight)) in (0..).zip(&ended) {
+        spender.enter(number, 1, *moment).await.unwrap();
+        spender.finish(number, *weight, *moment).await;
+    }
+    let now = minutes(210);
+    stores.ledger.reap(now, 9).await.unwrap();
+    assert_eq!(stores.usage.recent(9).await.unwrap().len(), 2);
+    drop((stores, spender));
+    let stores = open_for(&path, 2);
+    let spender = Spender::new(&stores, Whose::Account, "gone", kept);
+    assert_eq!(spender.used_and_held(now).await.0, in_its_day(&spender, &ended, now));
+    let on_the_hour = in_its_day(&spender.with(daily(60)), &ended, now);
+    assert_eq!(spender.with(daily(75)).used_and_held(now).await.0, on_the_hour);
 }
 
 #[tokio::test]

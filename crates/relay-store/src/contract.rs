@@ -26,6 +26,7 @@ pub mod key_pages;
 pub mod keys;
 pub mod limit_model;
 pub mod listing_load;
+pub mod moved_days;
 pub mod operator;
 mod random;
 pub mod reaping;
@@ -174,6 +175,9 @@ macro_rules! contract_suite {
             budgets::what_is_reaped_counts_its_progress_and_holds_nothing,
             budgets::a_lease_that_has_ended_still_holds_its_budget,
             budgets::asking_again_holds_once,
+            moved_days::a_day_that_is_moved_has_what_was_spent_since_it_began,
+            moved_days::what_runs_while_a_day_is_moved_counts,
+            moved_days::a_day_that_is_moved_has_nothing_from_before_a_restart,
             standing::a_restart_starts_every_limit_anew,
             standing::a_week_may_begin_ever_earlier,
             standing::a_grant_tells_how_the_limits_stand,

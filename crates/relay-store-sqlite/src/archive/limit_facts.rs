@@ -7,10 +7,10 @@ use relay_store::{LimitFacts, LimitRestart, OpenWindow, SpentInPeriod, budgets};
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::error::SqliteError;
-use crate::limit_rows;
 use crate::queue::Queue;
 use crate::spent::Amount;
 use crate::windows::Window;
+use crate::{limit_rows, own_days};
 
 pub(super) fn read(
     connection: &Connection,
@@ -98,7 +98,7 @@ pub(super) fn add(
             LimitScope::Account(account) => {
                 let day = own_day.and_then(|day| period(LimitPeriodKind::Day, day));
                 if let Some((day, amount)) = day {
-                    is_free &= limit_rows::add_own_day(&transaction, account, &day, amount)?;
+                    is_free &= own_days::keep(&transaction, account, &day, amount)?;
                 }
             }
             LimitScope::Group(_) => {}
