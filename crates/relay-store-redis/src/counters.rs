@@ -19,6 +19,7 @@ use relay_store::{UsageScope, UsageTotals};
 
 use self::amounts::Amounts;
 use self::billing_event::BillingEvent;
+pub(crate) use self::costs::CLAUDE_WEEK_S;
 use self::costs::Costs;
 pub(crate) use self::differences::Differences;
 use self::families::Counted;

@@ -24,6 +24,30 @@ pub(crate) struct GuardedWrite {
 struct Plan {
     guards: Vec<(usize, String, Value)>,
     writes: Vec<Vec<Value>>,
+    raises: Vec<RaisePlan>,
+}
+
+#[derive(Serialize)]
+struct RaisePlan {
+    sum: usize,
+    known: usize,
+    since: Vec<usize>,
+    known_since: Vec<usize>,
+    lifetime: u64,
+}
+
+/// A sum of dollars that is to have what was spent since it began, as far as other sums tell.
+pub(crate) struct Raise {
+    /// Its name.
+    pub(crate) sum: String,
+    /// A sum of the same that began at another moment.
+    pub(crate) known: String,
+    /// Sums of this and all else that was spent since `sum` began.
+    pub(crate) since: Vec<String>,
+    /// The same since `known` began.
+    pub(crate) known_since: Vec<String>,
+    /// How long it is kept after that, in seconds.
+    pub(crate) lifetime: u64,
 }
 
 impl GuardedWrite {
@@ -76,6 +100,15 @@ impl GuardedWrite {
             let pairs = fields.iter().flat_map(|(field, value)| [*field, value]);
             self.write("HSET", name, pairs);
         }
+    }
+
+    /// Raises a sum, by no less than what it lacks.
+    pub(crate) fn raise(&mut self, raise: Raise) {
+        let Raise { sum, known, since, known_since, lifetime } = raise;
+        let (sum, known) = (self.position(sum), self.position(known));
+        let since = since.into_iter().map(|name| self.position(name)).collect();
+        let known_since = known_since.into_iter().map(|name| self.position(name)).collect();
+        self.plan.raises.push(RaisePlan { sum, known, since, known_since, lifetime });
     }
 
     /// Does the writes. `Some`: nothing was done, because the guard at this position (from 0) does not

@@ -7,6 +7,7 @@ mod listing;
 mod need;
 mod service_rates;
 pub(crate) mod users;
+mod week;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -230,6 +231,7 @@ impl KeyRepository for RedisKeys {
             };
             let mut write = GuardedWrite::default();
             guard(&mut write, &name, &hash);
+            week::carry_over(&mut write, &self.shared, (&old, &hash), &new);
             let has_changed = write.guard_count();
             let known = [Some(old.digest), old.retiring.map(|secret| secret.digest)];
             for digest in secrets(&new).filter(|digest| !known.contains(&Some(*digest))) {

@@ -70,7 +70,7 @@ impl Scripts {
             standing: of_limits(include_str!("scripts/standing.lua")),
             restart: of_limits(include_str!("scripts/restart.lua")),
             begin_period: of_limits(include_str!("scripts/begin_period.lua")),
-            guarded_write: plain(include_str!("scripts/guarded_write.lua")),
+            guarded_write: of_limits(include_str!("scripts/guarded_write.lua")),
             roll_statistics: plain(include_str!("scripts/roll_statistics.lua")),
             begin_statistics: plain(include_str!("scripts/begin_statistics.lua")),
             wait: plain(include_str!("scripts/wait.lua")),
@@ -157,12 +157,21 @@ mod tests {
             wait,
             append_of_the_day,
         } = Scripts::new();
-        let limited = [admit, assign, extend, release, settle, standing, restart, begin_period];
+        let limited = [
+            admit,
+            assign,
+            extend,
+            release,
+            settle,
+            standing,
+            restart,
+            begin_period,
+            guarded_write,
+        ];
         let others = [
             checkpoint,
             extend_slot,
             correct,
-            guarded_write,
             roll_statistics,
             begin_statistics,
             wait,

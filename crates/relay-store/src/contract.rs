@@ -41,6 +41,7 @@ pub mod statistics;
 pub mod thresholds;
 pub mod transfer;
 pub mod waiting;
+pub mod weeks;
 pub mod windows;
 
 use crate::Stores;
@@ -178,6 +179,9 @@ macro_rules! contract_suite {
             moved_days::a_day_that_is_moved_has_what_was_spent_since_it_began,
             moved_days::what_runs_while_a_day_is_moved_counts,
             moved_days::a_day_that_is_moved_has_nothing_from_before_a_restart,
+            weeks::a_week_that_begins_elsewhere_forgets_nothing,
+            weeks::a_limit_that_comes_with_another_week_counts_what_was_spent,
+            weeks::what_ends_after_its_week_was_moved_counts_in_the_new_one,
             standing::a_restart_starts_every_limit_anew,
             standing::a_week_may_begin_ever_earlier,
             standing::a_grant_tells_how_the_limits_stand,

@@ -10,6 +10,8 @@ use crate::call::Call;
 use crate::keyspace::Keyspace;
 
 const DAY: u64 = 24 * 3_600;
+/// How long v1 keeps what a key was charged for Claude models in a week, in seconds.
+pub(crate) const CLAUDE_WEEK_S: u64 = 14 * DAY;
 
 /// What a batch adds to sums.
 #[derive(Debug, Default)]
@@ -61,9 +63,9 @@ pub(super) fn sums(
         (keyspace.charged(key, total), charged, None),
         (keyspace.cost(key, total), cost, None),
         (keyspace.cost(key, day), cost, Some(30 * DAY)),
-        (keyspace.claude_charged(key, week), claude_charged, Some(14 * DAY)),
+        (keyspace.claude_charged(key, week), claude_charged, Some(CLAUDE_WEEK_S)),
         (keyspace.claude_charged(key, None), claude_charged, None),
-        (keyspace.claude_cost(key, week), claude_cost, Some(14 * DAY)),
+        (keyspace.claude_cost(key, week), claude_cost, Some(CLAUDE_WEEK_S)),
         (keyspace.claude_cost(key, None), claude_cost, None),
     ]
 }

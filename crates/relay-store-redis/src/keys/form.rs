@@ -355,6 +355,9 @@ fn limits(hash: &Hash) -> Limits {
     }
 }
 
+/// The fields that say when a key's week begins.
+pub(super) const WEEK: [&str; 2] = ["weeklyResetDay", "weeklyResetHour"];
+
 /// When a key's week begins. v1 reads what is not one of its numbers as Monday and midnight.
 fn starts(hash: &Hash) -> PeriodStarts {
     let within = |field: &str, range: std::ops::RangeInclusive<u64>| {

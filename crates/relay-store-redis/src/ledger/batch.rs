@@ -343,6 +343,8 @@ fn write_scopes(
             call.name(start);
             call.name(tokens);
             call.name(cost);
+            call.name(keyspace.key(key.as_str()));
+            call.arg(format!("{}/{}", starts.week_day, starts.week_hour));
         }
     }
 }
@@ -357,8 +359,8 @@ impl InScope {
     }
 }
 
-/// When a scope's days and weeks begin: as its hold or its meter says, if that was read, or as the settlement
-/// knows itself.
+/// When a scope's days and weeks begin: as its hold, its meter or the key itself says, if that was read, the last
+/// of them before the others, or as the settlement knows itself.
 fn starts_of(scope: &LimitScope, prepared: &Prepared, learned: &[Part]) -> PeriodStarts {
     let part = learned.iter().rfind(|part| part.scope == *scope);
     part.map_or_else(|| prepared.starts(scope), |part| part.starts)

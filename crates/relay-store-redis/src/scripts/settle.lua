@@ -2,14 +2,15 @@
 -- accounts that they used, and adds up their usage. All of them or, if one is not held, none.
 -- KEYS: zset of all holds, hash of records, zset of record ids by arrival, zset of API key ids by use, stream
 -- of billing events, list of statistics that wait to be folded; then the requests' holds; then as ARGV
--- counts them: of each scope zset of its leases and its meter, of a key's also v1's beginning, tokens and cost of its window; bindings; API keys; accounts; the
+-- counts them: of each scope zset of its leases and its meter, of a key's also v1's beginning, tokens and cost of its window and the
+-- key itself; bindings; API keys; accounts; the
 -- hashes of each counter; sums; of each index the set and v1's note that it is empty; lists; of each watched
 -- scope those of a scope.
 -- ARGV: how many requests; how many records are kept; now (ms) if only requests whose lease has ended may
 -- be settled, otherwise ''. Of each request: id, record, arrival (ms). Then, each with its number first:
 -- of scopes id, when its days and weeks begin ('*': whenever), the minute at which its days begin and the
 -- field of its meter that tells of the beginning of the present one ('' if nothing counts), tokens, nano-dollars and dollars for its
--- window; of bindings
+-- window, of a key's also day and hour at which the week begins in which it counts; of bindings
 -- value, lifetime (ms); of API keys id, time of use as text, the same in ms; of accounts time of use as text;
 -- of counters family, what the names of its fields begin with in a hash of others, and amounts in the order of
 -- FIELDS; of sums (dollars under a name of their own) amount, lifetime (s) or ''; of indexes lifetime (s) or
@@ -19,7 +20,7 @@
 -- Returns an array. {0, what Redis refused of the writes or '', then of each watched scope as {standing.lua}
 -- tells it before the settlement, and what is held of it now} when all are done. With nothing done at all:
 -- {1, positions (from 0) of those that are not held}; {2, parts of holds in scopes that are not among these or
--- have other beginnings}; {4, watched scope, budget} or {5, scope} when the beginning of that budget's period, or
+-- have other beginnings, which a key's own word ends}; {4, watched scope, budget} or {5, scope} when the beginning of that budget's period, or
 -- of that scope's day, is not known yet. Raises an error, with nothing done at all, if Redis takes no writes now.
 local DAY, RECORDS_OF_KEY, EVENTS = 86400, 200, 100000
 local YEAR, MONTH, WEEK, TEN_MINUTES = 365 * DAY, 32 * DAY, 7 * DAY, 600
@@ -86,6 +87,7 @@ for i = 1, take_number() do
   scope.tokens, scope.nanos, scope.dollars = take_arg(), take_arg(), take_arg()
   if string.find(scope.id, '^key:') then
     scope.window, scope.window_tokens, scope.window_cost = take_key(), take_key(), take_key()
+    scope.api_key, scope.week = take_key(), take_arg()
   end
   scope.back, scope.left = {0, 0, 0}, {}
   scopes[i], by_id[scope.id] = scope, scope
@@ -117,6 +119,21 @@ for i = 1, requests do
           scope.left[#scope.left + 1] = ids[i]
         end
       end
+    end
+  end
+end
+-- A number of a key, as JavaScript reads it; what is not within its bounds is the least.
+local function bounded(text, least, most)
+  local value = tonumber(text and string.match(text, '^%s*(%d+)'))
+  return value and least <= value and value <= most and value or least
+end
+for _, scope in ipairs(scopes) do
+  -- It counts in the week of the key as it is now, which may have been changed since it began.
+  if scope.window and scope.day_field ~= '' then
+    local key = call('HMGET', scope.api_key, 'id', 'weeklyResetDay', 'weeklyResetHour')
+    local week = string.format('%d/%d', bounded(key[2], 1, 7), bounded(key[3], 0, 23))
+    if key[1] and week ~= scope.week then
+      elsewhere[#elsewhere + 1] = string.format('0 0 0 0 0/%s %s', week, scope.id)
     end
   end
 end
