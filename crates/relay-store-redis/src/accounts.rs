@@ -3,7 +3,7 @@
 pub(crate) mod form;
 mod health;
 mod proxy;
-mod rests;
+pub(crate) mod rests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -166,7 +166,7 @@ impl AccountRepository for RedisAccounts {
             }
             let revision = old.revision.saturating_add(1);
             let mut fields = changed(&form::fields(&old, family)?, form::fields(account, family)?);
-            fields.extend(form::switches(account, &hash));
+            fields.extend(form::chosen_switches(&old, account, &hash));
             fields.push((form::REVISION, revision.to_string()));
             let mut write = GuardedWrite::default();
             write.if_still(&name, form::ID, hash.stored(form::ID));

@@ -19,7 +19,7 @@ use relay_store::StoreError;
 use self::account_groups::GroupRepairs;
 use self::account_indexes::AccountRepairs;
 use self::key_indexes::KeyRepairs;
-use crate::accounts::form as account_form;
+use crate::accounts::{form as account_form, rests};
 use crate::connection;
 use crate::keys::users::Users;
 use crate::keys::{bindings, form as key_form};
@@ -91,6 +91,8 @@ pub struct Survey {
     pub counters: usize,
     /// Rests that v1 gave accounts and that still last.
     pub rests_of_v1: usize,
+    /// Rests that v1 left without an end. They are none, as with v1.
+    pub endless_rests_of_v1: usize,
     /// Indexes, sums, lists and logins that Relay keeps as v1 or v2 does.
     pub kept_in_step: usize,
     /// What Relay leaves alone, by what the names begin with.
@@ -185,6 +187,7 @@ pub(crate) async fn survey(shared: &Shared) -> Result<(Survey, Repairs), StoreEr
     let keyspace = &shared.keyspace;
     let mut survey = Survey { traces: traces(shared).await?, ..Survey::default() };
     let (mut key_ids, mut tags, mut bindings) = (Vec::new(), Vec::new(), Vec::new());
+    let mut short_rests = Vec::new();
     let (mut group_ids, mut group_names) = (Vec::new(), Vec::new());
     let mut account_ids = AccountFamily::ALL.map(|family| (family, Vec::new()));
     for name in scan::names(&shared.pool).await? {
@@ -195,7 +198,7 @@ pub(crate) async fn survey(shared: &Shared) -> Result<(Survey, Repairs), StoreEr
         } else if keyspace.is_binding(&name) {
             bindings.push(name);
         } else if keyspace.is_short_rest(&name) {
-            survey.rests_of_v1 += 1;
+            short_rests.push(name);
         } else if keyspace.is_kept_in_step(&name) && keyspace.counter_of(&name).is_none() {
             survey.kept_in_step += 1;
         } else if keyspace.counter_of(&name).is_some() {
@@ -214,6 +217,8 @@ pub(crate) async fn survey(shared: &Shared) -> Result<(Survey, Repairs), StoreEr
         }
     }
     count_bindings(shared, &bindings, &mut survey).await?;
+    survey.rests_of_v1 = rests::read(shared, &short_rests).await?.into_iter().flatten().count();
+    survey.endless_rests_of_v1 = short_rests.len() - survey.rests_of_v1;
     let mut wrongs = Wrongs::default();
     let keys = keys(shared, &key_ids, &mut survey).await?;
     let groups = GroupRepairs::of(shared, (&group_ids, &group_names), &mut wrongs).await?;

@@ -87,6 +87,12 @@ fn tell(
         "rests           {} that v1 gave accounts: Relay keeps them",
         survey.rests_of_v1
     ));
+    if survey.endless_rests_of_v1 > 0 {
+        print(format!(
+            "no rests        {} that v1 left without an end: Relay passes over them, as v1 does",
+            survey.endless_rests_of_v1
+        ));
+    }
     print(format!("kept in step    {} indexes, sums, lists and logins", survey.kept_in_step));
     for (stem, count) in &survey.untouched {
         print(format!("left alone      {count} {stem}"));
@@ -143,6 +149,7 @@ fn described(
         "counters": survey.counters,
         "bindings": {"v1": survey.bindings_of_v1, "v2": survey.bindings_of_v2},
         "restsOfV1": survey.rests_of_v1,
+        "endlessRestsOfV1": survey.endless_rests_of_v1,
         "keptInStep": survey.kept_in_step,
         "leftAlone": survey.untouched,
         "unreadable": survey.unreadable.iter().map(|Unreadable { name, why }| {

@@ -20,8 +20,11 @@ pub(super) const SECRET: [&str; 2] = ["apiKey", "proxy"];
 /// v1's marks that it, not an operator, switched an account off.
 const STOPPED_BY_ITSELF: [&str; 3] =
     ["rateLimitAutoStopped", "blockedAutoStopped", "quotaAutoStopped"];
-/// When v1 found the credential refused. It switches such an account off and has no other mark for it.
+/// When v1 found the credential refused. It takes such an account out of scheduling and has no other mark for
+/// that; whether the account is active is an operator's word alone.
 const REFUSED_AT: &str = "unauthorizedAt";
+/// The refusal, by its moment, since which an operator has set the switches.
+const SET_SINCE: &str = "relaySwitchesSetSince";
 /// The field of the revision, on which changes are decided.
 pub(super) const REVISION: &str = "relayRevision";
 const LIMITS: &str = "relayLimits";
@@ -60,7 +63,7 @@ pub(crate) fn parse(
         what: format!("{}:{id}", family.stem()),
         why: format!("{} is missing", url_field(family)),
     })?;
-    let stopped_by_itself = is_stopped_by_itself(hash);
+    let is_stopped = is_stopped_by_itself(hash);
     let priority = hash.number("priority").unwrap_or(50).clamp(1, 100);
     let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
     Ok(Account {
@@ -77,9 +80,9 @@ pub(crate) fn parse(
         models: models(hash),
         user_agent: hash.text("userAgent").map(str::to_owned),
         proxy: proxy::parse(hash.text("proxy").unwrap_or_default()),
-        is_active: stopped_by_itself || hash.is_true("isActive"),
+        is_active: is_stopped || hash.is_true("isActive"),
         // v1: missing means yes.
-        schedulable: stopped_by_itself || hash.text("schedulable") != Some("false"),
+        schedulable: is_stopped || is_taken_out(hash) || hash.text("schedulable") != Some("false"),
         kind: match hash.text("accountType") {
             None | Some("shared") => AccountKind::Shared,
             Some(_) => AccountKind::Dedicated,
@@ -182,20 +185,45 @@ pub(super) fn fields(
 /// What Relay writes when it takes over an account that v1 switched off by itself: v1's marks go, and
 /// the switches say what `account` says.
 pub(super) fn switches(account: &Account, stored: &Hash) -> Vec<(&'static str, String)> {
-    if !is_stopped_by_itself(stored) {
+    if !is_stopped_by_itself(stored) && !is_taken_out(stored) {
         return Vec::new();
     }
     let marks = STOPPED_BY_ITSELF.into_iter().chain([REFUSED_AT]).map(|mark| (mark, String::new()));
-    let switches = [
-        ("isActive", account.is_active.to_string()),
-        ("schedulable", account.schedulable.to_string()),
-    ];
-    marks.chain(switches).collect()
+    marks.chain(both_switches(account)).collect()
 }
 
+/// What Relay writes when an operator sets a switch of an account that v1 switched off by itself: from then on
+/// the switches are the operator's. What v1 says of the account's health stays.
+pub(super) fn chosen_switches(
+    old: &Account,
+    new: &Account,
+    stored: &Hash,
+) -> Vec<(&'static str, String)> {
+    let (is_stopped, is_out) = (is_stopped_by_itself(stored), is_taken_out(stored));
+    let is_set = old.is_active != new.is_active || old.schedulable != new.schedulable;
+    if !is_set || !(is_stopped || is_out) {
+        return Vec::new();
+    }
+    let marks = STOPPED_BY_ITSELF.into_iter().filter(|_| is_stopped);
+    let marks = marks.map(|mark| (mark, String::new()));
+    let since = is_out.then(|| (SET_SINCE, stored.text_or_empty(REFUSED_AT)));
+    marks.chain(since).chain(both_switches(new)).collect()
+}
+
+fn both_switches(account: &Account) -> [(&'static str, String); 2] {
+    [("isActive", account.is_active.to_string()), ("schedulable", account.schedulable.to_string())]
+}
+
+/// Whether v1 has switched it off, in every way.
 fn is_stopped_by_itself(stored: &Hash) -> bool {
     STOPPED_BY_ITSELF.iter().any(|mark| stored.is_true(mark))
-        || (stored.text(REFUSED_AT).is_some() && health::is_refused_to_v1(stored))
+}
+
+/// Whether v1 has taken it out of scheduling because its credential is refused, and no operator has set its
+/// switches since.
+fn is_taken_out(stored: &Hash) -> bool {
+    let refused_at = stored.text(REFUSED_AT);
+    refused_at.is_some() && refused_at != stored.text(SET_SINCE) && health::is_refused_to_v1(stored)
 }
 
 /// The revision of an account as it is stored.

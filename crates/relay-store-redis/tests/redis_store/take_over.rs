@@ -597,13 +597,14 @@ async fn an_imported_key_stands_as_its_user_did_until_this_store_knows_the_user(
 #[tokio::test]
 async fn a_short_rest_of_v1_is_kept_until_it_ends_or_an_operator_comes() {
     let (server, stores, mut raw) = left_by(V1).await;
-    let rest = |kind: &str, at: &str| {
+    let rest = |kind: &str, at: Timestamp| {
         format!(
             r#"{{"statusCode":529,"errorType":"{kind}","markedAt":"{at}","ttlSeconds":600,"cooldownSeconds":600,"expiresAt":""}}"#
         )
     };
-    let at = "2026-11-23T04:24:04.480Z";
-    let end = moment("2026-11-23T04:34:04.480Z");
+    let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(&mut raw).await.unwrap();
+    let at = Timestamp::from_millis(seconds * 1_000 + micros / 1_000);
+    let end = at.plus(Duration::from_mins(10));
     let names = [
         (V1_ACCOUNT, format!("temp_unavailable:claude-console:{V1_ACCOUNT}")),
         (V1_CODEX_ACCOUNT, format!("temp_unavailable:openai-responses:{V1_CODEX_ACCOUNT}")),
@@ -613,7 +614,10 @@ async fn a_short_rest_of_v1_is_kept_until_it_ends_or_an_operator_comes() {
         raw.set::<_, _, ()>(name, rest("overload", at)).await.unwrap();
         let account = stores.accounts.get(&id).await.unwrap().unwrap();
         assert_eq!(account.health.penalty, None, "one that would never end is none");
-        raw.expire::<_, ()>(name, 600).await.unwrap();
+        let survey = crate::store(&server).await.survey().await.unwrap();
+        assert_eq!(survey.endless_rests_of_v1, 1, "and is told as none");
+        let end_ms = i64::try_from(end.as_millis()).unwrap();
+        raw.pexpire_at::<_, ()>(name, end_ms).await.unwrap();
         let account = stores.accounts.get(&id).await.unwrap().unwrap();
         let penalty = account.health.penalty.unwrap();
         assert_eq!((penalty.reason, penalty.until), (PenaltyReason::Overloaded, Some(end)));
@@ -625,7 +629,7 @@ async fn a_short_rest_of_v1_is_kept_until_it_ends_or_an_operator_comes() {
     assert_eq!(crate::store(&server).await.survey().await.unwrap().rests_of_v1, 2);
 
     let id = account_id(V1_ACCOUNT);
-    let late = moment("2026-11-23T04:25:00Z");
+    let late = at.plus(Duration::from_mins(1));
     let health = stores.accounts.apply_health(&id, &HealthEvent::Succeeded, late).await.unwrap();
     assert_eq!(health.unwrap().status(), "overloaded", "a late success heals nothing");
     let health = stores.accounts.apply_health(&id, &HealthEvent::Reset, late).await.unwrap();
@@ -652,12 +656,21 @@ async fn an_account_that_v1_found_unauthorized_waits_for_an_operator() {
     let penalty = account.health.penalty.unwrap();
     assert_eq!((penalty.reason, penalty.until), (PenaltyReason::Unauthorized, None));
 
-    let off = Account { schedulable: false, ..account.clone() };
+    let described = Account { description: "described".to_owned(), ..account.clone() };
+    assert!(stores.accounts.update(&described).await.unwrap().is_done());
+    let written = fields(&mut raw, &name).await;
+    for (field, value) in marked {
+        assert_eq!(written[field], value, "{field} is v1's");
+    }
+
+    let described = stores.accounts.get(&id).await.unwrap().unwrap();
+    let off = Account { schedulable: false, ..described };
     assert!(stores.accounts.update(&off).await.unwrap().is_done());
     let off = stores.accounts.get(&id).await.unwrap().unwrap();
     assert!(!off.schedulable, "an operator's word holds");
     assert_eq!(off.health.status(), "unauthorized");
-
+    assert_eq!(off.health.penalty.unwrap().since, penalty.since, "since then, as before");
+    let marked = [marked[0], marked[1], ("unauthorizedAt", "2026-11-23T04:25:00.000Z")];
     raw.hset_multiple::<_, _, _, ()>(&name, &marked).await.unwrap();
     let health = stores.accounts.apply_health(&id, &HealthEvent::Reset, at(0)).await.unwrap();
     assert_eq!(health.unwrap().status(), "active");
@@ -665,6 +678,41 @@ async fn an_account_that_v1_found_unauthorized_waits_for_an_operator() {
     assert!(well.schedulable && well.health.penalty.is_none());
     let written = fields(&mut raw, &name).await;
     assert_eq!((&*written["status"], &*written["schedulable"]), ("active", "true"));
+}
+
+#[tokio::test]
+async fn an_account_that_an_operator_switched_off_stays_off_though_v1_found_it_unauthorized() {
+    let (_server, stores, mut raw) = left_by(V1).await;
+    let id = account_id(V1_ACCOUNT);
+    let name = format!("claude_console_account:{V1_ACCOUNT}");
+    let marked = [
+        ("status", "unauthorized"),
+        ("isActive", "false"),
+        ("schedulable", "false"),
+        ("unauthorizedAt", "2026-11-23T04:24:04.480Z"),
+    ];
+    raw.hset_multiple::<_, _, _, ()>(&name, &marked).await.unwrap();
+    let account = stores.accounts.get(&id).await.unwrap().unwrap();
+    assert!(!account.is_active);
+    let described = Account { description: "described".to_owned(), ..account };
+    assert!(stores.accounts.update(&described).await.unwrap().is_done());
+    let written = fields(&mut raw, &name).await;
+    for (field, value) in marked {
+        assert_eq!(written[field], value, "{field}");
+    }
+    stores.accounts.apply_health(&id, &HealthEvent::Reset, at(0)).await.unwrap();
+    let well = stores.accounts.get(&id).await.unwrap().unwrap();
+    assert!(!well.is_active && well.health.penalty.is_none(), "well, and off");
+    assert_eq!(fields(&mut raw, &name).await["isActive"], "false");
+
+    raw.hset_multiple::<_, _, _, ()>(&name, &marked).await.unwrap();
+    let off = stores.accounts.get(&id).await.unwrap().unwrap();
+    let on = Account { is_active: true, ..off };
+    assert!(stores.accounts.update(&on).await.unwrap().is_done());
+    let on = stores.accounts.get(&id).await.unwrap().unwrap();
+    assert!(on.is_active && on.schedulable, "the operator switched it on");
+    assert_eq!(on.health.status(), "unauthorized");
+    assert_eq!(on.health.penalty.unwrap().since, moment("2026-11-23T04:24:04.480Z"));
 }
 
 #[tokio::test]
