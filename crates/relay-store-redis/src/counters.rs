@@ -14,7 +14,9 @@ mod usage_record;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use relay_domain::{NanoUsd, Period, PeriodKind, RequestRecord, Timestamp, TokenCount, TokenUsage};
+use relay_domain::{
+    KeyId, NanoUsd, Period, PeriodKind, RequestRecord, Timestamp, TokenCount, TokenUsage,
+};
 use relay_store::{UsageScope, UsageTotals};
 
 use self::amounts::Amounts;
@@ -95,6 +97,8 @@ pub(crate) struct Counters<'a> {
     lists: Vec<(String, Vec<&'a str>)>,
     /// The position of the key among those of the batch, from 1.
     events: Vec<(usize, &'a BillingEvent)>,
+    /// What counts in another week of its key as well.
+    elsewhere: Vec<(&'a KeyId, String, Amounts)>,
 }
 
 impl<'a> Counters<'a> {
@@ -119,6 +123,11 @@ impl<'a> Counters<'a> {
             None => self.lists.push((list, vec![usage_record])),
         }
         self.events.extend(billing_event.iter().map(|event| (key_position, event)));
+    }
+
+    /// Lets a counted request of `key` count in another week of the key as well.
+    pub(crate) fn add_elsewhere(&mut self, key: &'a KeyId, request: &CountedRequest, week: String) {
+        self.elsewhere.push((key, week, request.amounts));
     }
 
     /// Appends what is counted, as `settle.lua` takes it.
@@ -147,6 +156,9 @@ impl<'a> Counters<'a> {
             call.arg(counted.family());
             call.arg(counted.stem());
             amounts.write(counted.claude(amounts), call);
+        }
+        for (key, week, amounts) in &self.elsewhere {
+            costs.add_elsewhere(key, week, amounts);
         }
         costs.write(call, keyspace);
         indexes.write(call, keyspace);

@@ -18,6 +18,8 @@ pub(crate) const CLAUDE_WEEK_S: u64 = 14 * DAY;
 pub(crate) struct Costs {
     /// By key, period (a total is every period) and week of the key.
     added: HashMap<(KeyId, [Period; 4], String), Amounts>,
+    /// By key and another week.
+    elsewhere: HashMap<(KeyId, String), Amounts>,
 }
 
 impl Costs {
@@ -26,11 +28,19 @@ impl Costs {
         *self.added.entry((key.clone(), periods, week.to_owned())).or_default() += added;
     }
 
+    /// Adds a request that was added before, in another week of the key.
+    pub(crate) fn add_elsewhere(&mut self, key: &KeyId, week: &str, added: &Amounts) {
+        *self.elsewhere.entry((key.clone(), week.to_owned())).or_default() += added;
+    }
+
     /// Appends the sums. Like v1's, none begins with nothing.
     pub(crate) fn write(&self, call: &mut Call<'_>, keyspace: &Keyspace) {
         let mut all: Vec<Sum> = Vec::with_capacity(10 * self.added.len());
         for ((key, periods, week), amounts) in &self.added {
             all.extend(sums(key, *periods, week, amounts, keyspace));
+        }
+        for ((key, week), amounts) in &self.elsewhere {
+            all.extend(sums_of_week(key, week, amounts, keyspace));
         }
         all.retain(|(_, amount, _)| *amount != NanoUsd::ZERO);
         call.arg(all.len());
@@ -55,7 +65,7 @@ pub(super) fn sums(
     keyspace: &Keyspace,
 ) -> [Sum; 10] {
     let Amounts { cost, charged, claude_cost, claude_charged, .. } = *amounts;
-    let week = Some(week);
+    let [week_charged, week_cost] = sums_of_week(key, week, amounts, keyspace);
     [
         (keyspace.charged(key, day), charged, Some(30 * DAY)),
         (keyspace.charged(key, month), charged, Some(90 * DAY)),
@@ -63,9 +73,19 @@ pub(super) fn sums(
         (keyspace.charged(key, total), charged, None),
         (keyspace.cost(key, total), cost, None),
         (keyspace.cost(key, day), cost, Some(30 * DAY)),
-        (keyspace.claude_charged(key, week), claude_charged, Some(CLAUDE_WEEK_S)),
+        week_charged,
         (keyspace.claude_charged(key, None), claude_charged, None),
-        (keyspace.claude_cost(key, week), claude_cost, Some(CLAUDE_WEEK_S)),
+        week_cost,
         (keyspace.claude_cost(key, None), claude_cost, None),
+    ]
+}
+
+/// Those of them that belong to the week.
+fn sums_of_week(key: &KeyId, week: &str, amounts: &Amounts, keyspace: &Keyspace) -> [Sum; 2] {
+    let Amounts { claude_cost, claude_charged, .. } = *amounts;
+    let week = Some(week);
+    [
+        (keyspace.claude_charged(key, week), claude_charged, Some(CLAUDE_WEEK_S)),
+        (keyspace.claude_cost(key, week), claude_cost, Some(CLAUDE_WEEK_S)),
     ]
 }

@@ -86,10 +86,18 @@ impl Prepared {
         std::iter::once(key).chain(group).chain(account)
     }
 
-    /// When the days and weeks of `scope` begin, as far as it knows.
-    fn starts(&self, scope: &LimitScope) -> PeriodStarts {
+    /// When the days and weeks of `scope` begin, if it knows.
+    fn starts(&self, scope: &LimitScope) -> Option<PeriodStarts> {
         let limits = self.settlement.budgets.iter().find(|(known, _)| known == scope);
-        limits.map(|(_, limits)| limits.starts).unwrap_or_default()
+        limits.map(|(_, limits)| limits.starts)
+    }
+
+    /// The week of its key in which it counts as well: that of whoever has not heard yet that the key's weeks begin
+    /// at another moment, as `starts` says.
+    fn other_week(&self, starts: PeriodStarts, calendar: Calendar) -> Option<LimitPeriod> {
+        let known = self.starts(&LimitScope::Key(self.record().key.clone()))?;
+        let is_other = (known.week_day, known.week_hour) != (starts.week_day, starts.week_hour);
+        is_other.then(|| calendar.limit_period(LimitPeriodKind::Week, known, self.settlement.now))
     }
 }
 
@@ -266,7 +274,14 @@ fn compose<'a>(
                 week.insert((starts, period, period.to_string().into()))
             }
         };
-        counters.add(record, counted, (key_position, Arc::clone(name)), keyspace);
+        let name = Arc::clone(name);
+        if let Some(other) = prepared.other_week(starts, *calendar) {
+            let other = other.to_string();
+            if *other != *name {
+                counters.add_elsewhere(&record.key, counted, other);
+            }
+        }
+        counters.add(record, counted, (key_position, name), keyspace);
     }
     uses.write(&mut call, keyspace);
     counters.write(&mut call, keyspace);
@@ -363,7 +378,7 @@ impl InScope {
 /// of them before the others, or as the settlement knows itself.
 fn starts_of(scope: &LimitScope, prepared: &Prepared, learned: &[Part]) -> PeriodStarts {
     let part = learned.iter().rfind(|part| part.scope == *scope);
-    part.map_or_else(|| prepared.starts(scope), |part| part.starts)
+    part.map_or_else(|| prepared.starts(scope).unwrap_or_default(), |part| part.starts)
 }
 
 /// The budgets of a batch whose thresholds are watched, each once for the same periods.

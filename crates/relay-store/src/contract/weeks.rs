@@ -92,5 +92,6 @@ pub async fn what_ends_after_its_week_was_moved_counts_in_the_new_one(stores: &S
     assert_eq!(after.used_and_held(at(3)).await, (2, 6));
     before.finish(0, 6, at(4)).await;
     assert_eq!(after.used_and_held(at(5)).await, (8, 0));
+    assert_eq!(before.used_and_held(at(5)).await, (8, 0), "whoever has not heard of it");
     assert!(after.enter(2, 3, at(6)).await.is_err(), "the budget would be passed");
 }
