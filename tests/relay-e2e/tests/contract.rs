@@ -46,7 +46,8 @@ async fn holds(store: Store) {
         .args(["--header", &format!("Authorization: Bearer {}", relay.admin_token().await)])
         .args(["--checks", &CHECKS.replace(' ', "")])
         .args(["--exclude-path-regex", NOT_CALLED])
-        .args(["--max-examples", EXAMPLES, "--seed", "1", "--workers", "2"])
+        // Two at once stumble over Python's reader of its own source, which two threads may confuse.
+        .args(["--max-examples", EXAMPLES, "--seed", "1", "--workers", "1"])
         .args(["--suppress-health-check", "all", "--warnings", "off", "--no-color"])
         .current_dir(home.path())
         .env("HOME", home.path())
