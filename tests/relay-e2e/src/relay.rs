@@ -24,9 +24,9 @@ pub const ADMIN_PASSWORD: &str = "an operator's password";
 /// How long a server may take to become ready; a machine that runs many tests is slow.
 const START: Duration = Duration::from_secs(30);
 
-/// Ports for servers: beyond 10,080, the last that `fetch` refuses to ask (the "bad ports" of its standard), and
-/// below those that the system hands out to clients, so that nobody takes one by
-/// chance between two runs of a server.
+/// Ports for servers: beyond 10,080, the last that `fetch` refuses to ask (the "bad ports" of its standard),
+/// and below those that the system hands out to clients, so that nobody takes one by chance between two runs
+/// of a server.
 const FIRST_PORT: u32 = 11_000;
 const PORTS: u32 = 20_000;
 

@@ -107,6 +107,16 @@ pub(super) enum GroupSortName {
     CreatedAt,
 }
 
+impl GroupSortName {
+    /// What a group of this name and age is sorted by.
+    pub(super) fn value(self, name: &str, created_at: Timestamp) -> SortValue {
+        match self {
+            Self::Name => by_name(name),
+            Self::CreatedAt => by_moment(Some(created_at)),
+        }
+    }
+}
+
 impl From<GroupSortName> for &'static str {
     fn from(name: GroupSortName) -> Self {
         match name {

@@ -10,7 +10,7 @@ use super::view::AccountGroupView;
 use crate::admin::error::ApiError;
 use crate::admin::extract::QueryOf;
 use crate::admin::session::Session;
-use crate::admin::short_list::{GroupSortName, Listed, PageQuery, Part, by_moment, by_name};
+use crate::admin::short_list::{GroupSortName, Listed, PageQuery, Part};
 
 /// Groups of accounts.
 #[derive(Serialize, ToSchema)]
@@ -57,9 +57,6 @@ impl Listed for AccountGroup {
     }
 
     fn value(&self, sort: GroupSortName) -> SortValue {
-        match sort {
-            GroupSortName::Name => by_name(&self.name),
-            GroupSortName::CreatedAt => by_moment(Some(self.created_at)),
-        }
+        sort.value(&self.name, self.created_at)
     }
 }
